@@ -24,7 +24,7 @@
 import { copyBytes } from "./bytes";
 import type { CborMap } from "./cbor";
 import { CBOR_LENIENT, type CborValue, decodeCbor, encodeCbor, isMap } from "./cbor";
-import { FAULT_SMP_BODY, FAULT_SMP_HEADER, FAULT_SMP_LENGTH, FAULT_SMP_SHORT } from "./fault";
+import { FAULT_SMP_BODY, FAULT_SMP_HEADER, FAULT_SMP_LENGTH, FAULT_SMP_TRUNCATED } from "./fault";
 
 export const SMP_READ = 0;
 export const SMP_READ_REPLY = 1;
@@ -118,7 +118,7 @@ const messageFault = (fault: number, header: SmpHeader | null): SmpMessage => ({
 
 /** With a fault, the header is still given when it could be read, so that a server can answer with an error. */
 export const decodeMessage = (bytes: Uint8Array): SmpMessage => {
-  if (bytes.length < SMP_HEADER_BYTES) return messageFault(FAULT_SMP_SHORT, null);
+  if (bytes.length < SMP_HEADER_BYTES) return messageFault(FAULT_SMP_TRUNCATED, null);
   const first = bytes[0] as number;
   const header: SmpHeader = {
     op: first & 7,
