@@ -1,0 +1,214 @@
+// Files in and out, and `-`.
+//
+// In: bounded. A path may name a pipe or /dev/zero, so the limit is kept
+// while reading and not only asked of stat.
+//
+// Out: whole or not at all. The bytes go to a new file in the same folder,
+// are flushed to the disk, and only then take the name; the folder is flushed
+// last, so that the name survives a power cut too:
+//
+//   open .pump.key.<random>.tmp (new)   write   fsync   link or rename   fsync folder
+//
+// rename() replaces whatever has the name; link() fails when something has
+// it, which is what keeps a key file from ever being overwritten.
+
+import { randomBytes } from "node:crypto";
+import * as fs from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { Refusal } from "@vouch/shared/refusal";
+import { about } from "./exit";
+import type { Io } from "./io";
+
+const CHUNK = 256 * 1024; // fastest of the sizes measured for hashing 64 MB
+
+/** All of a file, or of stdin for "-". Refuses `not-found`, `not-a-file`, `unreadable`, `too-large`. */
+export function readInput(path: string, maxBytes: number): Uint8Array {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  readChunks(path, maxBytes, (chunk) => {
+    parts.push(chunk.slice());
+    size += chunk.length;
+  });
+  if (parts.length === 1 && parts[0] !== undefined) return parts[0];
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** Feeds a file to `take` piece by piece, for what needn't be in memory at once. A piece is valid during the call. */
+export function readChunks(path: string, maxBytes: number, take: (chunk: Uint8Array) => void): void {
+  about(path === "-" ? "stdin" : path, () => {
+    const fd = path === "-" ? 0 : open(path);
+    try {
+      const { size } = fs.fstatSync(fd);
+      if (size > maxBytes) throw tooLarge(`${size} bytes`, maxBytes);
+      const buffer = new Uint8Array(Math.max(1, Math.min(CHUNK, size === 0 ? CHUNK : size)));
+      for (let total = 0; ; ) {
+        const count = readSome(fd, buffer);
+        if (count === 0) return;
+        total += count;
+        if (total > maxBytes) throw tooLarge(`more than ${maxBytes} bytes`, maxBytes);
+        take(buffer.subarray(0, count));
+      }
+    } finally {
+      if (fd !== 0) fs.closeSync(fd);
+    }
+  });
+}
+
+export interface WriteOptions {
+  /** Permission bits of a new file; 0o600 for anything secret. Default 0o644, less the umask. */
+  mode?: number;
+  /** False: refuse `exists` when the name is taken. Default true. */
+  overwrite?: boolean;
+}
+
+/** Writes a file whole or not at all. Refuses `exists` and `unwritable`. */
+export function writeWhole(path: string, content: Uint8Array | string, options: WriteOptions = {}): void {
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  about(path, () => {
+    try {
+      const there = fs.statSync(path, { throwIfNoEntry: false });
+      if (there !== undefined && options.overwrite === false) throw exists();
+      if (there?.isDirectory()) throw new Refusal("unwritable", "found a folder, expected a file to write");
+      // A device or a pipe is written to; renaming over /dev/null would replace it for everybody.
+      if (there !== undefined && !there.isFile()) return fs.writeFileSync(path, bytes);
+      const target = there === undefined ? path : fs.realpathSync(path);
+      replace(target, bytes, options.mode ?? (there === undefined ? 0o644 : there.mode & 0o777), options);
+    } catch (error) {
+      throw fileTrouble(error, "unwritable", "can't be written");
+    }
+  });
+}
+
+/**
+ * Writes a command's product where the person asked: a file, or stdout for "-" and when nothing was named.
+ * Bytes go to a terminal only for an explicit "-": refuses `binary-to-terminal`.
+ */
+export function writeOutput(
+  io: Io,
+  path: string | undefined,
+  content: Uint8Array | string,
+  options: WriteOptions = {},
+): void {
+  if (path !== undefined && path !== "-") {
+    writeWhole(path, content, options);
+    return;
+  }
+  if (path === undefined && typeof content !== "string" && io.tty.stdout) {
+    throw new Refusal("binary-to-terminal", "the output is binary and stdout is a terminal", {
+      hint: "name a file with -o FILE, or insist with -o -",
+    });
+  }
+  io.stdout(content);
+}
+
+function open(path: string): number {
+  try {
+    const fd = fs.openSync(path, "r");
+    if (!fs.fstatSync(fd).isDirectory()) return fd;
+    fs.closeSync(fd);
+  } catch (error) {
+    throw fileTrouble(error, "unreadable", "can't be read");
+  }
+  throw new Refusal("not-a-file", "found a folder, expected a file");
+}
+
+/** Reads once, however the descriptor was set up: stdin may be non-blocking, and ends with EOF on Windows. */
+function readSome(fd: number, buffer: Uint8Array): number {
+  for (;;) {
+    try {
+      return fs.readSync(fd, buffer);
+    } catch (error) {
+      if (codeOf(error) === "EOF") return 0;
+      if (codeOf(error) !== "EAGAIN") throw fileTrouble(error, "unreadable", "can't be read");
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
+
+function replace(target: string, bytes: Uint8Array, mode: number, options: WriteOptions): void {
+  const folder = dirname(target);
+  const temporary = join(folder, `.${basename(target)}.${randomBytes(6).toString("hex")}.tmp`);
+  const fd = fs.openSync(temporary, "wx", mode);
+  try {
+    try {
+      for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at);
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+    if (options.overwrite === false) takeFreeName(temporary, target);
+    else fs.renameSync(temporary, target);
+  } finally {
+    fs.rmSync(temporary, { force: true });
+  }
+  flushFolder(folder);
+}
+
+/** Gives the file its name only if nobody has it, in one step of the file system. */
+function takeFreeName(temporary: string, target: string): void {
+  try {
+    fs.linkSync(temporary, target);
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") throw exists();
+    // FAT and some network folders have no hard links; copying with O_EXCL still never overwrites.
+    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(codeOf(error))) throw error;
+    fs.copyFileSync(temporary, target, fs.constants.COPYFILE_EXCL);
+  }
+}
+
+/** Makes a new name in the folder durable. Windows can't open folders and needs no such flush. */
+export function flushFolder(folder: string): void {
+  if (process.platform === "win32") return;
+  const fd = fs.openSync(folder, "r");
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+const exists = () =>
+  new Refusal("exists", "a file of this name is already there and is never overwritten", {
+    hint: "choose another name, or move the old file away yourself",
+  });
+
+const tooLarge = (found: string, maxBytes: number) =>
+  new Refusal("too-large", `found ${found}, expected at most ${maxBytes}`);
+
+const codeOf = (error: unknown) =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+
+/** Errno names to Refusals a person can act on; what isn't about a file passes through. */
+function fileTrouble(error: unknown, code: string, trouble: string): unknown {
+  switch (codeOf(error)) {
+    case "ENOENT":
+    case "ENOTDIR":
+      return new Refusal(code === "unreadable" ? "not-found" : code, "no such file or folder", {
+        cause: error,
+      });
+    case "EEXIST":
+      return exists();
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return new Refusal(code, `${trouble}: permission denied`, { cause: error });
+    case "ENOSPC":
+    case "EDQUOT":
+      return new Refusal(code, `${trouble}: the disk is full`, { cause: error });
+    case "EIO":
+    case "EISDIR":
+    case "ELOOP":
+    case "ENAMETOOLONG":
+    case "EMFILE":
+    case "ENXIO":
+      return new Refusal(code, `${trouble}: ${codeOf(error)}`, { cause: error });
+    default:
+      return error;
+  }
+}

@@ -1,0 +1,128 @@
+// What a command may touch of the process it runs in: two streams, the
+// environment, a person at the terminal, and the exit status to be.
+//
+//   stdout  the product: a verdict, a bundle, JSON
+//   stderr  the conversation: progress, warnings, errors, prompts
+//
+// Commands get this as an argument, so that `vouch demo` and the tests run
+// the same code with other streams. Nothing here ends the process: a command
+// sets `exitCode` and returns, because process.exit() drops what is still in
+// the pipe (STYLE.md, "The command line").
+
+import { readSync } from "node:fs";
+import { StringDecoder } from "node:string_decoder";
+import { Refusal } from "@vouch/shared/refusal";
+
+export interface Io {
+  stdout(chunk: string | Uint8Array): void;
+  stderr(text: string): void;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Which streams are terminals; decides prompts, progress bars and binary output. */
+  readonly tty: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean };
+  /** Which streams may carry colour: a TTY, no NO_COLOR, no TERM=dumb, no --json. */
+  readonly color: { readonly stdout: boolean; readonly stderr: boolean };
+  /** True when the person asked for --json: stdout is then one object and nothing else. */
+  json: boolean;
+  /** True under --quiet: no progress and no remarks, errors only. */
+  quiet: boolean;
+  /** True under --debug: errors come with their stack. */
+  debug: boolean;
+  exitCode: number;
+  /** Asks on stderr, reads a line from the TTY. Refuses `not-a-terminal` off one. */
+  prompt(question: string, options?: { hidden?: boolean }): Promise<string>;
+  /** Asks y/N. Off a TTY refuses `needs-yes`: consent there is the --yes flag. */
+  confirm(question: string): Promise<boolean>;
+}
+
+/** The real process as an Io. `failed` is told of a stdout or stderr that can't be written. */
+export function processIo(failed: (error: NodeJS.ErrnoException) => void): Io {
+  const { env } = process;
+  const tty = {
+    stdin: process.stdin.isTTY === true,
+    stdout: process.stdout.isTTY === true,
+    stderr: process.stderr.isTTY === true,
+  };
+  const plain = (env.NO_COLOR ?? "") !== "" || env.TERM === "dumb";
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", failed);
+  const io: Io = {
+    stdout: (chunk) => void process.stdout.write(chunk),
+    stderr: (text) => void process.stderr.write(text),
+    env,
+    tty,
+    color: {
+      get stdout() {
+        return tty.stdout && !plain && !io.json;
+      },
+      get stderr() {
+        return tty.stderr && !plain && !io.json;
+      },
+    },
+    json: false,
+    quiet: false,
+    debug: false,
+    exitCode: 0,
+    prompt: (question, options) => ask(io, question, options?.hidden === true),
+    confirm: (question) => agree(io, question),
+  };
+  return io;
+}
+
+/** y/N on a terminal; elsewhere the answer has to have been given as --yes. */
+async function agree(io: Io, question: string): Promise<boolean> {
+  if (!io.tty.stdin || !io.tty.stderr) {
+    throw new Refusal("needs-yes", `${question} can't be asked here: no terminal`, {
+      hint: "pass --yes to agree beforehand, or --dry-run to see what would happen",
+    });
+  }
+  const answer = await io.prompt(`${question} [y/N] `);
+  return /^y(es)?$/i.test(answer.trim());
+}
+
+/** One line from the terminal. Hidden input is read in raw mode, so that a passphrase isn't echoed. */
+async function ask(io: Io, question: string, hidden: boolean): Promise<string> {
+  if (!io.tty.stdin) {
+    throw new Refusal("not-a-terminal", `${question.trim()} can't be asked here: stdin is not a terminal`);
+  }
+  io.stderr(question);
+  if (!hidden) return readLine();
+  const { stdin } = process;
+  stdin.setRawMode(true);
+  try {
+    return await hiddenLine(stdin);
+  } finally {
+    stdin.setRawMode(false);
+    stdin.pause();
+    io.stderr("\n");
+  }
+}
+
+/** A line in the terminal's own line mode: the terminal does echo and erase, one read is one line. */
+function readLine(): string {
+  const buffer = new Uint8Array(4096);
+  return new TextDecoder().decode(buffer.subarray(0, readSync(0, buffer))).replace(/\r?\n$/, "");
+}
+
+function hiddenLine(stdin: NodeJS.ReadStream): Promise<string> {
+  const decoder = new StringDecoder("utf8");
+  return new Promise((resolve, reject) => {
+    let line = "";
+    const finish = (settle: () => void) => {
+      stdin.off("data", take);
+      settle();
+    };
+    const take = (bytes: Buffer) => {
+      for (const char of decoder.write(bytes)) {
+        if (char === "\r" || char === "\n") return finish(() => resolve(line));
+        // Raw mode hands us what the terminal would have turned into a signal or an end of file.
+        if (char === "\u0003" || char === "\u0004") {
+          return finish(() => reject(new Refusal("interrupted", "no passphrase was given")));
+        }
+        if (char === "\u007f" || char === "\b") line = [...line].slice(0, -1).join("");
+        else if (char === "\u0015") line = "";
+        else line += char;
+      }
+    };
+    stdin.on("data", take);
+    stdin.resume();
+  });
+}

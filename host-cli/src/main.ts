@@ -1,0 +1,188 @@
+// Arguments to command, outcome to exit status.
+//
+//   vouch verify pump.vouch.json …
+//     │     └ handed to commander, which the verb's module has taught its flags
+//     └ dist/commands/verify.cjs, loaded now and the only one loaded
+//
+// Each verb is a bundle of its own, so that `vouch verify` never parses a
+// serial driver. The build tells us which verbs there are and how to load one
+// (scripts/build.mjs); what each is for stands here, so that `vouch --help`
+// loads none of them.
+
+import { Command, CommanderError } from "commander";
+import { describe, EXIT, statusOf, usage } from "./exit";
+import { type Io, processIo } from "./io";
+
+export interface VerbModule {
+  define(program: Command, io: Io): void;
+}
+
+export interface Build {
+  version: string;
+  verbs: readonly string[];
+  load(verb: string): VerbModule;
+}
+
+const SUMMARIES: Record<string, string> = {
+  demo: "the whole story on a simulated device, in half a minute",
+  sim: "start a simulated device and print where to reach it",
+  keygen: "make a signing key and print its verifier key",
+  inspect: "print any artefact readably, and what was not verified",
+  release: "state, sign and seal a release (new, sign, seal)",
+  advisory: "state that releases are affected or recalled",
+  status: "state which advisories are in force",
+  log: "keep the release log (init, add, check)",
+  anchor: "place a log's checkpoint on a ledger",
+  ledger: "make and look at ledgers",
+  policy: "check what a policy accepts",
+  bundle: "put all that offline verification needs into one file",
+  flash: "upload an image to a device, test and confirm it",
+  enrol: "tie a device's key to its serial number",
+  attest: "ask a device what it runs, over a fresh nonce",
+  ports: "list serial ports",
+  verify: "settle whether a bundle, image and device hold up",
+};
+
+/** The program: what `dist/main.cjs` calls. Sets process.exitCode and returns; nothing is cut off in a pipe. */
+export async function start(build: Build): Promise<void> {
+  const io = processIo((error) => {
+    // A reader that has seen enough (`vouch … | head`) is no trouble; a full disk is.
+    if (error.code === "EPIPE") return;
+    process.exitCode = EXIT.trouble;
+    io.exitCode = EXIT.trouble;
+    process.stderr.write(`${describe(error, io.debug)}\n`);
+  });
+  const crash = (error: unknown) => {
+    process.exitCode = EXIT.trouble;
+    process.stderr.write(`${describe(error, io.debug)}\n`, () => process.exit(EXIT.trouble));
+  };
+  process.on("uncaughtException", crash);
+  process.on("unhandledRejection", crash);
+  await run(process.argv.slice(2), io, build);
+  process.exitCode = io.exitCode;
+}
+
+/** One command line, start to end. Never throws: every outcome is in `io`. */
+export async function run(argv: readonly string[], io: Io, build: Build): Promise<void> {
+  const args = globalFlags(argv, io);
+  try {
+    await dispatch(args, io, build);
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return; // help that was asked for
+    io.exitCode = statusOf(error);
+    const shown = error instanceof CommanderError ? mistake(error, args) : error;
+    if (shown !== undefined) io.stderr(`${describe(shown, io.debug)}\n`);
+  }
+}
+
+/** --debug and --quiet mean the same to every verb and may stand anywhere before `--`. */
+function globalFlags(argv: readonly string[], io: Io): string[] {
+  const end = argv.includes("--") ? argv.indexOf("--") : argv.length;
+  io.debug = argv.slice(0, end).includes("--debug");
+  io.quiet = argv.slice(0, end).includes("--quiet");
+  return argv.filter((arg, at) => at >= end || (arg !== "--debug" && arg !== "--quiet"));
+}
+
+async function dispatch(args: string[], io: Io, build: Build): Promise<void> {
+  const program = newProgram(io, build);
+  const [first = "", second] = args;
+  if (first === "--version" || first === "-V") return io.stdout(`vouch ${build.version}\n`);
+  if (first === "--help" || first === "-h" || (first === "help" && second === undefined)) {
+    return io.stdout(describeVerbs(program, build).helpInformation());
+  }
+  if (first === "help" && second !== undefined) return dispatch([...args.slice(1), "--help"], io, build);
+  if (first === "") {
+    io.exitCode = EXIT.trouble;
+    return io.stderr(describeVerbs(program, build).helpInformation());
+  }
+  if (first.startsWith("-"))
+    throw usage(`unknown option ${first} before the verb`, "`vouch --help` lists the verbs");
+  if (!build.verbs.includes(first)) {
+    const near = nearest(first, build.verbs);
+    throw usage(
+      `no verb ${JSON.stringify(first.slice(0, 60))}`,
+      near === undefined ? "`vouch --help` lists the verbs" : `did you mean \`vouch ${near}\`?`,
+    );
+  }
+  build.load(first).define(program, io);
+  settle(program, io);
+  await program.parseAsync(args, { from: "user" });
+}
+
+function newProgram(io: Io, build: Build): Command {
+  const program = new Command("vouch");
+  program
+    .description("Proves that a medical device runs the firmware its maker released, with no open advisory.")
+    .usage("VERB [FILE] [flags]")
+    .helpCommand(false)
+    .option("--debug", "show the stack of an error")
+    .option("--quiet", "no progress and no remarks")
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText("after", () => `\nvouch ${build.version}; exit status: ${statusLine}`)
+    .hook("preAction", (_program, action) => {
+      io.json = action.optsWithGlobals().json === true;
+    });
+  return program;
+}
+
+const statusLine = Object.entries(EXIT)
+  .map(([word, status]) => `${status} ${word}`)
+  .join(", ");
+
+/** For `vouch --help`: the verbs by name, none of them loaded. */
+function describeVerbs(program: Command, build: Build): Command {
+  for (const verb of build.verbs)
+    program
+      .command(verb)
+      .description(SUMMARIES[verb] ?? "")
+      .helpOption(false);
+  return program;
+}
+
+/** Applies our manners to a command and all below it, however its module made them. */
+function settle(command: Command, io: Io): void {
+  command.exitOverride().showSuggestionAfterError(true).allowExcessArguments(false);
+  command.configureOutput({
+    writeOut: (text) => io.stdout(text),
+    writeErr: (text) => io.stderr(text),
+    outputError: () => {}, // printed by run(), in our form
+  });
+  for (const child of command.commands) settle(child, io);
+}
+
+/** Commander's complaint in our words; undefined when it has already printed the help as its complaint. */
+function mistake(error: CommanderError, args: readonly string[]): Error | undefined {
+  if (error.code === "commander.help") return undefined;
+  const [message = "", ...rest] = error.message.replace(/^error: /, "").split("\n");
+  const meant = /Did you mean (.*)\?/.exec(rest.join(" "))?.[1];
+  const hint =
+    meant === undefined ? `\`vouch ${args[0]} --help\` shows what it takes` : `did you mean ${meant}?`;
+  return usage(`${args[0]}: ${message}`, hint);
+}
+
+/** The verb a typo was probably meant to be: the closest, if at most two edits (or a third of it) away. */
+function nearest(typed: string, verbs: readonly string[]): string | undefined {
+  if (typed.length > 20) return undefined;
+  const ranked = verbs
+    .map((verb) => ({ verb, edits: editDistance(typed, verb) }))
+    .sort((a, b) => a.edits - b.edits);
+  const best = ranked[0];
+  return best !== undefined && best.edits <= Math.max(2, best.verb.length / 3) ? best.verb : undefined;
+}
+
+/** Insertions, deletions, substitutions and swaps of neighbours (optimal string alignment). */
+function editDistance(a: string, b: string): number {
+  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  const cell = (i: number, j: number) => rows[i]?.[j] ?? Infinity;
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    rows.push(row);
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1] ? 0 : 1;
+      let edits = Math.min(cell(i - 1, j) + 1, cell(i, j - 1) + 1, cell(i - 1, j - 1) + same);
+      if (a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) edits = Math.min(edits, cell(i - 2, j - 2) + 1);
+      row.push(edits);
+    }
+  }
+  return cell(a.length, b.length);
+}

@@ -1,0 +1,83 @@
+// What a person sees while waiting and how answers line up: colour, progress,
+// tables. Colour and bars appear only where `io.color` and `io.tty` allow
+// them; a log file gets plain lines, one each tenth of the way:
+//
+//   flashing [##########----------]  50%     on a terminal, redrawn in place
+//   flashing 50%                             anywhere else
+//
+// Progress goes to stderr, so that stdout stays the product.
+
+import { printable } from "../exit";
+import type { Io } from "../io";
+
+const SGR = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
+export type Style = keyof typeof SGR;
+
+/** Colours text for a stream, or leaves it as it is where colour isn't wanted. */
+export function paint(io: Io, stream: "stdout" | "stderr", style: Style, text: string): string {
+  return io.color[stream] ? `\u001b[${SGR[style]}m${text}\u001b[0m` : text;
+}
+
+export interface Progress {
+  /** Reports how much is done; anything from 0 to the total, in any order. */
+  update(done: number): void;
+  /** Leaves the line finished. Call it on failure too, or the error lands behind the bar. */
+  end(): void;
+}
+
+const BAR_WIDTH = 20;
+
+export function startProgress(io: Io, label: string, total: number): Progress {
+  if (io.quiet || io.json) return { update() {}, end() {} };
+  return io.tty.stderr && io.env.TERM !== "dumb" ? bar(io, label, total) : tenths(io, label, total);
+}
+
+function percentOf(done: number, total: number): number {
+  return total <= 0 ? 100 : Math.max(0, Math.min(100, Math.floor((done / total) * 100)));
+}
+
+function bar(io: Io, label: string, total: number): Progress {
+  let shown = -1;
+  return {
+    update(done) {
+      const percent = percentOf(done, total);
+      if (percent === shown) return;
+      shown = percent;
+      const full = Math.floor((percent * BAR_WIDTH) / 100);
+      const cells = "#".repeat(full) + "-".repeat(BAR_WIDTH - full);
+      io.stderr(`\r${printable(label)} [${cells}] ${String(percent).padStart(3)}%`);
+    },
+    end() {
+      if (shown >= 0) io.stderr("\n");
+    },
+  };
+}
+
+function tenths(io: Io, label: string, total: number): Progress {
+  let shown = 0;
+  return {
+    update(done) {
+      const tenth = Math.floor(percentOf(done, total) / 10);
+      if (tenth <= shown) return;
+      shown = tenth;
+      io.stderr(`${printable(label)} ${tenth * 10}%\n`);
+    },
+    end() {},
+  };
+}
+
+/** Rows in columns, two spaces apart; the last column runs free. Cells are made safe for a terminal. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const safe = rows.map((row) => row.map(printable));
+  const widths: number[] = [];
+  for (const row of safe) {
+    row.slice(0, -1).forEach((cell, column) => {
+      widths[column] = Math.max(widths[column] ?? 0, cell.length);
+    });
+  }
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+      .join("  ");
+  return safe.map((row) => `${line(row).trimEnd()}\n`).join("");
+}
