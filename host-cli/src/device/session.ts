@@ -20,7 +20,7 @@
 // goes away: `device-closed`. A reply that decodes to nonsense counts as
 // garbled; if nothing better comes, `device-malformed`.
 
-import { type CborMap, mapGet } from "@vouch/shared/cbor";
+import { type CborMap, isMap, mapGet } from "@vouch/shared/cbor";
 import { faultCode, Refusal } from "@vouch/shared/refusal";
 import {
   decodeMessage,
@@ -28,9 +28,9 @@ import {
   encodeMessage,
   makeDeframer,
   pushBytes,
-  type SmpHeader,
   SMP_READ,
   SMP_WRITE,
+  type SmpHeader,
   smpHeader,
 } from "@vouch/shared/smp";
 import { type Clock, realClock } from "./clock";
@@ -180,7 +180,7 @@ function answers(header: SmpHeader, pending: Pending): boolean {
 /** {rc} of version 1, {err: {group, rc}} of version 2; a result code of 0 is success in both. */
 function readReply(body: CborMap): Reply {
   const error = mapGet(body, "err");
-  if (typeof error === "object" && error !== null && "keys" in error) {
+  if (error !== undefined && isMap(error)) {
     const group = mapGet(error, "group");
     const rc = mapGet(error, "rc");
     if (typeof rc === "number" && rc !== 0) {

@@ -1,0 +1,252 @@
+// Group 64: who a device is, and what it measured and signed.
+//
+//   identify                 what it says of itself; nothing here is trusted
+//   enrol {nonce}, attest {nonce} ──▶ a job, which runs for seconds to minutes
+//   progress … ready         polled
+//   result {off} …           the evidence, in pieces
+//
+// Starting a job is the one request that isn't repeated blindly. When its answer
+// is lost, progress tells whether a job with a new number runs; a job started
+// twice over the same nonce does no harm, only costs time. Nothing here judges
+// what a job returns: whoever asked compares the nonce inside (enrol, attest).
+
+import { concatBytes } from "@vouch/shared/bytes";
+import { type CborValue, cborMap } from "@vouch/shared/cbor";
+import { faultRefusal, Refusal } from "@vouch/shared/refusal";
+import {
+  GROUP_VOUCH,
+  RC_ACCESS_DENIED,
+  RC_BAD_STATE,
+  RC_BUSY,
+  RC_NOT_SUPPORTED,
+  VOUCH_ATTEST,
+  VOUCH_ENROL,
+  VOUCH_FAULT,
+  VOUCH_IDENTIFY,
+  VOUCH_PROGRESS,
+  VOUCH_RESULT,
+} from "@vouch/shared/smp";
+import { bytesField, type Fields, flagField, hasField, mapField, textField, uintField } from "./body";
+import { sleep } from "./clock";
+import type { Session } from "./session";
+import { call, deviceError } from "./smp";
+
+const POLL_MS = 100; // first, then half as long again
+const POLL_MS_MAX = 1000;
+const RESULT_MAX = 4096; // evidence is about 700 bytes
+const STARTS = 5;
+
+export interface Identity {
+  model: string;
+  hwver: string;
+  agent: string;
+  engine: { name: string; version: string };
+  ueid: Uint8Array;
+  enrolled: boolean;
+  publicKey: Uint8Array | null;
+  vendorKid: Uint8Array;
+  vendorId: Uint8Array;
+  classId: Uint8Array;
+  floor: number;
+  sequence: number;
+  bootCount: number;
+  maxUpload: number;
+  hasRandom: boolean;
+}
+
+function vouchRequest(what: string, write: boolean, command: number, pairs: [string, CborValue][]) {
+  return { what, write, group: GROUP_VOUCH, command, body: cborMap(pairs) };
+}
+
+/** Refuses `not-a-vouch-device` where an SMP server answers that lacks our group. */
+export async function identify(session: Session, tries?: number): Promise<Identity> {
+  const request = vouchRequest("identify", false, VOUCH_IDENTIFY, []);
+  const reply = await session.exchange(tries === undefined ? request : { ...request, tries });
+  if (reply.kind === "error") {
+    if (reply.rc !== RC_NOT_SUPPORTED) throw deviceError(session.label, request.what, reply);
+    throw new Refusal("not-a-vouch-device", `${session.label}: an SMP device answers, but not to group 64`);
+  }
+  const fields: Fields = { what: request.what, body: reply.body };
+  const version = uintField(fields, "v");
+  if (version !== 1) {
+    throw new Refusal("unsupported-version", `${session.label}: the agent speaks version ${version}, we 1`);
+  }
+  const engine = mapField(fields, "engine");
+  return {
+    model: textField(fields, "model"),
+    hwver: textField(fields, "hwver"),
+    agent: textField(fields, "agent"),
+    engine: { name: textField(engine, "name"), version: textField(engine, "version") },
+    ueid: bytesField(fields, "ueid", 17),
+    enrolled: flagField(fields, "enrolled"),
+    publicKey: hasField(fields, "pub") ? bytesField(fields, "pub", 32) : null,
+    vendorKid: bytesField(fields, "vendor", 8),
+    vendorId: bytesField(fields, "vid", 16),
+    classId: bytesField(fields, "cid", 16),
+    floor: uintField(fields, "floor"),
+    sequence: uintField(fields, "seq"),
+    bootCount: uintField(fields, "bootcount"),
+    maxUpload: uintField(fields, "max"),
+    hasRandom: flagField(fields, "random"),
+  };
+}
+
+/** The fault number behind the last image or order the device refused; 0 when there is none. */
+export async function lastFault(session: Session): Promise<number> {
+  return uintField(await call(session, vouchRequest("last fault", false, VOUCH_FAULT, [])), "fault", 0xffff);
+}
+
+export interface JobState {
+  job: number;
+  state: string;
+  done: number;
+  total: number;
+}
+
+export async function readProgress(session: Session): Promise<JobState> {
+  const fields = await call(session, vouchRequest("progress", false, VOUCH_PROGRESS, []));
+  return {
+    job: uintField(fields, "job"),
+    state: textField(fields, "state"),
+    done: hasField(fields, "done") ? uintField(fields, "done") : 0,
+    total: hasField(fields, "total") ? uintField(fields, "total") : 0,
+  };
+}
+
+export type OnProgress = (state: JobState) => void;
+
+/** Evidence over `nonce` by the device's key. Refuses `not-enrolled` when it has none. */
+export function attestDevice(
+  session: Session,
+  nonce: Uint8Array,
+  onProgress?: OnProgress,
+): Promise<Uint8Array> {
+  return runJob(session, "attest", VOUCH_ATTEST, [["nonce", nonce]], onProgress);
+}
+
+/** Has the device make a key, if it has none, and sign evidence over `nonce` with it. Refuses `already-enrolled`. */
+export function enrolDevice(
+  session: Session,
+  nonce: Uint8Array,
+  seed: Uint8Array | null,
+  onProgress?: OnProgress,
+): Promise<Uint8Array> {
+  const pairs: [string, CborValue][] = [["nonce", nonce]];
+  if (seed !== null) pairs.push(["seed", seed]);
+  return runJob(session, "enrol", VOUCH_ENROL, pairs, onProgress);
+}
+
+/** Tells the device that it is enrolled, by the SHA-256 of its enrolment. A repeat with the same value is harmless. */
+export async function commitEnrolment(session: Session, digest: Uint8Array): Promise<void> {
+  const request = vouchRequest("enrolment commit", true, VOUCH_ENROL, [["commit", digest]]);
+  const reply = await session.exchange(request);
+  if (reply.kind === "ok") return;
+  // The answer to the first try may be what got lost: the device then refuses the second.
+  if (reply.rc === RC_ACCESS_DENIED && (await identify(session)).enrolled) return;
+  throw deviceError(session.label, request.what, reply);
+}
+
+async function runJob(
+  session: Session,
+  what: string,
+  command: number,
+  pairs: [string, CborValue][],
+  onProgress: OnProgress = () => {},
+): Promise<Uint8Array> {
+  for (let start = 0; start < STARTS; start++) {
+    const before = await untilNotRunning(session);
+    const job = await startJob(session, what, command, pairs, before.job);
+    if (job === null) continue;
+    const finished = await untilFinished(session, job, onProgress);
+    if (finished === "failed") throw await jobFailed(session, what);
+    if (finished === "ready") return readResult(session);
+  }
+  throw new Refusal("device-error", `${session.label}: the device lost its ${what} job ${STARTS} times`);
+}
+
+/** The number of the job that now runs, or null when none was started. */
+async function startJob(
+  session: Session,
+  what: string,
+  command: number,
+  pairs: [string, CborValue][],
+  before: number,
+): Promise<number | null> {
+  try {
+    const request = { ...vouchRequest(what, true, command, pairs), tries: 1, replyMs: 2000 };
+    const reply = await session.exchange(request);
+    if (reply.kind === "error") {
+      if (reply.rc === RC_ACCESS_DENIED) throw alreadyEnrolled(session);
+      if (reply.rc === RC_BAD_STATE) throw notEnrolled(session);
+      if (reply.rc !== RC_BUSY) throw deviceError(session.label, what, reply);
+      return null;
+    }
+    return uintField({ what, body: reply.body }, "job");
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.code !== "device-timeout") throw error;
+    const now = await readProgress(session);
+    return now.job === before ? null : now.job;
+  }
+}
+
+const alreadyEnrolled = (session: Session) =>
+  new Refusal(
+    "already-enrolled",
+    `${session.label}: the device is enrolled and refuses to be enrolled again`,
+    {
+      hint: "only an order signed by the maker clears an enrolment",
+    },
+  );
+
+const notEnrolled = (session: Session) =>
+  new Refusal("not-enrolled", `${session.label}: the device has no key yet`, {
+    hint: "`vouch enrol` makes one",
+  });
+
+const isRunning = (state: JobState) => state.state === "measuring" || state.state === "signing";
+
+/** A host that was killed may have left a job behind; it ends by itself. */
+async function untilNotRunning(session: Session): Promise<JobState> {
+  return poll(session, (state) => !isRunning(state));
+}
+
+async function untilFinished(session: Session, job: number, onProgress: OnProgress): Promise<string> {
+  const state = await poll(session, (now) => {
+    if (now.job === job) onProgress(now);
+    return now.job !== job || !isRunning(now);
+  });
+  return state.job === job ? state.state : "lost";
+}
+
+async function poll(session: Session, enough: (state: JobState) => boolean): Promise<JobState> {
+  for (let wait = POLL_MS; ; wait = Math.min(wait * 1.5, POLL_MS_MAX)) {
+    const state = await readProgress(session);
+    if (enough(state)) return state;
+    await sleep(session.clock, wait);
+  }
+}
+
+async function jobFailed(session: Session, what: string): Promise<Refusal> {
+  const fault = await lastFault(session);
+  if (fault !== 0) return faultRefusal(fault, `${session.label}: the device failed to ${what}`);
+  return new Refusal("device-error", `${session.label}: the device failed to ${what}`);
+}
+
+async function readResult(session: Session): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let off = 0;
+  for (let total = 1; off < total; ) {
+    const fields = await call(session, vouchRequest("result", false, VOUCH_RESULT, [["off", off]]));
+    total = uintField(fields, "len", RESULT_MAX);
+    const data = bytesField(fields, "data");
+    if (uintField(fields, "off") !== off || data.length === 0 || off + data.length > total) {
+      throw new Refusal(
+        "device-malformed",
+        `${session.label}: result has ${data.length} bytes at ${off} of ${total}`,
+      );
+    }
+    parts.push(data);
+    off += data.length;
+  }
+  return concatBytes(parts);
+}
