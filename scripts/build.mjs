@@ -1,0 +1,181 @@
+// Builds what runs: the device agent as one ES5 script, and the CLI.
+//
+//   firmware/src/main.ts ──▶ host-cli/dist/agent.js
+//     1. esbuild bundles it for a browser (so tweetnacl leaves require("crypto") out)
+//     2. TypeScript 5.9 lowers the bundle to ES5; newer ones dropped that target
+//     3. esbuild --target=es5 minifies syntax and spaces, and refuses what is
+//        not ES5. Names stay: minified ones collide with an Espruino keyword (`of`)
+//
+//   host-cli/src/commands/X.ts ──▶ host-cli/dist/commands/X.cjs   one bundle a verb
+//   host-cli/src/main.ts       ──▶ host-cli/dist/main.cjs         knows the verbs by name
+//
+// A verb loads two files and no more. Packages that hold binaries or find
+// files beside themselves stay outside; they resolve from node_modules.
+// Everything is built beside the old and then moved over it, so that a
+// failed build leaves a working one.
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const DIST = join(ROOT, "host-cli/dist");
+
+const EXTERNAL = ["serialport", "@lydell/node-pty", "quickjs-emscripten"];
+
+const AGENT_GOAL = 45 * 1024; // what DESIGN.md promises
+const AGENT_LIMIT = 60 * 1024; // the engine region of the simulated device less its engine block, with room to breathe
+
+// What TypeScript emits when ES5 has no direct form: each is a helper that
+// needs hoisting or a heap, which the small engines lack.
+const HELPERS =
+  /\b__(assign|spreadArray|values|read|rest|extends|generator|awaiter|makeTemplateObject|decorate|importStar)\b/g;
+
+/** Where `@vouch/shared/x` lives, without going through node_modules (absent links must not matter to a build). */
+export const workspace = {
+  name: "workspace",
+  setup(build) {
+    build.onResolve({ filter: /^@vouch\/shared\// }, ({ path }) => ({
+      path: join(ROOT, "shared/src", `${path.slice("@vouch/shared/".length)}.ts`),
+    }));
+  },
+};
+
+/** The verbs: one file each. */
+export function findVerbs() {
+  const folder = join(ROOT, "host-cli/src/commands");
+  if (!existsSync(folder)) return [];
+  const names = readdirSync(folder).filter((name) => /^[a-z]+\.ts$/.test(name));
+  return names
+    .filter((name) => /^export function define\(/m.test(readFileSync(join(folder, name), "utf8")))
+    .map((name) => name.slice(0, -".ts".length))
+    .sort();
+}
+
+/** The agent as ES5 text. */
+export async function buildAgent({ esbuild, typescript }) {
+  const bundled = await esbuild.build({
+    entryPoints: [join(ROOT, "firmware/src/main.ts")],
+    bundle: true,
+    write: false,
+    format: "iife",
+    platform: "browser",
+    target: "es2020",
+    define: { "process.env.NODE_ENV": '"production"' },
+    logLevel: "warning",
+    plugins: [workspace],
+    // Without this esbuild defines class fields and module objects through helpers of its own.
+    tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
+  });
+  const lowered = typescript.transpileModule(bundled.outputFiles[0].text, {
+    reportDiagnostics: true,
+    compilerOptions: {
+      target: typescript.ScriptTarget.ES5,
+      module: typescript.ModuleKind.None,
+      allowJs: true,
+      removeComments: true,
+      ignoreDeprecations: "5.0",
+    },
+  });
+  const [problem] = lowered.diagnostics ?? [];
+  if (problem !== undefined) {
+    throw new Error(`agent: ${typescript.flattenDiagnosticMessageText(problem.messageText, "\n")}`);
+  }
+  const helpers = [...new Set(lowered.outputText.match(HELPERS) ?? [])];
+  if (helpers.length > 0) {
+    throw new Error(
+      `agent: ES5 needs ${helpers.join(", ")}; write the spread, class or for-of in firmware/ another way`,
+    );
+  }
+  const small = await esbuild.transform(lowered.outputText, {
+    target: "es5",
+    minifySyntax: true,
+    minifyWhitespace: true,
+    charset: "ascii",
+    legalComments: "none",
+  });
+  return small.code;
+}
+
+function weigh(code) {
+  const bytes = Buffer.byteLength(code);
+  const text = `agent.js ${(bytes / 1024).toFixed(1)} KB`;
+  if (bytes > AGENT_LIMIT)
+    throw new Error(`${text}, more than the ${AGENT_LIMIT / 1024} KB there is room for`);
+  return bytes > AGENT_GOAL ? `${text} (goal ${AGENT_GOAL / 1024} KB missed)` : text;
+}
+
+async function buildCli({ esbuild }, verbs, outdir) {
+  const { version } = JSON.parse(readFileSync(join(ROOT, "host-cli/package.json"), "utf8"));
+  const common = {
+    bundle: true,
+    platform: "node",
+    format: "cjs",
+    target: "node20",
+    external: EXTERNAL,
+    outExtension: { ".js": ".cjs" },
+    minifySyntax: true,
+    minifyWhitespace: true, // names stay, for --debug; reading is most of the start-up time
+    legalComments: "none",
+    logLevel: "warning",
+    plugins: [workspace],
+    define: { "process.env.NODE_ENV": '"production"', VOUCH_VERSION: JSON.stringify(version) },
+  };
+  const entry = [
+    'import { start } from "./main";',
+    `const load = (verb) => require("./commands/" + verb + ".cjs");`,
+    `void start({ version: ${JSON.stringify(version)}, verbs: ${JSON.stringify(verbs)}, load });`,
+  ].join("\n");
+  await Promise.all([
+    esbuild.build({
+      ...common,
+      stdin: {
+        contents: entry,
+        loader: "ts",
+        resolveDir: join(ROOT, "host-cli/src"),
+        sourcefile: "entry.ts",
+      },
+      outfile: join(outdir, "main.cjs"),
+      outExtension: undefined,
+    }),
+    esbuild.build({
+      ...common,
+      entryPoints: verbs.map((verb) => join(ROOT, "host-cli/src/commands", `${verb}.ts`)),
+      outdir: join(outdir, "commands"),
+    }),
+  ]);
+}
+
+async function main() {
+  const tools = await import("esbuild")
+    .then(async (esbuild) => ({ esbuild, typescript: (await import("typescript")).default }))
+    .catch((error) => {
+      if (error.code !== "ERR_MODULE_NOT_FOUND") throw error;
+    });
+  if (tools === undefined) {
+    console.error("build: esbuild and typescript aren't installed; run `npm ci`");
+    // `npx vouch` in a fresh clone runs `prepare` before it runs us: that isn't a failure,
+    // bin/vouch.mjs then says what to do.
+    if (process.env.npm_lifecycle_event !== "prepare") process.exitCode = 1;
+    return;
+  }
+  const started = Date.now();
+  const verbs = findVerbs();
+  const fresh = `${DIST}.${process.pid}`;
+  try {
+    mkdirSync(fresh, { recursive: true });
+    const agent = await buildAgent(tools);
+    writeFileSync(join(fresh, "agent.js"), agent);
+    await buildCli(tools, verbs, fresh);
+    rmSync(DIST, { recursive: true, force: true });
+    renameSync(fresh, DIST);
+    console.log(`built ${weigh(agent)}, vouch with ${verbs.length} verbs, in ${Date.now() - started} ms`);
+  } catch (error) {
+    console.error(`build: ${error.message}`);
+    process.exitCode = 1;
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
