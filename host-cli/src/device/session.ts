@@ -109,8 +109,8 @@ export function openSession(transport: Transport, options: SessionOptions): Sess
     const { fault, header, body } = decodeMessage(message);
     const pending = header === null ? undefined : waiting.get(header.sequence);
     if (header === null || pending === undefined || !answers(header, pending)) return;
-    if (fault !== 0 || body === null) return pending.garbled(fault);
-    pending.settle(readReply(body));
+    if (fault !== 0 || body === null) pending.garbled(fault);
+    else pending.settle(readReply(body));
   }
 
   function send(request: Request, pending: Pending): number {
