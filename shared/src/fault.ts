@@ -41,6 +41,7 @@ export const FAULT_SUIT_CLASS = 0x0309;
 export const FAULT_SUIT_ROLLBACK = 0x030a;
 export const FAULT_SUIT_IMAGE_SIZE = 0x030b;
 export const FAULT_SUIT_IMAGE_DIGEST = 0x030c;
+export const FAULT_SUIT_FLOOR = 0x030d;
 
 export const FAULT_SMP_TRUNCATED = 0x0401;
 export const FAULT_SMP_LENGTH = 0x0402;
@@ -63,3 +64,17 @@ export const FAULT_KEY_SMALL_ORDER = 0x0603;
 export const FAULT_SIGNATURE_LENGTH = 0x0604;
 export const FAULT_SIGNATURE_RANGE = 0x0605;
 export const FAULT_SIGNATURE_WRONG = 0x0606;
+
+export const FAULT_STORE_FULL = 0x0701;
+export const FAULT_ENGINE_BLOCK = 0x0702;
+export const FAULT_SLOT_TOO_LARGE = 0x0703;
+export const FAULT_SLOT_OVERRUN = 0x0704;
+export const FAULT_SLOT_STREAM = 0x0705;
+export const FAULT_SLOT_BUSY = 0x0706;
+export const FAULT_SLOT_UNKNOWN = 0x0707;
+export const FAULT_SLOT_NOT_BOOTABLE = 0x0708;
+export const FAULT_SLOT_ACTIVE = 0x0709;
+export const FAULT_SLOT_PENDING = 0x070a;
+export const FAULT_BOOT_IMAGE = 0x070b;
+export const FAULT_BOOT_REVERTED = 0x070c;
+export const FAULT_CLEAR_ORDER = 0x070d;

@@ -98,6 +98,7 @@ export const FAULTS: { readonly [fault: number]: readonly [code: string, gloss: 
   [f.FAULT_SUIT_ROLLBACK]: ["suit-rollback", "SUIT sequence number is below the device's floor"],
   [f.FAULT_SUIT_IMAGE_SIZE]: ["suit-image-size", "image isn't as long as the SUIT manifest says"],
   [f.FAULT_SUIT_IMAGE_DIGEST]: ["suit-image-mismatch", "image doesn't hash to what the SUIT manifest says"],
+  [f.FAULT_SUIT_FLOOR]: ["suit-floor", "SUIT manifest's floor is above its own sequence number"],
 
   [f.FAULT_SMP_TRUNCATED]: ["smp-truncated", "SMP frame ends early"],
   [f.FAULT_SMP_LENGTH]: ["smp-length", "SMP length field doesn't match what came"],
@@ -123,6 +124,26 @@ export const FAULTS: { readonly [fault: number]: readonly [code: string, gloss: 
   [f.FAULT_SIGNATURE_LENGTH]: ["signature-length", "Ed25519 signature isn't 64 bytes"],
   [f.FAULT_SIGNATURE_RANGE]: ["signature-range", "Ed25519 signature has s >= L"],
   [f.FAULT_SIGNATURE_WRONG]: ["bad-signature", "signature doesn't verify"],
+
+  [f.FAULT_STORE_FULL]: ["store-full", "a record doesn't fit the device's store"],
+  [f.FAULT_ENGINE_BLOCK]: [
+    "engine-block",
+    "the engine image holds no readable engine block, so no manifest is trusted",
+  ],
+  [f.FAULT_SLOT_TOO_LARGE]: ["slot-too-large", "image is longer than a slot"],
+  [f.FAULT_SLOT_OVERRUN]: ["slot-overrun", "more bytes came than the upload announced"],
+  [f.FAULT_SLOT_STREAM]: ["slot-stream-mismatch", "what arrived doesn't hash to what the upload announced"],
+  [f.FAULT_SLOT_BUSY]: ["slot-busy", "the other slot holds what an image on trial would revert to"],
+  [f.FAULT_SLOT_UNKNOWN]: ["slot-unknown-image", "no slot holds that image"],
+  [f.FAULT_SLOT_NOT_BOOTABLE]: ["slot-not-bootable", "image came without a manifest and can't boot"],
+  [f.FAULT_SLOT_ACTIVE]: ["slot-active", "the image runs already"],
+  [f.FAULT_SLOT_PENDING]: ["slot-pending", "another image is set to run at the next start"],
+  [f.FAULT_BOOT_IMAGE]: ["boot-image-changed", "image in flash is no longer the one that was checked"],
+  [f.FAULT_BOOT_REVERTED]: [
+    "boot-reverted",
+    "image on trial wasn't confirmed before the device started again",
+  ],
+  [f.FAULT_CLEAR_ORDER]: ["clear-order", "order to clear isn't for this device and key"],
 };
 
 /** The stable code of a fault; `fault-0x…` for one this version has no word for. */
