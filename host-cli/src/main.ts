@@ -84,16 +84,16 @@ function globalFlags(argv: readonly string[], io: Io): string[] {
 }
 
 async function dispatch(args: string[], io: Io, build: Build): Promise<void> {
-  const program = newProgram(io, build);
+  const program = newProgram(io);
   const [first = "", second] = args;
   if (first === "--version" || first === "-V") return io.stdout(`vouch ${build.version}\n`);
   if (first === "--help" || first === "-h" || (first === "help" && second === undefined)) {
-    return io.stdout(describeVerbs(program, build).helpInformation());
+    return io.stdout(describeVerbs(program, build));
   }
   if (first === "help" && second !== undefined) return dispatch([...args.slice(1), "--help"], io, build);
   if (first === "") {
     io.exitCode = EXIT.trouble;
-    return io.stderr(describeVerbs(program, build).helpInformation());
+    return io.stderr(describeVerbs(program, build));
   }
   if (first.startsWith("-"))
     throw usage(`unknown option ${first} before the verb`, "`vouch --help` lists the verbs");
@@ -109,7 +109,7 @@ async function dispatch(args: string[], io: Io, build: Build): Promise<void> {
   await program.parseAsync(args, { from: "user" });
 }
 
-function newProgram(io: Io, build: Build): Command {
+function newProgram(io: Io): Command {
   const program = new Command("vouch");
   program
     .description("Proves that a medical device runs the firmware its maker released, with no open advisory.")
@@ -118,7 +118,6 @@ function newProgram(io: Io, build: Build): Command {
     .option("--debug", "show the stack of an error")
     .option("--quiet", "no progress and no remarks")
     .configureHelp({ showGlobalOptions: true })
-    .addHelpText("after", () => `\nvouch ${build.version}; exit status: ${statusLine}`)
     .hook("preAction", (_program, action) => {
       io.json = action.optsWithGlobals().json === true;
     });
@@ -129,14 +128,14 @@ const statusLine = Object.entries(EXIT)
   .map(([word, status]) => `${status} ${word}`)
   .join(", ");
 
-/** For `vouch --help`: the verbs by name, none of them loaded. */
-function describeVerbs(program: Command, build: Build): Command {
+/** `vouch --help`: the verbs by name, none of them loaded. */
+function describeVerbs(program: Command, build: Build): string {
   for (const verb of build.verbs)
     program
       .command(verb)
       .description(SUMMARIES[verb] ?? "")
       .helpOption(false);
-  return program;
+  return `${program.helpInformation()}\nExit status: ${statusLine}\n`;
 }
 
 /** Applies our manners to a command and all below it, however its module made them. */
