@@ -93,11 +93,16 @@ function asRecorded(value: CborValue): unknown {
   if (isMap(value)) {
     return Object.fromEntries(value.keys.map((key, at) => [String(key), asRecorded(value.values[at]!)]));
   }
-  assert.not(isTag(value));
+  assert.is(isTag(value), false);
   return value;
 }
 
-const plain = (text: string) => text.replace(/\u001b\[[0-9;]*[A-Za-z]/g, "");
+// Colour codes are left out of the recordings' text.
+const plain = (text: string) =>
+  text
+    .split("\u001b")
+    .map((part, at) => (at === 0 ? part : part.replace(/^\[[0-9;]*[A-Za-z]/, "")))
+    .join("");
 
 const recorded = suite("smp: recorded exchanges");
 
@@ -130,7 +135,7 @@ for (const exchange of exchanges) {
           want.trailing_bytes === undefined &&
           want.header!.length === want.body_length;
         if (isMapAlone) assert.equal(asRecorded(got.body!), want.body);
-        else assert.not(got.fault, 0, "what isn't one CBOR map has a fault");
+        else assert.is.not(got.fault, 0, "what isn't one CBOR map has a fault");
       });
       const lines = exchange.messages.filter((m) => m.dir === dir && m.text_line !== undefined);
       for (const { text_line } of lines) {
@@ -175,6 +180,7 @@ const codec = suite("smp: codec");
 
 const ECHO = encodeMessage(smpHeader(2, 1, 0, 0, 1), cborMap([["d", "hi"]]));
 const NONE = () => {};
+const never = () => assert.unreachable("no message is in it");
 
 codec("the example of an echo, to the byte", () => {
   assert.is(toHex(ECHO), "0a000006000001" + "00a161646268" + "69");
@@ -247,13 +253,13 @@ codec("a flood without an end stays within the deframer's memory", () => {
   const deframer = makeDeframer(256);
   let texts = 0;
   const flood = new Uint8Array(100000).fill(0x41);
-  pushBytes(deframer, flood, assert.unreachable, (line) => {
+  pushBytes(deframer, flood, never, (line) => {
     texts++;
     assert.is(line.length, 160);
   });
-  assert.is(texts, 100000 / 160 - 1 + (100000 % 160 === 0 ? 0 : 1));
-  pushBytes(deframer, Buffer.from("\n\x06\t"), assert.unreachable, NONE);
-  pushBytes(deframer, flood, assert.unreachable, NONE);
+  assert.is(texts, 100000 / 160 - 1, "the last piece waits for its end");
+  pushBytes(deframer, Buffer.from("\n\x06\t"), never, NONE);
+  pushBytes(deframer, flood, never, NONE);
   assert.is(deframer.packet.length, 260);
 });
 
@@ -272,11 +278,6 @@ for (const [name, bytes, fault] of [
 }
 
 codec("takes maps without a length, as servers write them", () => {
-  const { fault, body } = decodeMessage(
-    hex("0b000006000001" + "00bf61726268" + "69ff".slice(0, 4)) as Uint8Array,
-  );
-  assert.is(fault, FAULT_SMP_LENGTH);
-  assert.is(body, null);
   const good = decodeMessage(hex("0b000007000001" + "00bf6172626869ff") as Uint8Array);
   assert.is(good.fault, 0);
   assert.equal(asRecorded(good.body!), { r: "hi" });
