@@ -1,0 +1,314 @@
+// What a relying party accepts, as a text file: spec/policy.md. C2SP tlog-policy's lines
+// for logs and witnesses, and ours for makers, enrollers, ledgers and ages.
+//
+//   log <vkey> [url]                     exactly one
+//   witness <name> <vkey> [url]          vkey of type 0x04
+//   group <name> <k|any|all> <name>…     witnesses or groups defined above, each in one group
+//   quorum <name|none>                   exactly one
+//   vendor <product> <vkey>              seals manifests of the product
+//   approver <name> <role> <vkey>
+//   approve <product> <t> <role>…        t distinct keys, each role at least once
+//   status <vkey>                        may say which advisories are in force
+//   enroller <vkey>                      may tie a key to a device
+//   ledger directory <vkey> | ledger rebased|stardust <root>
+//   max-age status|evidence <n>h|<n>d
+//   require-image                        no `patched` without every image at hand
+//   allow under-investigation            such an advisory alone doesn't stop `patched`
+//
+// Fields are separated by spaces or tabs; empty lines and lines that begin with # count
+// for nothing. A line not known, or said twice, is a refusal, never skipped: a policy that
+// is only half understood is not the policy. So is one key in two roles, and a rule that
+// nobody could ever satisfy. Nothing is trusted that no line names.
+
+import { toHex, utf8Decode } from "./bytes";
+import type { Crypto } from "./crypto";
+import { isRefusal, quote, Refusal } from "./refusal";
+import { KEY_COSIGNATURE, KEY_ED25519, parseVkey, type Vkey } from "./vkey";
+
+export interface Policy {
+  readonly log: Vkey;
+  readonly logUrl?: string;
+  readonly witnesses: readonly { readonly name: string; readonly vkey: Vkey; readonly url?: string }[];
+  /** In the order of the file: members are defined before the group that names them. */
+  readonly groups: readonly {
+    readonly name: string;
+    readonly k: number;
+    readonly members: readonly string[];
+  }[];
+  /** The name of a witness or group, or "none". */
+  readonly quorum: string;
+  readonly vendors: readonly { readonly product: string; readonly vkey: Vkey }[];
+  readonly approvers: readonly { readonly name: string; readonly role: string; readonly vkey: Vkey }[];
+  readonly approve: readonly {
+    readonly product: string;
+    readonly threshold: number;
+    readonly roles: readonly string[];
+  }[];
+  readonly status: readonly Vkey[];
+  readonly enrollers: readonly Vkey[];
+  readonly ledgers: readonly LedgerRoot[];
+  /** Seconds; null when no line says. */
+  readonly maxAge: { readonly status: number | null; readonly evidence: number | null };
+  readonly requireImage: boolean;
+  readonly allowUnderInvestigation: boolean;
+  /** SHA-256 of the file, hex: names the policy in a verdict. */
+  readonly digest: string;
+}
+
+export type LedgerRoot =
+  | { readonly kind: "directory"; readonly root: Vkey }
+  | { readonly kind: "rebased" | "stardust"; readonly root: string };
+
+const MAX_POLICY = 64 * 1024;
+const MAX_LINES = 1000;
+const MAX_LINE = 1024;
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
+
+// The policy while it is read, with what must be known across lines.
+interface Draft extends Omit<Mutable<Policy>, "log" | "quorum" | "maxAge"> {
+  log: Vkey | null;
+  quorum: string | null;
+  maxAge: { status: number | null; evidence: number | null };
+  /** Public key (hex) to the role it was given first. */
+  roles: Map<string, string>;
+  /** Witness and group names in reach of `group` and `quorum`; true once in a group. */
+  names: Map<string, boolean>;
+}
+
+type LineReader = (draft: Draft, args: string[]) => void;
+
+/**
+ * Reads a policy. Throws `too-large`, `malformed-policy`, `policy-unknown-line`, `policy-repeated`,
+ * `policy-unknown-name`, `policy-key-reuse`, `policy-unsatisfiable`, and what parseVkey throws.
+ */
+export function parsePolicy(bytes: Uint8Array, crypto: Pick<Crypto, "sha256">): Policy {
+  if (bytes.length > MAX_POLICY) {
+    throw new Refusal("too-large", `policy is ${bytes.length} bytes, at most ${MAX_POLICY} are accepted`);
+  }
+  const text = utf8Decode(bytes);
+  if (text === null) throw malformed("it isn't UTF-8");
+  const lines = text.split("\n");
+  if (lines.length > MAX_LINES)
+    throw malformed(`it has ${lines.length} lines, at most ${MAX_LINES} are accepted`);
+  const draft: Draft = {
+    log: null,
+    witnesses: [],
+    groups: [],
+    quorum: null,
+    vendors: [],
+    approvers: [],
+    approve: [],
+    status: [],
+    enrollers: [],
+    ledgers: [],
+    maxAge: { status: null, evidence: null },
+    requireImage: false,
+    allowUnderInvestigation: false,
+    digest: toHex(crypto.sha256(bytes)),
+    roles: new Map(),
+    names: new Map(),
+  };
+  lines.forEach((line, i) => {
+    try {
+      readLine(draft, line);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      throw new Refusal(error.code, `policy line ${i + 1}: ${error.message}`, { cause: error });
+    }
+  });
+  return finish(draft);
+}
+
+function readLine(draft: Draft, line: string): void {
+  if (line.length > MAX_LINE)
+    throw malformed(`it is ${line.length} characters, at most ${MAX_LINE} are accepted`);
+  if (line.startsWith("#")) return;
+  // Anything else invisible (CR, no-break space, bidi marks) could make a line read as another.
+  if (/[^\P{C}\t]|[^\P{Z} ]/u.test(line)) throw malformed("it holds a control character or an odd space");
+  const [verb = "", ...args] = line.split(/[ \t]+/).filter((field) => field !== "");
+  if (verb === "") return;
+  const reader = Object.hasOwn(LINES, verb) ? LINES[verb] : undefined;
+  if (reader === undefined)
+    throw new Refusal("policy-unknown-line", `${quote(verb)} isn't a policy line known here`);
+  reader(draft, args);
+}
+
+const LINES: { readonly [verb: string]: LineReader } = {
+  log(draft, args) {
+    const [vkeyText, url] = count(args, 1, 2);
+    if (draft.log !== null) throw repeated("log");
+    draft.log = key(draft, vkeyText, KEY_ED25519, "log");
+    if (url !== undefined) draft.logUrl = url;
+  },
+  witness(draft, args) {
+    const [name, vkeyText, url] = count(args, 2, 3);
+    define(draft, name);
+    const vkey = key(draft, vkeyText!, KEY_COSIGNATURE, `witness ${name}`);
+    draft.witnesses.push(url === undefined ? { name, vkey } : { name, vkey, url });
+  },
+  group(draft, args) {
+    const [name, threshold, ...members] = count(args, 3, MAX_LINE);
+    for (const member of members) {
+      const taken = draft.names.get(member);
+      if (taken === undefined) throw unknownName(member, "witness or group above this line");
+      if (taken) throw new Refusal("policy-repeated", `${quote(member)} is in a group already`);
+      draft.names.set(member, true);
+    }
+    define(draft, name);
+    const k = threshold === "any" ? 1 : threshold === "all" ? members.length : positive(threshold!);
+    if (k > members.length) throw unsatisfiable(`group ${quote(name)} wants ${k} of ${members.length}`);
+    draft.groups.push({ name, k, members });
+  },
+  quorum(draft, args) {
+    const [name] = count(args, 1, 1);
+    if (draft.quorum !== null) throw repeated("quorum");
+    if (name !== "none" && !draft.names.has(name))
+      throw unknownName(name, "witness or group above this line");
+    draft.quorum = name;
+  },
+  vendor(draft, args) {
+    const [product, vkeyText] = count(args, 2, 2);
+    if (draft.vendors.some((v) => v.product === product)) throw repeated(`vendor ${product}`);
+    // One key may seal for several products: that is one role.
+    const vkey = key(draft, vkeyText!, KEY_ED25519, "vendor");
+    draft.vendors.push({ product, vkey });
+  },
+  approver(draft, args) {
+    const [name, role, vkeyText] = count(args, 3, 3);
+    if (draft.approvers.some((a) => a.name === name)) throw repeated(`approver ${name}`);
+    draft.approvers.push({ name, role: role!, vkey: key(draft, vkeyText!, KEY_ED25519, `approver ${name}`) });
+  },
+  approve(draft, args) {
+    const [product, threshold, ...roles] = count(args, 3, MAX_LINE);
+    if (draft.approve.some((a) => a.product === product)) throw repeated(`approve ${product}`);
+    if (new Set(roles).size < roles.length) throw new Refusal("policy-repeated", "a role is named twice");
+    draft.approve.push({ product, threshold: positive(threshold!), roles });
+  },
+  status(draft, args) {
+    const [vkeyText] = count(args, 1, 1);
+    draft.status.push(key(draft, vkeyText, KEY_ED25519, `status ${draft.status.length}`));
+  },
+  enroller(draft, args) {
+    const [vkeyText] = count(args, 1, 1);
+    draft.enrollers.push(key(draft, vkeyText, KEY_ED25519, `enroller ${draft.enrollers.length}`));
+  },
+  ledger(draft, args) {
+    const [kind, root] = count(args, 2, 2);
+    if (kind === "directory") {
+      draft.ledgers.push({
+        kind,
+        root: key(draft, root!, KEY_COSIGNATURE, `ledger ${draft.ledgers.length}`),
+      });
+    } else if (kind === "rebased" || kind === "stardust") {
+      if (draft.ledgers.some((l) => l.kind === kind && l.root === root)) throw repeated(`ledger ${kind}`);
+      draft.ledgers.push({ kind, root: root! });
+    } else {
+      throw malformed(`ledger kind is ${quote(kind)}, expected directory, rebased or stardust`);
+    }
+  },
+  "max-age"(draft, args) {
+    const [what, age] = count(args, 2, 2);
+    if (what !== "status" && what !== "evidence")
+      throw malformed(`max-age of ${quote(what)}, expected status or evidence`);
+    if (draft.maxAge[what] !== null) throw repeated(`max-age ${what}`);
+    const [, digits, unit] = /^([1-9][0-9]{0,4})([hd])$/.exec(age!) ?? [];
+    if (digits === undefined)
+      throw malformed(`max-age is ${quote(age!)}, expected hours or days such as 36h or 30d`);
+    draft.maxAge[what] = Number(digits) * (unit === "h" ? 3600 : 86400);
+  },
+  "require-image"(draft, args) {
+    if (args.length > 0) throw malformed(`require-image takes no argument, found ${quote(args[0]!)}`);
+    if (draft.requireImage) throw repeated("require-image");
+    draft.requireImage = true;
+  },
+  allow(draft, args) {
+    const [what] = count(args, 1, 1);
+    if (what !== "under-investigation") throw malformed(`allow ${quote(what)}, expected under-investigation`);
+    if (draft.allowUnderInvestigation) throw repeated("allow under-investigation");
+    draft.allowUnderInvestigation = true;
+  },
+};
+
+/** What can only be said once all lines are read. */
+function finish({ roles: _roles, names: _names, log, quorum, ...rest }: Draft): Policy {
+  if (log === null) throw malformed("policy: no log line");
+  if (quorum === null) throw malformed("policy: no quorum line");
+  for (const { product, threshold, roles } of rest.approve) {
+    for (const role of roles) {
+      if (!rest.approvers.some((a) => a.role === role)) throw unknownName(role, "role of an approver");
+    }
+    const eligible = rest.approvers.filter((a) => roles.includes(a.role)).length;
+    if (threshold > eligible) {
+      throw unsatisfiable(
+        `policy: approve ${quote(product)} wants ${threshold} approvers, ${eligible} have its roles`,
+      );
+    }
+    if (threshold < roles.length) {
+      throw unsatisfiable(
+        `policy: approve ${quote(product)} wants ${threshold} approvers of ${roles.length} roles`,
+      );
+    }
+  }
+  return { log, quorum, ...rest };
+}
+
+/** Whether the cosigners, by their names in the policy, meet its quorum. */
+export function evalQuorum(policy: Policy, cosigned: ReadonlySet<string>): boolean {
+  if (policy.quorum === "none") return true;
+  const met = new Set(policy.witnesses.filter((w) => cosigned.has(w.name)).map((w) => w.name));
+  for (const { name, k, members } of policy.groups) {
+    if (members.filter((member) => met.has(member)).length >= k) met.add(name);
+  }
+  return met.has(policy.quorum);
+}
+
+/** Whether the cosigners meet the quorum and not one of them could be left out. */
+export function isMinimalQuorum(policy: Policy, cosigned: ReadonlySet<string>): boolean {
+  if (!evalQuorum(policy, cosigned)) return false;
+  return [...cosigned].every((name) => {
+    const others = new Set(cosigned);
+    others.delete(name);
+    return !evalQuorum(policy, others);
+  });
+}
+
+function key(draft: Draft, text: string, type: number, role: string): Vkey {
+  const vkey = parseVkey(text);
+  if (vkey.type !== type)
+    throw malformed(`key ${quote(vkey.name)} is of type ${vkey.type}, expected ${type}`);
+  const id = toHex(vkey.publicKey);
+  const held = draft.roles.get(id);
+  if (held !== undefined && !(held === role && role === "vendor")) {
+    throw new Refusal("policy-key-reuse", `key ${quote(vkey.name)} already stands in the line for ${held}`);
+  }
+  draft.roles.set(id, role);
+  return vkey;
+}
+
+function define(draft: Draft, name: string): void {
+  if (name === "none") throw malformed(`"none" can't be a name`);
+  if (draft.names.has(name)) throw repeated(`name ${name}`);
+  draft.names.set(name, false);
+}
+
+function count(args: string[], min: number, max: number): [string, ...string[]] {
+  const [first, ...rest] = args;
+  if (first === undefined || args.length < min || args.length > max) {
+    throw malformed(
+      `it has ${args.length} fields after the first, expected ${min === max ? min : `${min} or more`}`,
+    );
+  }
+  return [first, ...rest];
+}
+
+function positive(text: string): number {
+  if (!/^[1-9][0-9]{0,2}$/.test(text)) throw malformed(`number is ${quote(text)}, expected 1 to 999`);
+  return Number(text);
+}
+
+const malformed = (message: string) => new Refusal("malformed-policy", message);
+const repeated = (what: string) => new Refusal("policy-repeated", `${quote(what)} is said twice`);
+const unknownName = (name: string, what: string) =>
+  new Refusal("policy-unknown-name", `${quote(name)} is no ${what}`);
+const unsatisfiable = (message: string) => new Refusal("policy-unsatisfiable", message);
