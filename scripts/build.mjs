@@ -52,10 +52,10 @@ export function findVerbs() {
     .sort();
 }
 
-/** The agent as ES5 text. */
-export async function buildAgent({ esbuild, typescript }) {
+/** The agent as ES5 text. Throws when the source leaves the language subset that lowers without help. */
+export async function buildAgent({ esbuild, typescript }, entry = join(ROOT, "firmware/src/main.ts")) {
   const bundled = await esbuild.build({
-    entryPoints: [join(ROOT, "firmware/src/main.ts")],
+    entryPoints: [entry],
     bundle: true,
     write: false,
     format: "iife",
@@ -71,7 +71,7 @@ export async function buildAgent({ esbuild, typescript }) {
     reportDiagnostics: true,
     compilerOptions: {
       target: typescript.ScriptTarget.ES5,
-      module: typescript.ModuleKind.None,
+      module: typescript.ModuleKind.ESNext,
       allowJs: true,
       removeComments: true,
       ignoreDeprecations: "5.0",
@@ -146,6 +146,19 @@ async function buildCli({ esbuild }, verbs, outdir) {
   ]);
 }
 
+/** Puts the new build in the old one's place. Somebody else's build may get there first; then theirs goes. */
+function replaceFolder(fresh, target) {
+  for (let attempt = 1; ; attempt++) {
+    rmSync(target, { recursive: true, force: true });
+    try {
+      renameSync(fresh, target);
+      return;
+    } catch (error) {
+      if (attempt === 5) throw error;
+    }
+  }
+}
+
 async function main() {
   const tools = await import("esbuild")
     .then(async (esbuild) => ({ esbuild, typescript: (await import("typescript")).default }))
@@ -167,8 +180,7 @@ async function main() {
     const agent = await buildAgent(tools);
     writeFileSync(join(fresh, "agent.js"), agent);
     await buildCli(tools, verbs, fresh);
-    rmSync(DIST, { recursive: true, force: true });
-    renameSync(fresh, DIST);
+    replaceFolder(fresh, DIST);
     console.log(`built ${weigh(agent)}, vouch with ${verbs.length} verbs, in ${Date.now() - started} ms`);
   } catch (error) {
     console.error(`build: ${error.message}`);
