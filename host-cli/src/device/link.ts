@@ -1,0 +1,79 @@
+// A session that outlives its line: boards on USB vanish and come back when
+// they restart, and cables get pulled.
+//
+//   open ──▶ session ──▶ line closed ──▶ reopen (every 250 ms) ──▶ session
+//                                          until the one deadline of it all
+//
+// What was sent before the line went is not sent again here: whoever drives the
+// device asks it where it stands.
+
+import { Refusal } from "@vouch/shared/refusal";
+import { type Clock, realClock, sleep } from "./clock";
+import { openSession, type Session } from "./session";
+import { openDevice, type Transport } from "./transport";
+
+const REOPEN_MS = 250;
+
+export interface LinkOptions {
+  /** All waiting together. */
+  timeoutMs: number;
+  clock?: Clock;
+  /** Opens the line; `openDevice` unless a test brings its own. */
+  open?: (port: string) => Promise<Transport>;
+  onText?: (line: Uint8Array) => void;
+}
+
+export interface Link {
+  /** The current session; another one after reopen(). */
+  readonly session: Session;
+  readonly deadline: number;
+  /** Waits until the port can be opened again. Refuses with why it can't when time is up. */
+  reopen(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openLink(port: string, options: LinkOptions): Promise<Link> {
+  const clock = options.clock ?? realClock;
+  const open = options.open ?? openDevice;
+  const deadline = clock.now() + options.timeoutMs;
+  const connect = async () =>
+    openSession(await open(port), {
+      clock,
+      timeoutMs: Math.max(0, deadline - clock.now()),
+      ...(options.onText === undefined ? {} : { onText: options.onText }),
+    });
+  let session = await connect();
+  return {
+    get session() {
+      return session;
+    },
+    deadline,
+    async reopen() {
+      await session.close();
+      for (;;) {
+        try {
+          session = await connect();
+          return;
+        } catch (error) {
+          if (!(error instanceof Refusal) || clock.now() + REOPEN_MS >= deadline) throw error;
+        }
+        await sleep(clock, REOPEN_MS);
+      }
+    },
+    close: () => session.close(),
+  };
+}
+
+/** Runs `work` with a link to the port, and closes it whatever happens. */
+export async function withLink<T>(
+  port: string,
+  options: LinkOptions,
+  work: (link: Link) => Promise<T>,
+): Promise<T> {
+  const link = await openLink(port, options);
+  try {
+    return await work(link);
+  } finally {
+    await link.close();
+  }
+}
