@@ -238,10 +238,11 @@ function finish({ roles: _roles, names: _names, log, quorum, ...rest }: Draft): 
     for (const role of roles) {
       if (!rest.approvers.some((a) => a.role === role)) throw unknownName(role, "role of an approver");
     }
-    const eligible = rest.approvers.filter((a) => roles.includes(a.role)).length;
-    if (threshold > eligible) {
+    // Anyone's approval counts towards t; a named role must be among them.
+    const known = rest.approvers.length;
+    if (threshold > known) {
       throw unsatisfiable(
-        `policy: approve ${quote(product)} wants ${threshold} approvers, ${eligible} have its roles`,
+        `policy: approve ${quote(product)} wants ${threshold} approvers, the policy names ${known}`,
       );
     }
     if (threshold < roles.length) {

@@ -11,10 +11,11 @@
 //                 4: bstr [20, {1: vendor, 2: class, 3: bstr [-16, digest], 14: size}, 1, 15, 2, 15]}
 //        07 bstr [3, 15]                        7 validate: image match
 //        09 bstr [23, 2]                        9 invoke
+//        [-65537 floor]                         ours: the rollback floor, left out when 0
 //
 // What is signed is the bstr content [-16, digest], as the draft says. The
 // unsigned form, which approvers see, has the digest alone. Decoding reads the
-// five values out and compares with what encoding them gives: whatever else the
+// values out and compares with what encoding them gives: whatever else the
 // draft allows is `unsupported`, and no manifest has two spellings.
 //
 //   upload: u32 little endian length of envelope ‖ envelope ‖ payload
@@ -40,6 +41,7 @@ export const MAX_ENVELOPE = 1020;
 
 const TAG_ENVELOPE = 107;
 const SHA256 = -16; // COSE algorithm number
+const FLOOR = -65537; // SUIT has no rollback floor; a private manifest key carries it
 
 export interface Manifest {
   sequence: number;
@@ -49,6 +51,8 @@ export interface Manifest {
   digest: Uint8Array;
   /** Length of the image. */
   size: number;
+  /** What the device's rollback floor rises to when this image is confirmed; 0 leaves it. */
+  floor: number;
 }
 
 /** A decoded envelope; only `fault` means anything unless it is 0. Nothing is verified yet. */
@@ -82,6 +86,10 @@ export function encodeManifest(m: Manifest): Uint8Array {
     [7, encodeCbor([3, 15])],
     [9, encodeCbor([23, 2])],
   ]);
+  if (m.floor > 0) {
+    manifest.keys.push(FLOOR);
+    manifest.values.push(m.floor);
+  }
   return encodeCbor(manifest);
 }
 
@@ -133,7 +141,7 @@ function digestInside(value: CborValue | undefined): Uint8Array | null {
   return isSized(digest, 32) ? digest : null;
 }
 
-// The five values of a manifest; null where the one-component profile has no place for it.
+// The values of a manifest; null where the one-component profile has no place for it.
 function readManifest(map: CborMap): Manifest | null {
   const sequence = mapGet(map, 2);
   const common = insideMap(mapGet(map, 3));
@@ -146,7 +154,11 @@ function readManifest(map: CborMap): Manifest | null {
   const size = mapGet(parameters, 14);
   if (!isSized(vendorId, 16) || !isSized(classId, 16) || digest === null) return null;
   if (typeof size !== "number" || size < 1) return null;
-  return { sequence, vendorId, classId, digest, size };
+  const floor = mapGet(map, FLOOR);
+  if (floor !== undefined && typeof floor !== "number") return null;
+  // A floor above the image's own number would lock out the very image that sets it.
+  if (floor !== undefined && (floor < 1 || floor > sequence)) return null;
+  return { sequence, vendorId, classId, digest, size, floor: floor === undefined ? 0 : floor };
 }
 
 /** Takes an envelope apart. Byte strings are views of `bytes`. */
@@ -155,7 +167,7 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   const out: Envelope = {
     fault: FAULT_SUIT_MALFORMED,
     manifestBytes: none,
-    manifest: { sequence: 0, vendorId: none, classId: none, digest: none, size: 0 },
+    manifest: { sequence: 0, vendorId: none, classId: none, digest: none, size: 0, floor: 0 },
     auth: { digest: none, sign1: null },
   };
   if (bytes.length > MAX_ENVELOPE) {

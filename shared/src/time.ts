@@ -1,0 +1,12 @@
+// Unix seconds and RFC 3339 text in UTC, to the second: the only form of time in our
+// formats. Pure: nothing here reads a clock.
+
+/** 2026-01-15T09:00:00Z. */
+export function isoTime(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
+}
+
+/** The other way, for text that statement.ts has checked to be of that form. */
+export function secondsOf(time: string): number {
+  return Date.parse(time) / 1000;
+}
