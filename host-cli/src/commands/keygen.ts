@@ -1,0 +1,146 @@
+// vouch keygen NAME: a signing key, and the verifier key that others put in a policy.
+//
+//   NAME.key    PKCS#8 PEM, encrypted unless --plain, 0600
+//   NAME.vkey   NAME+id+base64, one line; also on stdout
+//
+// Neither is ever overwritten. The private half is written first: a cut in
+// between leaves a key that --existing can name, never a name without a key.
+
+import { existsSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { keyidOf } from "@vouch/shared/dsse";
+import { Refusal } from "@vouch/shared/refusal";
+import { formatVkey, KEY_COSIGNATURE, KEY_ED25519, makeVkey, parseVkey } from "@vouch/shared/vkey";
+import type { Command } from "commander";
+import { nodeCrypto } from "../crypto";
+import { about, usage } from "../exit";
+import { readInput, writeWhole } from "../files";
+import type { Io } from "../io";
+import { createKey, MAX_KEY_FILE, openKey, publicKeyOf, vkeyPathOf } from "../keys";
+import { readPassphrase } from "../passphrase";
+
+export interface KeygenOptions {
+  name: string;
+  /** A folder to put NAME.key into, or the key file's own path. Default: the folder we are in. */
+  output?: string | undefined;
+  plain: boolean;
+  /** The verifier key is of type 04: for witnesses and directory ledgers. */
+  cosigner: boolean;
+  passphraseFile?: string | undefined;
+}
+
+export interface KeyFiles {
+  readonly name: string;
+  readonly vkey: string;
+  readonly keyPath: string;
+  readonly vkeyPath: string;
+  readonly encrypted: boolean;
+}
+
+/** Refuses `exists`, `malformed-vkey` for an impossible name, and what passphrases are refused for. */
+export async function makeKeyFiles(options: KeygenOptions, io: Io): Promise<KeyFiles> {
+  if (options.plain && options.passphraseFile !== undefined)
+    throw usage("--plain leaves no use for --passphrase-file");
+  checkName(options.name);
+  const keyPath = keyPathFor(options.name, options.output);
+  const vkeyPath = vkeyPathOf(keyPath);
+  // Asked again when writing; here it saves a person from inventing a passphrase for nothing.
+  for (const path of [keyPath, vkeyPath]) if (existsSync(path)) throw exists(path);
+  const passphrase = options.plain
+    ? null
+    : await readPassphrase({ file: options.passphraseFile, subject: keyPath, twice: true }, io);
+  const key = createKey(passphrase);
+  const vkey = vkeyOf(options.name, key.publicKey, options.cosigner);
+  writeWhole(keyPath, key.pem, { mode: 0o600, overwrite: false });
+  writeWhole(vkeyPath, `${vkey}\n`, { overwrite: false });
+  return { name: options.name, vkey, keyPath, vkeyPath, encrypted: passphrase !== null };
+}
+
+/** Names a key made elsewhere: writes the .vkey beside it. */
+export async function nameExistingKey(
+  options: { name: string; file: string; cosigner: boolean; passphraseFile?: string | undefined },
+  io: Io,
+): Promise<KeyFiles> {
+  checkName(options.name);
+  const { file } = options;
+  const vkeyPath = vkeyPathOf(file);
+  if (existsSync(vkeyPath)) throw exists(vkeyPath);
+  const pem = readInput(file, MAX_KEY_FILE);
+  let encrypted = false;
+  const key = await about(file, () =>
+    openKey(pem, () => {
+      encrypted = true;
+      return readPassphrase({ file: options.passphraseFile, subject: file }, io);
+    }),
+  );
+  const vkey = vkeyOf(options.name, publicKeyOf(key), options.cosigner);
+  writeWhole(vkeyPath, `${vkey}\n`, { overwrite: false });
+  return { name: options.name, vkey, keyPath: file, vkeyPath, encrypted };
+}
+
+const vkeyOf = (name: string, publicKey: Uint8Array, cosigner: boolean) =>
+  formatVkey(makeVkey(name, cosigner ? KEY_COSIGNATURE : KEY_ED25519, publicKey, nodeCrypto));
+
+/** Any key would do: it is the name that may be refused. */
+function checkName(name: string): void {
+  makeVkey(name, KEY_ED25519, createKey(null).publicKey, nodeCrypto);
+}
+
+const exists = (path: string) =>
+  new Refusal("exists", `${path} is already there and is never overwritten`, {
+    hint: "choose another name, or move the old file away yourself",
+  });
+
+/** Key names may hold slashes and more; file names here hold letters, digits, dots and dashes. */
+function keyPathFor(name: string, output: string | undefined): string {
+  const file = `${name.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[.-]+/, "") || "key"}.key`;
+  if (output === undefined) return file;
+  if (/[\\/]$/.test(output) || statSync(output, { throwIfNoEntry: false })?.isDirectory())
+    return join(output, file);
+  return output.endsWith(".key") || basename(output).includes(".") ? output : `${output}.key`;
+}
+
+interface Flags {
+  output?: string;
+  plain?: boolean;
+  cosigner?: boolean;
+  passphraseFile?: string;
+  existing?: string;
+  json?: boolean;
+}
+
+export function define(program: Command, io: Io): void {
+  program
+    .command("keygen")
+    .description("Makes an Ed25519 signing key and prints its verifier key, the line others put in a policy.")
+    .argument("<name>", "whose key it is: a person, a role, a log's origin; no spaces, no plus")
+    .option("-o, --output PATH", "folder or file for the private key (default: NAME.key here)")
+    .option("--plain", "leave the private key unencrypted")
+    .option("--cosigner", "a key that signs with a time: for a witness or a directory ledger")
+    .option("--passphrase-file FILE", "read the passphrase from FILE, - is stdin")
+    .option("--existing FILE", "make no key, only name this one: writes its .vkey")
+    .option("--json", "print one JSON object")
+    .action(async (name: string, flags: Flags) => {
+      const { output, existing, passphraseFile } = flags;
+      if (existing !== undefined && (output !== undefined || flags.plain)) {
+        throw usage("--existing makes no key, so -o and --plain have no meaning");
+      }
+      const cosigner = flags.cosigner === true;
+      const made =
+        existing === undefined
+          ? await makeKeyFiles({ name, output, plain: flags.plain === true, cosigner, passphraseFile }, io)
+          : await nameExistingKey({ name, file: existing, cosigner, passphraseFile }, io);
+      report(made, io);
+    });
+}
+
+function report(made: KeyFiles, io: Io): void {
+  if (io.json) {
+    const { name, vkey, keyPath, vkeyPath, encrypted } = made;
+    const keyid = keyidOf(parseVkey(vkey, nodeCrypto).publicKey, nodeCrypto);
+    io.stdout(`${JSON.stringify({ name, vkey, keyid, key: keyPath, vkeyFile: vkeyPath, encrypted })}\n`);
+    return;
+  }
+  io.stdout(`${made.vkey}\n`);
+  if (!io.quiet) io.stderr(`private key in ${made.keyPath}${made.encrypted ? "" : ", unencrypted"}\n`);
+}

@@ -1,0 +1,285 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { toHex, utf8Encode } from "@vouch/shared/bytes";
+import { isRefusal } from "@vouch/shared/refusal";
+import { formatVkey, makeVkey, parseVkey } from "@vouch/shared/vkey";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { makeKeyFiles, nameExistingKey } from "../src/commands/keygen";
+import { nodeCrypto } from "../src/crypto";
+import { describe } from "../src/exit";
+import type { Io } from "../src/io";
+import { createKey, openKey, publicKeyOf, vkeyPathOf } from "../src/keys";
+import { loadSigner, splitWords } from "../src/signer";
+import { bufferIo, refuses } from "./maker-kit";
+
+const keys = suite("keys");
+let folder = "";
+keys.before.each(() => {
+  folder = mkdtempSync(join(tmpdir(), "vouch-keys-"));
+});
+keys.after.each(() => rmSync(folder, { recursive: true, force: true }));
+const at = (name: string) => join(folder, name);
+const file = (name: string, content: string) => {
+  writeFileSync(at(name), content, { mode: 0o700 });
+  return at(name);
+};
+const openssl = (...args: string[]) => execFileSync("openssl", args, { stdio: ["ignore", "pipe", "pipe"] });
+const never = async (): Promise<string> => assert.unreachable("no passphrase is needed") as never;
+
+keys("openssl reads a plain and an encrypted key, and sees the same public key", () => {
+  for (const passphrase of [null, "päss word"]) {
+    const key = createKey(passphrase);
+    const path = file(`k${passphrase === null}`, key.pem);
+    const pass = file("pass", `${passphrase ?? "unused"}\n`);
+    const der = openssl("pkey", "-in", path, "-passin", `file:${pass}`, "-pubout", "-outform", "DER");
+    assert.is(der.subarray(-32).toString("hex"), toHex(key.publicKey));
+  }
+});
+
+keys("an encrypted key is PBES2 with 600,000 rounds of HMAC-SHA-256 and AES-256-CBC", () => {
+  const path = file("k", createKey("x").pem);
+  const asn1 = openssl("asn1parse", "-in", path).toString();
+  for (const part of [/:PBES2/, /:PBKDF2/, /:0927C0/, /:hmacWithSHA256/, /:aes-256-cbc/])
+    assert.match(asn1, part);
+});
+
+keys("we read what openssl makes, plain and encrypted in each of its usual ways", async () => {
+  const pass = file("pass", "secret\n");
+  for (const flags of [[], ["-aes-256-cbc"], ["-aes-128-cbc"], ["-aria-256-cbc"]]) {
+    const encrypted = flags.length > 0 ? [...flags, "-pass", `file:${pass}`] : [];
+    openssl("genpkey", "-algorithm", "ed25519", ...encrypted, "-out", at("o.pem"));
+    const der = openssl("pkey", "-in", at("o.pem"), "-passin", `file:${pass}`, "-pubout", "-outform", "DER");
+    const key = await openKey(readFileSync(at("o.pem")), flags.length > 0 ? async () => "secret" : never);
+    assert.is(toHex(publicKeyOf(key)), der.subarray(-32).toString("hex"), flags.join(" "));
+  }
+});
+
+keys("a key of openssl signs under the name that keygen --existing gives it", async () => {
+  openssl("genpkey", "-algorithm", "ed25519", "-out", at("o.pem"));
+  const io = bufferIo();
+  await refuses("vkey-missing", () => loadSigner({ key: at("o.pem") }, io));
+  const made = await nameExistingKey({ name: "acme", file: at("o.pem"), cosigner: false }, io);
+  assert.is(made.vkeyPath, at("o.pem.vkey"));
+  const signer = await loadSigner({ key: at("o.pem") }, io);
+  assert.is(signer.name, "acme");
+  const message = utf8Encode("hello");
+  assert.ok(nodeCrypto.verifyEd25519(signer.publicKey, message, await signer.sign(message)));
+});
+
+for (const [name, code, content] of [
+  ["nothing", "malformed-key", () => ""],
+  ["binary", "malformed-key", () => "\u0000\u0001"],
+  [
+    "a public key",
+    "malformed-key",
+    (dir: string) => {
+      openssl("genpkey", "-algorithm", "ed25519", "-out", join(dir, "p"));
+      return openssl("pkey", "-in", join(dir, "p"), "-pubout").toString();
+    },
+  ],
+  [
+    "an RSA key",
+    "unsupported-key",
+    (dir: string) => {
+      openssl("genpkey", "-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:1024", "-out", join(dir, "p"));
+      return readFileSync(join(dir, "p"), "utf8");
+    },
+  ],
+  [
+    "an X25519 key",
+    "unsupported-key",
+    (dir: string) => {
+      openssl("genpkey", "-algorithm", "x25519", "-out", join(dir, "p"));
+      return readFileSync(join(dir, "p"), "utf8");
+    },
+  ],
+  [
+    "a key cut short",
+    "malformed-key",
+    () => createKey(null).pem.replace(/[A-Za-z0-9+/]{8}\n-----END/, "\n-----END"),
+  ],
+  ["an encrypted key and another passphrase", "wrong-passphrase", () => createKey("right").pem],
+] as const) {
+  keys(`refuses: ${name}`, async () => {
+    const path = file("k.key", content(folder));
+    file("k.vkey", `${formatVkey(makeVkey("acme", 1, createKey(null).publicKey))}\n`);
+    const pass = file("pass", "wrong\n");
+    await refuses(code, () => loadSigner({ key: path, passphraseFile: pass }, bufferIo()));
+  });
+}
+
+keys("a wrong passphrase appears in no error, not even with --debug", async () => {
+  const key = file("k.key", createKey("right").pem);
+  file("k.vkey", `${formatVkey(makeVkey("acme", 1, createKey(null).publicKey))}\n`);
+  const pass = file("pass", "hunter2-hunter2\n");
+  try {
+    await loadSigner({ key, passphraseFile: pass }, bufferIo());
+    assert.unreachable("it was refused");
+  } catch (error) {
+    assert.not.match(describe(error, true), /hunter2/);
+    assert.match(describe(error, true), /\[wrong-passphrase\]/);
+  }
+});
+
+keys("keygen writes a 0600 key and its verifier key, and never overwrites either", async () => {
+  const made = await makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, bufferIo());
+  assert.is(made.keyPath, at("acme.key"));
+  assert.is(statSync(made.keyPath).mode & 0o777, 0o600);
+  assert.is(readFileSync(at("acme.vkey"), "utf8"), `${made.vkey}\n`);
+  assert.is(
+    toHex((await loadSigner({ key: made.keyPath }, bufferIo())).publicKey),
+    toHex(parseVkey(made.vkey).publicKey),
+  );
+  const before = readFileSync(made.keyPath, "utf8");
+  await refuses("exists", () =>
+    makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, bufferIo()),
+  );
+  rmSync(at("acme.key"));
+  await refuses("exists", () =>
+    makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, bufferIo()),
+  );
+  assert.throws(
+    () => statSync(at("acme.key")),
+    (e: Error) => /ENOENT/.test(e.message),
+  );
+  assert.ok(before.includes("BEGIN PRIVATE KEY"));
+});
+
+keys("keygen --cosigner gives a verifier key of type 04, a name with a slash a plain file name", async () => {
+  const made = await makeKeyFiles(
+    { name: "example.org/ledger", output: `${folder}/new`, plain: true, cosigner: true },
+    bufferIo(),
+  );
+  assert.is(parseVkey(made.vkey).type, 4);
+  assert.is(made.keyPath, join(folder, "new.key"));
+  const inside = await makeKeyFiles(
+    { name: "example.org/ledger", output: folder, plain: true, cosigner: true },
+    bufferIo(),
+  );
+  assert.is(inside.keyPath, at("example.org-ledger.key"));
+});
+
+keys("a passphrase is asked twice on creation, once on use, and a slip is refused", async () => {
+  const asked: string[] = [];
+  const answering = (...answers: string[]): Io => ({
+    ...bufferIo(),
+    tty: { stdin: true, stdout: false, stderr: true },
+    prompt: async (question, options) => {
+      assert.is(options?.hidden, true);
+      asked.push(question);
+      return answers.shift() ?? "";
+    },
+  });
+  const want = { name: "acme", output: folder, plain: false, cosigner: false };
+  await refuses("passphrase-mismatch", () => makeKeyFiles(want, answering("one", "two")));
+  await refuses("empty-passphrase", () => makeKeyFiles(want, answering("", "")));
+  await makeKeyFiles(want, answering("one", "one"));
+  asked.length = 0;
+  await loadSigner({ key: at("acme.key") }, answering("one"));
+  assert.is(asked.length, 1);
+  await refuses("not-a-terminal", () => loadSigner({ key: at("acme.key") }, bufferIo()));
+});
+
+for (const name of ["", "two words", "a+b", "a\nb", "\u202eacme", "x".repeat(129)]) {
+  keys(`keygen refuses the name ${JSON.stringify(name.slice(0, 12))} and writes nothing`, async () => {
+    await refuses("malformed-vkey", () =>
+      makeKeyFiles({ name, output: `${folder}/k`, plain: true, cosigner: false }, bufferIo()),
+    );
+    assert.throws(
+      () => statSync(at("k.key")),
+      (e: Error) => /ENOENT/.test(e.message),
+    );
+  });
+}
+
+keys("a key and another key's vkey are refused together", async () => {
+  file("k.key", createKey(null).pem);
+  file("k.vkey", `${formatVkey(makeVkey("acme", 1, createKey(null).publicKey))}\n`);
+  await refuses("vkey-mismatch", () => loadSigner({ key: at("k.key") }, bufferIo()));
+});
+
+// An outside signer as a card reader's program would be: asked for `public`, then to `sign`.
+function outsideSigner(body: string): string {
+  return file(
+    "signer.mjs",
+    `import { createPrivateKey, sign } from "node:crypto";
+import { readFileSync } from "node:fs";
+const verb = process.argv.at(-1);
+const vkey = readFileSync(${JSON.stringify(at("acme.vkey"))}, "utf8");
+const key = () => createPrivateKey(readFileSync(${JSON.stringify(at("acme.key"))}));
+const signature = () => sign(null, readFileSync(0), key()).toString("base64");
+${body}
+`,
+  );
+}
+
+keys("an outside signer gives its name, and signatures that verify", async () => {
+  await makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, bufferIo());
+  const program = outsideSigner(`console.log(verb === "public" ? vkey.trim() : signature());`);
+  const signer = await loadSigner({ signerCmd: `"${process.execPath}" '${program}' --slot 1` }, bufferIo());
+  assert.is(signer.name, "acme");
+  const message = new Uint8Array(100_000).fill(7);
+  assert.ok(nodeCrypto.verifyEd25519(signer.publicKey, message, await signer.sign(message)));
+});
+
+for (const [name, code, body] of [
+  [
+    "signs something else",
+    "signer-failed",
+    `console.log(verb === "public" ? vkey.trim() : Buffer.alloc(64).toString("base64"));`,
+  ],
+  [
+    "answers with no base64",
+    "signer-failed",
+    `console.log(verb === "public" ? vkey.trim() : "touch the card");`,
+  ],
+  ["fails", "signer-failed", `if (verb === "public") console.log(vkey.trim()); else process.exitCode = 3;`],
+  ["floods", "signer-failed", `console.log(verb === "public" ? vkey.trim() : "A".repeat(1e6));`],
+  [
+    "is silent",
+    "signer-timeout",
+    `if (verb === "public") console.log(vkey.trim()); else setTimeout(() => {}, 60_000);`,
+  ],
+] as const) {
+  keys(`refuses: an outside signer that ${name}`, async () => {
+    await makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, bufferIo());
+    const signer = await loadSigner(
+      {
+        signerCmd: `"${process.execPath}" '${outsideSigner(body)}'`,
+        signerTimeout: code === "signer-timeout" ? 1 : 60,
+      },
+      bufferIo(),
+    );
+    await refuses(code, () => signer.sign(utf8Encode("x")));
+  });
+}
+
+keys("refuses: an outside signer that isn't there, or whose key is none", async () => {
+  await refuses("signer-failed", () => loadSigner({ signerCmd: at("nobody") }, bufferIo()));
+  const program = file("s.mjs", `console.log("no key");`);
+  await refuses("malformed-vkey", () =>
+    loadSigner({ signerCmd: `"${process.execPath}" ${program}` }, bufferIo()),
+  );
+  await refuses("usage", () => loadSigner({}, bufferIo()));
+  await refuses("usage", () => loadSigner({ key: "a", signerCmd: "b" }, bufferIo()));
+});
+
+keys("a signer command is words and quotes, nothing more", () => {
+  assert.equal(splitWords(`pkcs "a b" c'd e'f  $HOME|x`), ["pkcs", "a b", "cd ef", "$HOME|x"]);
+  assert.equal(splitWords(` "" x `), ["", "x"]);
+  for (const bad of ["", "  ", `a "b`, "a 'b"]) {
+    assert.throws(
+      () => splitWords(bad),
+      (e: unknown) => isRefusal(e) && e.code === "usage",
+    );
+  }
+});
+
+keys("the verifier key of x.key is x.vkey; of anything else the name with .vkey after it", () => {
+  assert.equal(["a/x.key", "x.pem", "x"].map(vkeyPathOf), ["a/x.vkey", "x.pem.vkey", "x.vkey"]);
+});
+
+keys.run();
