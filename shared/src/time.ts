@@ -1,8 +1,11 @@
 // Unix seconds and RFC 3339 text in UTC, to the second: the only form of time in our
 // formats. Pure: nothing here reads a clock.
 
+const LAST = 253402300799; // 9999-12-31T23:59:59Z
+
 /** 2026-01-15T09:00:00Z. */
 export function isoTime(seconds: number): string {
+  if (seconds > LAST) return `${seconds} s after 1970`; // a time in a signed file may be any number
   return new Date(seconds * 1000).toISOString().replace(".000Z", "Z");
 }
 

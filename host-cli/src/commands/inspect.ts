@@ -1,0 +1,295 @@
+// vouch inspect FILE: any artefact of ours, readable, with what was not verified.
+//
+// The kind is told from the bytes, never from the file's name. Reading is strict: what
+// `vouch verify` would refuse as malformed is refused here, with the same code.
+
+import { parseBundle } from "@vouch/shared/bundle";
+import { toBase64, toHex, utf8Decode } from "@vouch/shared/bytes";
+import { parseCheckpoint } from "@vouch/shared/checkpoint";
+import { parseChallenge, parseEnrolmentFile, parseEvidenceSalt } from "@vouch/shared/companions";
+import { parseEnvelope } from "@vouch/shared/dsse";
+import { decodeEvidence } from "@vouch/shared/evidence";
+import { parseNote } from "@vouch/shared/note";
+import { parsePolicy } from "@vouch/shared/policy";
+import { parseProof } from "@vouch/shared/proof";
+import { faultRefusal, Refusal } from "@vouch/shared/refusal";
+import { parseStatement } from "@vouch/shared/statement";
+import { decodeEnvelope, splitUpload } from "@vouch/shared/suit";
+import { parseVkey } from "@vouch/shared/vkey";
+import type { Command } from "commander";
+import { nodeCrypto } from "../crypto";
+import { about, printable } from "../exit";
+import { readInput } from "../files";
+import type { Io } from "../io";
+
+const MAX_FILE = 16 * 1024 * 1024;
+
+/** One artefact, told in a way that is both JSON and, line by line, readable. */
+export interface Told {
+  readonly kind: string;
+  readonly fields: { readonly [name: string]: unknown };
+  readonly notVerified: string;
+}
+
+type Reader = {
+  readonly kind: string;
+  matches(bytes: Uint8Array, text: string | null): boolean;
+  tell(bytes: Uint8Array): Omit<Told, "kind">;
+};
+
+const startsWith = (bytes: Uint8Array, ...start: number[]) => start.every((byte, i) => bytes[i] === byte);
+const jsonVersion = (name: string) => (_: Uint8Array, text: string | null) =>
+  text?.startsWith(`{"version":"${name}/v`) === true;
+const sha256 = (bytes: Uint8Array) => toHex(nodeCrypto.sha256(bytes));
+
+const READERS: readonly Reader[] = [
+  { kind: "bundle", matches: jsonVersion("vouch-bundle"), tell: tellBundle },
+  { kind: "challenge", matches: jsonVersion("vouch-challenge"), tell: tellChallenge },
+  { kind: "enrolment file", matches: jsonVersion("vouch-enrolment"), tell: tellEnrolment },
+  { kind: "evidence salt", matches: jsonVersion("vouch-evidence-salt"), tell: tellSalt },
+  {
+    kind: "DSSE statement",
+    matches: (_, text) => text?.startsWith('{"payload"') === true,
+    tell: tellStatement,
+  },
+  { kind: "device evidence", matches: (bytes) => startsWith(bytes, 0xd2, 0x84), tell: tellEvidence },
+  { kind: "SUIT manifest", matches: (bytes) => startsWith(bytes, 0xd8, 0x6b), tell: tellManifest },
+  { kind: "upload", matches: (bytes) => startsWith(bytes.subarray(4), 0xd8, 0x6b), tell: tellUpload },
+  {
+    kind: "tlog-proof",
+    matches: (_, text) => text?.startsWith("c2sp.org/tlog-proof@") === true,
+    tell: tellProof,
+  },
+  {
+    kind: "signed checkpoint",
+    matches: (_, text) => text?.includes("\n\n\u2014 ") === true,
+    tell: tellCheckpoint,
+  },
+  {
+    kind: "verifier key",
+    matches: (_, text) => /^\S+\+[0-9a-f]{8}\+\S+\n?$/.test(text ?? ""),
+    tell: tellVkey,
+  },
+  {
+    kind: "policy",
+    matches: (_, text) =>
+      /^(#.*\n|\n)*(log|witness|group|quorum|vendor|approver|approve|status|enroller|max-age|ledger|require-image|allow) ?/.test(
+        text ?? "",
+      ),
+    tell: tellPolicy,
+  },
+];
+
+/** Throws `private-key`, `unknown-artefact`, or what the artefact's own parser refuses with. */
+export function tell(bytes: Uint8Array): Told {
+  const text = utf8Decode(bytes);
+  if (text?.includes("PRIVATE KEY-----")) {
+    throw new Refusal("private-key", "this is a private key; nothing of it is printed", {
+      hint: "the .vkey file beside it is the public half",
+    });
+  }
+  const reader = READERS.find((r) => r.matches(bytes, text));
+  if (reader === undefined) {
+    throw new Refusal(
+      "unknown-artefact",
+      `${bytes.length} bytes that are no artefact of vouch (sha256 ${sha256(bytes)})`,
+    );
+  }
+  return { kind: reader.kind, ...reader.tell(bytes) };
+}
+
+function tellBundle(bytes: Uint8Array) {
+  const bundle = parseBundle(bytes);
+  const record = (r: { index: bigint; statement: Uint8Array }) => ({
+    record: String(r.index),
+    ...statementFields(r.statement),
+  });
+  return {
+    fields: {
+      release: record(bundle.release),
+      status: record(bundle.status),
+      advisories: bundle.advisories.map(record),
+      checkpoints: bundle.checkpoints.map((c) => ({
+        ...checkpointFields(c.note),
+        receipts: c.receipts.map((r) => r.kind),
+      })),
+      devices: bundle.devices.map((d) => ({
+        enrolment: statementFields(d.enrolment),
+        challengeSize: String(d.challenge.size),
+        evidence: evidenceFields(d.evidence),
+        logged: d.logged === null ? null : String(d.logged.record.index),
+      })),
+    },
+    notVerified: "no signature, proof, digest or receipt was checked; `vouch verify` does that",
+  };
+}
+
+function tellChallenge(bytes: Uint8Array) {
+  const challenge = parseChallenge(bytes);
+  return {
+    fields: { checkpoint: checkpointFields(challenge.checkpoint), random: toHex(challenge.random) },
+    notVerified: "the checkpoint's signature and anchor were not checked",
+  };
+}
+
+function tellEnrolment(bytes: Uint8Array) {
+  const { salt, statement } = parseEnrolmentFile(bytes);
+  return {
+    fields: { salt: toHex(salt), ...statementFields(statement) },
+    notVerified: "the enroller's signature, and that the log holds the commitment, were not checked",
+  };
+}
+
+function tellSalt(bytes: Uint8Array) {
+  const { salt, evidenceSha256 } = parseEvidenceSalt(bytes);
+  return {
+    fields: { salt: toHex(salt), evidenceSha256 },
+    notVerified: "that the log holds the commitment was not checked",
+  };
+}
+
+function statementFields(dsse: Uint8Array) {
+  const envelope = parseEnvelope(dsse);
+  return {
+    ...parseStatement(envelope.payload),
+    signatures: envelope.signatures.map((s) => s.keyid),
+    sha256: sha256(dsse),
+  };
+}
+
+function tellStatement(bytes: Uint8Array) {
+  return {
+    fields: statementFields(bytes),
+    notVerified: "the signatures were not checked, nor whether these keys may sign this",
+  };
+}
+
+function evidenceFields(bytes: Uint8Array) {
+  const { fault, sign1, claims } = decodeEvidence(bytes);
+  if (fault !== 0 || claims === null) throw faultRefusal(fault, "the evidence");
+  const { hwmodel, ...rest } = claims;
+  return { key: sign1?.kid ?? null, model: utf8Decode(hwmodel) ?? toHex(hwmodel), ...rest };
+}
+
+function tellEvidence(bytes: Uint8Array) {
+  return {
+    fields: evidenceFields(bytes),
+    notVerified: "the signature was not checked, nor that the nonce answers a challenge",
+  };
+}
+
+function manifestFields(bytes: Uint8Array) {
+  const envelope = decodeEnvelope(bytes);
+  if (envelope.fault !== 0) throw faultRefusal(envelope.fault, "the manifest");
+  return {
+    ...envelope.manifest,
+    manifestDigest: sha256(envelope.manifestBytes),
+    sealed: envelope.auth.sign1 !== null,
+  };
+}
+
+function tellManifest(bytes: Uint8Array) {
+  return {
+    fields: manifestFields(bytes),
+    notVerified: "the seal was not checked, nor that a release names this manifest",
+  };
+}
+
+function tellUpload(bytes: Uint8Array) {
+  const { fault, envelope, payload } = splitUpload(bytes);
+  if (fault !== 0) throw faultRefusal(fault, "the upload");
+  return {
+    fields: { ...manifestFields(envelope), payloadBytes: payload.length, payloadSha256: sha256(payload) },
+    notVerified: "the seal was not checked; `vouch flash --dry-run` does that",
+  };
+}
+
+function checkpointFields(bytes: Uint8Array) {
+  const note = parseNote(bytes);
+  const { origin, size, root } = parseCheckpoint(note.text);
+  return {
+    origin,
+    size: String(size),
+    root: toBase64(root),
+    signedBy: note.signatures.map((s) => `${s.name} ${toHex(s.keyId)}`),
+  };
+}
+
+function tellCheckpoint(bytes: Uint8Array) {
+  return { fields: checkpointFields(bytes), notVerified: "no signature was checked" };
+}
+
+function tellProof(bytes: Uint8Array) {
+  const proof = parseProof(bytes);
+  return {
+    fields: {
+      index: String(proof.index),
+      hashes: proof.hashes.length,
+      checkpoint: checkpointFields(proof.checkpoint),
+    },
+    notVerified: "neither the proof nor the checkpoint's signatures were checked",
+  };
+}
+
+function tellVkey(bytes: Uint8Array) {
+  const vkey = parseVkey((utf8Decode(bytes) ?? "").trimEnd());
+  const type = vkey.type === 4 ? "timestamped cosignatures (0x04)" : "signatures (0x01)";
+  return {
+    fields: {
+      name: vkey.name,
+      for: `Ed25519 ${type}`,
+      publicKey: toHex(vkey.publicKey),
+      keyid: sha256(vkey.publicKey),
+    },
+    notVerified: "whose key this is",
+  };
+}
+
+function tellPolicy(bytes: Uint8Array) {
+  const policy = parsePolicy(bytes, nodeCrypto);
+  return {
+    fields: { ...policy },
+    notVerified: "nothing: a policy states whom you trust; `vouch policy check` explains it",
+  };
+}
+
+/** Nested values as indented lines; bytes as hex. */
+function lines(value: unknown, indent: string): string[] {
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array)
+    return [`${indent}${leaf(value)}`];
+  return Object.entries(value).flatMap(([name, inner]) => {
+    const nested = typeof inner === "object" && inner !== null && !(inner instanceof Uint8Array);
+    if (!nested) return [`${indent}${name.padEnd(16)} ${leaf(inner)}`];
+    const below = lines(inner, `${indent}  `);
+    return below.length === 0 ? [`${indent}${name.padEnd(16)} none`] : [`${indent}${name}`, ...below];
+  });
+}
+
+function leaf(value: unknown): string {
+  if (value instanceof Uint8Array) return toHex(value);
+  return value === null ? "none" : String(value);
+}
+
+/** JSON for programs: bytes as hex, 64-bit numbers as decimal text. */
+function plain(_: string, value: unknown): unknown {
+  if (value instanceof Uint8Array) return toHex(value);
+  return typeof value === "bigint" ? String(value) : value;
+}
+
+export function toldText(told: Told): string {
+  return [told.kind, ...lines(told.fields, "  "), `not verified: ${told.notVerified}`]
+    .map((line) => `${printable(line)}\n`)
+    .join("");
+}
+
+export function define(program: Command, io: Io): void {
+  program
+    .command("inspect")
+    .description("print any artefact readably, and what was not verified")
+    .argument("<file>", "the artefact, or - for stdin")
+    .option("--json", "one JSON object")
+    .action((file: string) => {
+      const told = about(file, () => tell(readInput(file, MAX_FILE)));
+      io.stdout(io.json ? `${JSON.stringify(told, plain)}\n` : toldText(told));
+    });
+}

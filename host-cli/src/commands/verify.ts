@@ -1,0 +1,109 @@
+// vouch verify BUNDLE --policy P: files in, verdict out. Opens no socket and remembers
+// nothing; the argument itself is shared/src/appraise.ts.
+
+import { appraise, type Question } from "@vouch/shared/appraise";
+import { MAX_BUNDLE } from "@vouch/shared/bundle";
+import { MAX_COMPANION, parseChallenge } from "@vouch/shared/companions";
+import { earOf } from "@vouch/shared/ear";
+import { parsePolicy } from "@vouch/shared/policy";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { EXIT_STATUS, type Verdict } from "@vouch/shared/verdict";
+import type { Command } from "commander";
+import { nodeCrypto } from "../crypto";
+import { about, describe, usage } from "../exit";
+import { readInput } from "../files";
+import { openImages } from "../image";
+import type { Io } from "../io";
+import { parseMoment } from "../moment";
+import { mainReason, verdictText } from "../output/verdict";
+import { VERSION } from "../version";
+
+const MAX_POLICY = 256 * 1024;
+const MAX_EVIDENCE = 64 * 1024;
+
+export interface VerifyOptions {
+  readonly policy: string;
+  readonly image?: readonly string[];
+  readonly evidence?: string;
+  readonly at?: string;
+  readonly releaseOnly?: boolean;
+}
+
+/** Reads the files and appraises them. `now` is Unix seconds. Throws for trouble with anything but the bundle. */
+export function verifyFiles(bundle: string, options: VerifyOptions, now: number): Verdict {
+  const at = options.at === undefined ? now : parseMoment(options.at, "--at");
+  if (at > now) throw usage(`--at ${options.at} is in the future`, "leave --at out to ask about now");
+  const policy = about(options.policy, () => parsePolicy(readInput(options.policy, MAX_POLICY), nodeCrypto));
+  const question: Question = {
+    bundle: readInput(bundle, MAX_BUNDLE),
+    policy,
+    crypto: nodeCrypto,
+    at,
+    now,
+    releaseOnly: options.releaseOnly === true,
+    images: openImages(options.image ?? []),
+    handed: options.evidence === undefined ? null : [readEvidence(options.evidence)],
+  };
+  return appraise(question);
+}
+
+/** The evidence, and the challenge that lies beside it under the same name. */
+function readEvidence(path: string) {
+  const beside = `${path.replace(/\.eat$/, "")}.challenge`;
+  return {
+    evidence: readInput(path, MAX_EVIDENCE),
+    challenge: about(beside, () => parseChallenge(readInput(beside, MAX_COMPANION))),
+  };
+}
+
+/** Prints a verdict as text or EAR, and sets the exit status that goes with it. */
+export function printVerdict(verdict: Verdict, subject: string, explain: boolean, now: number, io: Io): void {
+  if (io.json) io.stdout(`${JSON.stringify(earOf(verdict, now, `vouch ${VERSION}`))}\n`);
+  else io.stdout(verdictText(verdict, explain, io));
+  const reason = mainReason(verdict);
+  if (reason !== undefined && !io.json) {
+    const error = new Refusal(
+      reason.code,
+      reason.message,
+      reason.hint === undefined ? {} : { hint: reason.hint },
+    );
+    try {
+      about(subject, () => {
+        throw error;
+      });
+    } catch (told) {
+      if (!isRefusal(told)) throw told;
+      io.stderr(`${describe(told, false)}\n`);
+    }
+  }
+  io.exitCode = EXIT_STATUS[verdict.word];
+}
+
+const collect = (value: string, before: readonly string[]) => [...before, value];
+
+export function define(program: Command, io: Io): void {
+  program
+    .command("verify")
+    .description("settle whether a bundle, image and device hold up, offline")
+    .argument("<bundle>", "the bundle (.vouch.json), or - for stdin")
+    .requiredOption("--policy <file>", "whom to trust: keys, thresholds, ages")
+    .option(
+      "--image <[component=]file>",
+      "an image to hash; app unless a component is named (repeatable)",
+      collect,
+      [],
+    )
+    .option(
+      "--evidence <file>",
+      "judge this evidence (.eat, with its .challenge beside it) instead of the bundle's",
+    )
+    .option("--at <time>", "answer for this moment (2026-01-15T09:00:00Z) instead of now")
+    .option("--release-only", "stop after claim 4: verified says nothing of any device")
+    .option("--offline", "open no socket (the default; accepted for scripts)")
+    .option("--explain", "name the rule and the bytes of each step")
+    .option("--json", "print an EAR attestation result")
+    .action((bundle: string, options: VerifyOptions & { explain?: boolean }) => {
+      const now = Math.floor(Date.now() / 1000);
+      printVerdict(verifyFiles(bundle, options, now), bundle, options.explain === true, now, io);
+    });
+}

@@ -1,0 +1,133 @@
+// Verification, as the seven claims of DESIGN.md section 1 in their order:
+//
+//   1. release      the maker's approvers signed it          published.ts
+//   2. log          everybody sees the same releases         published.ts
+//   3. ledger       no later than these times                published.ts
+//   4. advisories   none in force affects it                 published.ts
+//   5. enrolment    this key is that device's                attested.ts
+//   6. evidence     the device measured these bytes, then    attested.ts
+//   7. measured     they are the released bytes              attested.ts
+//
+// The verdict is the worst finding. Claims 5 to 7 are not opened when claim 1 or 2 could
+// not be established: they would rest on nothing. Pure: the time and the policy are
+// arguments; nothing here reads a clock, a file or a network.
+
+import { checkDevice, presentFile, presentMember } from "./attested";
+import { parseBundle } from "./bundle";
+import type { Challenge } from "./companions";
+import type { Crypto } from "./crypto";
+import { type Case, checkHistory, checkReleaseLogged, type History } from "./history";
+import { checkImages, type Image } from "./measured";
+import type { Policy } from "./policy";
+import { checkRelease, checkStatus } from "./published";
+import { type DeviceResult, Findings, type Verdict, worst } from "./verdict";
+
+export type { Image } from "./measured";
+
+export interface Question {
+  /** The bundle file's bytes, as received. */
+  readonly bundle: Uint8Array;
+  readonly policy: Policy;
+  readonly crypto: Crypto;
+  /** The moment asked about and the present, Unix seconds; `at` ≤ `now`. */
+  readonly at: number;
+  readonly now: number;
+  /** Claims 1 to 4 only: the verdict is `verified` at best and says nothing of a device. */
+  readonly releaseOnly: boolean;
+  readonly images: readonly Image[];
+  /** Evidence handed over beside the bundle; judged instead of the bundle's devices. */
+  readonly handed: readonly { readonly evidence: Uint8Array; readonly challenge: Challenge }[] | null;
+}
+
+const LIMITS_ALWAYS = [
+  "inclusion in a log does not mean newest; what was logged after the status statement's size is not seen",
+  "the manifest key alone can make an image boot, but never give it a verdict",
+];
+const LIMITS_DEVICE = [
+  "a microcontroller without a hardware root of trust can lie about what it measured",
+  "a second enrolment of the same device would be visible only to the enroller",
+];
+
+/** Answers the question. Throws only on a bug: every refusal is a finding of the verdict. */
+export function appraise(question: Question): Verdict {
+  const out = new Findings();
+  const bundle = out.attempt("bundle", () => parseBundle(question.bundle));
+  const base = {
+    at: question.at,
+    releaseOnly: question.releaseOnly,
+    policyDigest: question.policy.digest,
+    steps: out.steps,
+    reasons: out.reasons,
+    notes: out.notes,
+    limits: question.releaseOnly ? LIMITS_ALWAYS : [...LIMITS_ALWAYS, ...LIMITS_DEVICE],
+  };
+  if (bundle === null) {
+    return {
+      ...base,
+      word: settle(out, question),
+      product: null,
+      version: null,
+      asOf: null,
+      timeSource: null,
+      devices: [],
+    };
+  }
+  const c: Case = {
+    bundle,
+    policy: question.policy,
+    crypto: question.crypto,
+    at: question.at,
+    now: question.now,
+    out,
+  };
+  const release = checkRelease(c);
+  if (release !== null) checkImages(c, release, question.images);
+  const history = checkHistory(c);
+  if (history !== null) checkReleaseLogged(c, history);
+  const asOf = release && history ? checkStatus(c, release, history) : null;
+  const devices: DeviceResult[] = [];
+  if (release !== null && history !== null) {
+    const asked =
+      question.handed?.map((h) => presentFile(h.evidence, h.challenge, bundle, c.crypto)) ??
+      bundle.devices.map(presentMember);
+    if (!question.releaseOnly) {
+      for (const device of asked) devices.push(checkDevice(c, device, release, history, question.images));
+      if (asked.length === 0) {
+        out.failed(
+          "evidence",
+          "evidence-missing",
+          "there is no device evidence",
+          "--evidence FILE, or --release-only to ask about the release alone",
+        );
+      }
+    }
+    if (question.handed === null && !question.releaseOnly) checkNothingUnused(c, history);
+  }
+  return {
+    ...base,
+    word: settle(out, question),
+    product: release?.statement.product ?? null,
+    version: release?.statement.version ?? null,
+    asOf,
+    timeSource: history === null ? null : "self-asserted",
+    devices,
+  };
+}
+
+/** A checkpoint that no claim relied on has no business in a minimal bundle. */
+function checkNothingUnused(c: Case, history: History): void {
+  if (c.out.reasons.length > 0) return;
+  const unused = history.anchored.find((a) => !history.used.has(a));
+  if (unused !== undefined) {
+    c.out.failed(
+      "bundle",
+      "surplus-checkpoint",
+      `no claim uses the checkpoint of size ${unused.checkpoint.size}`,
+    );
+  }
+}
+
+function settle(out: Findings, question: Question) {
+  const best = question.releaseOnly ? "verified" : "patched";
+  return worst([best, ...out.reasons.map((reason) => reason.word)]);
+}

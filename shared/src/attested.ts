@@ -1,0 +1,317 @@
+// Claims 5 to 7: what one device showed.
+//
+//   5. enrolment   an enroller the policy trusts tied a key to this device, and the log
+//                  holds a salted commitment to that statement;
+//   6. evidence    that key signed an EAT (RFC 9711) over the nonce that an anchored
+//                  checkpoint and 32 random bytes give: not before the checkpoint's time;
+//                  where the log holds a commitment to it: not after that one's;
+//   7. measured    every component the device measured is one the release names, with the
+//                  digest it names; and where the image is at hand, the challenge-keyed
+//                  digest over the whole region, padding included, is right too.
+
+import type { Bundle, BundledDevice } from "./bundle";
+import { equalBytes, toHex, utf8Decode } from "./bytes";
+import { commitment, ENROLMENT_TAG, EVIDENCE_TAG } from "./commitment";
+import type { Challenge } from "./companions";
+import { kidOf, sigStructure } from "./cose";
+import type { Crypto } from "./crypto";
+import { parseEnvelope } from "./dsse";
+import { type Claims, challengeNonce, decodeEvidence } from "./evidence";
+import { type Anchored, type Case, checkLogged, firstHolding, type History } from "./history";
+import { checkMeasured, type Image } from "./measured";
+import type { Release } from "./published";
+import { faultRefusal, isRefusal, quote, Refusal } from "./refusal";
+import { signersOf } from "./signers";
+import { type EnrolmentStatement, parseStatement } from "./statement";
+import { isoTime } from "./time";
+import type { DeviceResult } from "./verdict";
+
+/** Evidence as presented for judgement: from the bundle, or handed over beside it. */
+export interface Presented {
+  readonly evidence: Uint8Array;
+  /** The bundle names its challenge's checkpoint by size, a challenge file carries the note itself. */
+  readonly challenge: { readonly random: Uint8Array } & (
+    | { readonly size: bigint }
+    | { readonly note: Uint8Array }
+  );
+  /** The member of the bundle that says whose key this is; null when the bundle has none. */
+  readonly member: Omit<BundledDevice, "evidence" | "challenge"> | null;
+}
+
+export function presentMember(device: BundledDevice): Presented {
+  return { evidence: device.evidence, challenge: device.challenge, member: device };
+}
+
+/** Evidence from a file, with what the bundle knows of its key. Reads the key id only: nothing is verified here. */
+export function presentFile(
+  evidence: Uint8Array,
+  challenge: Challenge,
+  bundle: Bundle,
+  crypto: Crypto,
+): Presented {
+  const same = bundle.devices.find((d) => equalBytes(d.evidence, evidence));
+  const kid = decodeEvidence(evidence).sign1?.kid ?? null;
+  const enrolled = bundle.devices.find((d) => kid !== null && equalBytes(enrolledKid(d, crypto), kid));
+  const member = same ?? (enrolled === undefined ? null : { ...enrolled, logged: null });
+  return { evidence, challenge: { note: challenge.checkpoint, random: challenge.random }, member };
+}
+
+function enrolledKid(device: BundledDevice, crypto: Crypto): Uint8Array {
+  try {
+    const statement = parseStatement(parseEnvelope(device.enrolment).payload);
+    return statement.kind === "enrolment" ? kidOf(crypto.sha256(statement.publicKey)) : new Uint8Array(0);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return new Uint8Array(0); // claim 5 says what is wrong with it, if that member is ever presented
+  }
+}
+
+type Member = NonNullable<Presented["member"]>;
+
+interface Key {
+  readonly enrolment: EnrolmentStatement;
+  readonly kid: Uint8Array;
+  readonly publicKey: Uint8Array;
+}
+
+interface Shown {
+  readonly claims: Claims;
+  readonly notBefore: number | null;
+  readonly notAfter: number | null;
+}
+
+/** Claims 5 to 7 for one device. Findings go to the case. */
+export function checkDevice(
+  c: Case,
+  device: Presented,
+  release: Release,
+  history: History,
+  images: readonly Image[],
+): DeviceResult {
+  const key = c.out.attempt("enrolment", () => checkEnrolment(c, device.member, release, history));
+  const shown = key && c.out.attempt("evidence", () => checkEvidence(c, device, key, release, history));
+  const components = shown ? checkMeasured(c, shown.claims, release, images) : [];
+  return {
+    kid: key ? toHex(key.kid) : "",
+    serial: key?.enrolment.serial ?? null,
+    ueid: key?.enrolment.ueid ?? null,
+    nonce: shown?.claims.nonce ?? null, // only one that was found in the evidence is echoed
+    notBefore: shown?.notBefore ?? null,
+    notAfter: shown?.notAfter ?? null,
+    dbgstat: shown?.claims.dbgstat ?? null,
+    components,
+  };
+}
+
+/** Opens a statement signed by exactly one enroller of the policy. */
+function openEnrollers(c: Case, bytes: Uint8Array) {
+  const envelope = parseEnvelope(bytes);
+  const candidates = c.policy.enrollers.map((vkey) => ({ name: vkey.name, role: "enroller", vkey }));
+  const signers = signersOf(envelope, candidates, c.crypto);
+  if (signers.length !== 1)
+    throw new Refusal("surplus-signature", `${signers.length} enrollers signed, expected one`);
+  return { statement: parseStatement(envelope.payload), enroller: signers[0]! };
+}
+
+/** 5. The key belongs to this device. */
+function checkEnrolment(c: Case, device: Member | null, release: Release, history: History): Key {
+  if (device === null) {
+    throw new Refusal(
+      "enrolment-missing",
+      "the bundle holds no enrolment for the key that signed the evidence",
+      {
+        hint: "ask the device's owner for a bundle that does",
+      },
+    );
+  }
+  const { statement, enroller } = openEnrollers(c, device.enrolment);
+  if (statement.kind !== "enrolment")
+    throw new Refusal("wrong-statement", `the enrolment is a statement of kind ${statement.kind}`);
+  const digest = toHex(commitment(ENROLMENT_TAG, device.salt, device.enrolment, c.crypto));
+  const committed = openEnrollers(c, device.commitment.statement).statement;
+  if (committed.kind !== "enrolment-commitment")
+    throw new Refusal("wrong-statement", `the enrolment's record is a statement of kind ${committed.kind}`);
+  if (committed.sha256 !== digest) {
+    throw new Refusal(
+      "commitment-mismatch",
+      `salt and enrolment hash to ${digest}, the log's commitment is ${committed.sha256}`,
+    );
+  }
+  checkLogged(c, device.commitment, history.head);
+  const { product, model } = statement;
+  if (product !== release.statement.product || model !== release.statement.hardware.model) {
+    throw new Refusal(
+      "wrong-product",
+      `the device is enrolled as ${quote(product)} ${quote(model)}, the release is for ${quote(release.statement.product)} ${quote(release.statement.hardware.model)}`,
+    );
+  }
+  const kid = kidOf(c.crypto.sha256(statement.publicKey));
+  c.out.established(
+    "enrolment",
+    `SN ${quote(statement.serial)}, key ${toHex(kid)}, enrolled by ${enroller.name}, record ${device.commitment.index}`,
+    [
+      `rule: one enroller's signature; SHA-256(tag, salt, statement) is the commitment in the log`,
+      `bytes: enrolment of ${device.enrolment.length} bytes, commitment ${digest}; key made on the ${statement.keyOrigin}`,
+    ],
+  );
+  if (statement.keyOrigin === "station")
+    c.out.note("the device key was made at the enrolment station, not on the device");
+  return { enrolment: statement, kid, publicKey: statement.publicKey };
+}
+
+/** 6. The device signed this, over our nonce, between two times. */
+function checkEvidence(c: Case, device: Presented, key: Key, release: Release, history: History): Shown {
+  const { fault, sign1, claims } = decodeEvidence(device.evidence);
+  if (fault !== 0 || sign1 === null || claims === null) throw faultRefusal(fault, "the evidence");
+  if (sign1.kid === null || !equalBytes(sign1.kid, key.kid)) {
+    throw new Refusal(
+      "evidence-other-key",
+      `the evidence names key ${sign1.kid ? toHex(sign1.kid) : "none"}, the enrolment ${toHex(key.kid)}`,
+    );
+  }
+  const message = sigStructure(sign1.protectedBytes, new Uint8Array(0), sign1.payload!);
+  if (!c.crypto.verifyEd25519(key.publicKey, message, sign1.signature)) {
+    throw new Refusal("evidence-bad-signature", `the evidence's signature is not by key ${toHex(key.kid)}`);
+  }
+  const asked = device.challenge;
+  const challenge = history.anchored.find((a) =>
+    "size" in asked ? a.checkpoint.size === asked.size : equalBytes(a.note, asked.note),
+  );
+  if (challenge === undefined) {
+    throw new Refusal(
+      "challenge-not-anchored",
+      "the challenge rests on a checkpoint that the bundle does not hold",
+      {
+        hint: "anchor that checkpoint, then make the bundle again",
+      },
+    );
+  }
+  history.used.add(challenge);
+  const nonce = challengeNonce(c.crypto.sha256, challenge.note, device.challenge.random);
+  if (!equalBytes(nonce, claims.nonce)) {
+    throw new Refusal(
+      "nonce-mismatch",
+      `the evidence answers ${toHex(claims.nonce)}, the challenge is ${toHex(nonce)}`,
+    );
+  }
+  checkIdentity(key, claims, release, c.crypto);
+  const logged = device.member?.logged ?? null;
+  const notAfter = logged && checkLoggedEvidence(c, device.evidence, challenge, logged, history);
+  const shown = { claims, notBefore: challenge.time, notAfter: notAfter?.time ?? null };
+  const ages = c.out.reasons.length;
+  checkEvidenceAge(c, shown, challenge, notAfter);
+  if (!claims.confirmed)
+    c.out.failed(
+      "evidence",
+      "image-not-confirmed",
+      "the device runs this image on trial and goes back at the next reset",
+      "confirm the image, then attest again",
+    );
+  if (c.out.reasons.length === ages)
+    c.out.established("evidence", evidenceText(shown), [
+      `rule: COSE_Sign1 by key ${toHex(key.kid)} over the nonce of the challenge; max-age ${c.policy.maxAge.evidence} s`,
+      `bytes: EAT of ${device.evidence.length} bytes, nonce ${toHex(nonce)}; boot ${claims.bootcount}, floor ${claims.floor}`,
+    ]);
+  if (claims.dbgstat === 0)
+    c.out.note(
+      "a debugger or console was open on the device (dbgstat 0): its memory could be changed after measuring",
+    );
+  return shown;
+}
+
+const evidenceText = ({ notBefore, notAfter }: Shown) =>
+  `measured not before ${notBefore === null ? "none" : isoTime(notBefore)}, not after ${notAfter === null ? "none" : isoTime(notAfter)}`;
+
+/** What the device says of itself must be what the enrolment and the release say. */
+function checkIdentity(key: Key, claims: Claims, release: Release, crypto: Crypto): void {
+  const { hardware, securityVersion } = release.statement;
+  if (toHex(claims.ueid) !== key.enrolment.ueid)
+    throw new Refusal(
+      "ueid-mismatch",
+      `the evidence is from ${toHex(claims.ueid)}, enrolled is ${key.enrolment.ueid}`,
+    );
+  const model = utf8Decode(claims.hwmodel) ?? toHex(claims.hwmodel);
+  if (model !== hardware.model)
+    throw new Refusal(
+      "wrong-model",
+      `the device is a ${quote(model)}, the release is for ${quote(hardware.model)}`,
+    );
+  if (!hardware.revisions.includes(claims.hwversion)) {
+    throw new Refusal(
+      "wrong-revision",
+      `the device is of revision ${quote(claims.hwversion)}, the release is for ${hardware.revisions.join(", ")}`,
+    );
+  }
+  const vendorKid = kidOf(crypto.sha256(release.vendor.publicKey));
+  if (!equalBytes(claims.vendorKid, vendorKid)) {
+    throw new Refusal(
+      "vendor-key-mismatch",
+      `the device boots by manifest key ${toHex(claims.vendorKid)}, the policy names ${toHex(vendorKid)}`,
+    );
+  }
+  if (claims.manifestDigest === null || !equalBytes(claims.manifestDigest, release.manifestDigest)) {
+    throw new Refusal(
+      "measurement-mismatch",
+      `the device runs by manifest ${claims.manifestDigest ? toHex(claims.manifestDigest) : "none"}, the release names ${toHex(release.manifestDigest)}`,
+    );
+  }
+  if (claims.sequence !== securityVersion)
+    throw new Refusal(
+      "measurement-mismatch",
+      `the device runs security version ${claims.sequence}, the release has ${securityVersion}`,
+    );
+}
+
+/** The log holds a salted commitment to the evidence: it existed when that was anchored. */
+function checkLoggedEvidence(
+  c: Case,
+  evidence: Uint8Array,
+  challenge: Anchored,
+  logged: NonNullable<Member["logged"]>,
+  history: History,
+): Anchored {
+  const { statement } = openEnrollers(c, logged.record.statement);
+  if (statement.kind !== "evidence-commitment")
+    throw new Refusal("wrong-statement", `the evidence's record is a statement of kind ${statement.kind}`);
+  const digest = toHex(commitment(EVIDENCE_TAG, logged.salt, evidence, c.crypto));
+  if (statement.sha256 !== digest)
+    throw new Refusal(
+      "commitment-mismatch",
+      `salt and evidence hash to ${digest}, the log's commitment is ${statement.sha256}`,
+    );
+  checkLogged(c, logged.record, history.head);
+  if (logged.record.index < challenge.checkpoint.size) {
+    throw new Refusal(
+      "evidence-order",
+      `the evidence is record ${logged.record.index}, inside the tree of size ${challenge.checkpoint.size} that its challenge came from`,
+    );
+  }
+  return firstHolding(history, logged.record);
+}
+
+/** Both ends of the bracket must lie within max-age before T: hoarded evidence is stale evidence. */
+function checkEvidenceAge(c: Case, shown: Shown, challenge: Anchored, logged: Anchored | null): void {
+  const limit = c.policy.maxAge.evidence;
+  if (limit === null) {
+    c.out.failed("evidence", "no-max-age", "the policy sets no max-age for evidence");
+    return;
+  }
+  const latest = logged === null ? c.now : logged.time;
+  if (latest === null || challenge.time === null) return; // claim 3 has said which receipt is missing
+  if (latest > c.at) {
+    const found =
+      logged === null ? "nothing proves when at the latest" : `it was recorded at ${isoTime(latest)}`;
+    c.out.failed(
+      "evidence",
+      "evidence-after-t",
+      `the evidence may be younger than ${isoTime(c.at)}: ${found}`,
+    );
+  } else if (c.at - challenge.time > limit) {
+    c.out.failed(
+      "evidence",
+      "evidence-stale",
+      `the evidence may be as old as its challenge, ${isoTime(challenge.time)}: more than ${limit} s before ${isoTime(c.at)}`,
+      shown.notAfter === null ? "attest again" : `for a past moment: --at ${isoTime(shown.notAfter)}`,
+    );
+  }
+}

@@ -1,0 +1,159 @@
+// A bundle: one JSON file that holds the very bytes of everything needed to check a
+// release, and the devices that run it, offline. Format: spec/bundle.md.
+//
+//   {"version":"vouch-bundle/v1",
+//    "release":RECORD,                      claim 1, with its place in the log
+//    "manifest":"<b64 SUIT envelope>",
+//    "status":RECORD,"advisories":[RECORD…],
+//    "checkpoints":[{"note":b64,"consistency":[b64…],"receipts":[{"kind","proof":b64}]}…],
+//    "devices":[{"evidence":b64,"challenge":{"size":"7","random":b64},
+//                "enrolment":b64,"salt":b64,"commitment":RECORD,
+//                "logged":null|{"salt":b64,"record":RECORD}}…]}
+//   RECORD = {"index":"4","statement":"<b64 DSSE>","proof":["<b64 hash>"…]}
+//
+// Checkpoints ascend by size; the last is the head. Every RECORD is proved to be in the
+// head, and every earlier checkpoint to be a prefix of it, so one set of proofs places all
+// records in all checkpoints. One encoding: canonical JSON, canonical base64, decimal
+// indices, keys in the order shown. Nothing here is verified, only read.
+
+import { toBase64 } from "./bytes";
+import { base64, formatJson, list, matching, object, readJson, type Shape } from "./json";
+import { quote, Refusal } from "./refusal";
+
+export const BUNDLE_VERSION = "vouch-bundle/v1";
+export const MAX_BUNDLE = 4 * 1024 * 1024;
+const MAX_PROOF = 64; // one hash a level; a tree of 2^64 records has 64
+const MAX_ADVISORIES = 256;
+const MAX_DEVICES = 64;
+const MAX_CHECKPOINTS = 2 + 3 * MAX_DEVICES;
+
+export interface LogRecord {
+  readonly index: bigint;
+  readonly statement: Uint8Array;
+  readonly proof: readonly Uint8Array[];
+}
+
+export interface BundledCheckpoint {
+  readonly note: Uint8Array;
+  /** Proof that this tree is a prefix of the head's; empty for the head itself. */
+  readonly consistency: readonly Uint8Array[];
+  readonly receipts: readonly { readonly kind: string; readonly proof: Uint8Array }[];
+}
+
+export interface BundledDevice {
+  readonly evidence: Uint8Array;
+  /** The nonce's ingredients: the size of one of the bundle's checkpoints, and 32 random bytes. */
+  readonly challenge: { readonly size: bigint; readonly random: Uint8Array };
+  readonly enrolment: Uint8Array;
+  readonly salt: Uint8Array;
+  readonly commitment: LogRecord;
+  readonly logged: { readonly salt: Uint8Array; readonly record: LogRecord } | null;
+}
+
+export interface Bundle {
+  readonly release: LogRecord;
+  readonly manifest: Uint8Array;
+  readonly status: LogRecord;
+  readonly advisories: readonly LogRecord[];
+  readonly checkpoints: readonly BundledCheckpoint[];
+  readonly devices: readonly BundledDevice[];
+}
+
+const DECIMAL = /^(0|[1-9][0-9]{0,18})$/;
+
+/** A size or index, below 10^19, as decimal text: JSON numbers end at 2^53. */
+const decimal: Shape<bigint> = (value, at) => {
+  if (typeof value !== "string" || !DECIMAL.test(value)) {
+    throw new Refusal(
+      "malformed-json",
+      `${at} is ${quote(String(value))}, expected a decimal number as text`,
+    );
+  }
+  return BigInt(value);
+};
+
+const version: Shape<string> = (value, at) => {
+  if (value !== BUNDLE_VERSION) {
+    const later = typeof value === "string" && /^vouch-bundle\/v[0-9]{1,6}$/.test(value);
+    const code = later ? "unsupported-version" : "malformed-json";
+    throw new Refusal(code, `${at} is ${quote(String(value))}, this program reads ${BUNDLE_VERSION}`);
+  }
+  return BUNDLE_VERSION;
+};
+
+const orNull =
+  <T>(shape: Shape<T>): Shape<T | null> =>
+  (value, at) =>
+    value === null ? null : shape(value, at);
+
+const MAX_MEMBER = 64 * 1024;
+const member = base64(1, MAX_MEMBER);
+const hashes = list(base64(32), 0, MAX_PROOF);
+const kind: Shape<string> = matching(/^[a-z][a-z0-9-]{0,31}$/, "the kind of a ledger");
+
+const RECORD = object({ index: decimal, statement: member, proof: hashes });
+
+const SHAPE = object({
+  version,
+  release: RECORD,
+  manifest: member,
+  status: RECORD,
+  advisories: list(RECORD, 0, MAX_ADVISORIES),
+  checkpoints: list(
+    object({ note: member, consistency: hashes, receipts: list(object({ kind, proof: member }), 0, 8) }),
+    1,
+    MAX_CHECKPOINTS,
+  ),
+  devices: list(
+    object({
+      evidence: member,
+      challenge: object({ size: decimal, random: base64(32) }),
+      enrolment: member,
+      salt: base64(16),
+      commitment: RECORD,
+      logged: orNull(object({ salt: base64(16), record: RECORD })),
+    }),
+    0,
+    MAX_DEVICES,
+  ),
+});
+
+/**
+ * Reads a bundle that nobody has verified yet. Throws `too-large`, `malformed-bundle`,
+ * `malformed-json`, `not-canonical-json`, or `unsupported-version` for a later format.
+ */
+export function parseBundle(file: Uint8Array): Bundle {
+  return readJson(file, "the bundle", MAX_BUNDLE, "malformed-bundle", SHAPE, bundleJson);
+}
+
+const recordJson = (r: LogRecord) => ({
+  index: String(r.index),
+  statement: toBase64(r.statement),
+  proof: r.proof.map(toBase64),
+});
+
+const deviceJson = (d: BundledDevice) => ({
+  evidence: toBase64(d.evidence),
+  challenge: { size: String(d.challenge.size), random: toBase64(d.challenge.random) },
+  enrolment: toBase64(d.enrolment),
+  salt: toBase64(d.salt),
+  commitment: recordJson(d.commitment),
+  logged: d.logged && { salt: toBase64(d.logged.salt), record: recordJson(d.logged.record) },
+});
+
+const bundleJson = (bundle: Bundle) => ({
+  version: BUNDLE_VERSION,
+  release: recordJson(bundle.release),
+  manifest: toBase64(bundle.manifest),
+  status: recordJson(bundle.status),
+  advisories: bundle.advisories.map(recordJson),
+  checkpoints: bundle.checkpoints.map((c) => ({
+    note: toBase64(c.note),
+    consistency: c.consistency.map(toBase64),
+    receipts: c.receipts.map((r) => ({ kind: r.kind, proof: toBase64(r.proof) })),
+  })),
+  devices: bundle.devices.map(deviceJson),
+});
+
+/** The one encoding of a bundle. */
+export const formatBundle = (bundle: Bundle): Uint8Array => formatJson(bundleJson(bundle));

@@ -1,0 +1,84 @@
+// A verdict as an EAT Attestation Result (draft-ietf-rats-ear-03, JSON), so that a program
+// that knows RATS can read it. What EAR has no word for stands under "vouch": the verdict
+// word, the reason codes and the bracket of time. Fields: spec/verdict.md.
+//
+//   patched, verified  affirming         executables 2   approved
+//   vulnerable         warning           executables 32  unsafe
+//   recalled, refuted  contraindicated   executables 96  contraindicated
+//   unproven           none              executables 0   no claim
+
+import { toBase64 } from "./bytes";
+import { isoTime } from "./time";
+import { type DeviceResult, EXIT_STATUS, type Verdict, type Word } from "./verdict";
+
+const PROFILE = "tag:ietf.org,2026:rats/ear#03";
+
+const APPRAISAL: Readonly<Record<Word, { status: string; executables: number }>> = {
+  patched: { status: "affirming", executables: 2 },
+  verified: { status: "affirming", executables: 2 },
+  vulnerable: { status: "warning", executables: 32 },
+  recalled: { status: "contraindicated", executables: 96 },
+  refuted: { status: "contraindicated", executables: 96 },
+  unproven: { status: "none", executables: 0 },
+};
+
+const timeOrNull = (seconds: number | null) => (seconds === null ? null : isoTime(seconds));
+const base64url = (bytes: Uint8Array) =>
+  toBase64(bytes).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+
+/** The object that --json prints. `iat` is when the verifier spoke, Unix seconds; `build` names it. */
+export function earOf(verdict: Verdict, iat: number, build: string): object {
+  const nonces = verdict.devices.flatMap((d) => (d.nonce === null ? [] : [base64url(d.nonce)]));
+  const names =
+    verdict.devices.length > 0
+      ? verdict.devices.map((d) => d.kid || "unknown-device")
+      : [verdict.product ?? "unknown"];
+  return {
+    eat_profile: PROFILE,
+    iat,
+    ear_verifier_id: { developer: "https://vouch.example", build },
+    ...(nonces.length === 0 ? {} : { eat_nonce: nonces.length === 1 ? nonces[0] : nonces }),
+    submods: Object.fromEntries(names.map((name) => [name, submod(verdict)])),
+    vouch: {
+      verdict: verdict.word,
+      exit: EXIT_STATUS[verdict.word],
+      reasons: verdict.reasons.map(({ claim, code, word, message, hint }) => ({
+        claim,
+        code,
+        word,
+        message,
+        hint: hint ?? null,
+      })),
+      at: isoTime(verdict.at),
+      releaseOnly: verdict.releaseOnly,
+      product: verdict.product,
+      version: verdict.version,
+      asOf: verdict.asOf && { logSize: verdict.asOf.logSize, time: timeOrNull(verdict.asOf.time) },
+      timeSource: verdict.timeSource,
+      devices: verdict.devices.map(deviceJson),
+      steps: verdict.steps.map(({ claim, holds, text }) => ({ claim, holds, text })),
+      notes: verdict.notes,
+      limits: verdict.limits,
+    },
+  };
+}
+
+function submod(verdict: Verdict) {
+  const { status, executables } = APPRAISAL[verdict.word];
+  const identified = verdict.devices.length > 0 && verdict.devices.every((d) => d.nonce !== null);
+  return {
+    ear_status: status,
+    ear_trustworthiness_vector: { "instance-identity": identified ? 2 : 0, executables },
+    ear_appraisal_policy_ids: [`sha256:${verdict.policyDigest}`],
+  };
+}
+
+const deviceJson = (d: DeviceResult) => ({
+  kid: d.kid,
+  serial: d.serial,
+  ueid: d.ueid,
+  notBefore: timeOrNull(d.notBefore),
+  notAfter: timeOrNull(d.notAfter),
+  dbgstat: d.dbgstat,
+  components: d.components,
+});

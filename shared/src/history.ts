@@ -1,0 +1,182 @@
+// Claims 2 and 3: everybody sees the same log, and it looked like this no later than T.
+//
+//   2. log     the log the policy names signed every checkpoint, with exactly the witness
+//              quorum; each tree is a prefix of the head's; the release is a leaf of it
+//   3. ledger  every checkpoint stands on a ledger the policy names: that gives times
+
+import type { Bundle, LogRecord } from "./bundle";
+import { equalBytes, toHex } from "./bytes";
+import { type Checkpoint, openCheckpoint } from "./checkpoint";
+import { verifyCosignature } from "./cosignature";
+import type { Crypto } from "./crypto";
+import { checkConsistency, checkInclusion, leafHash } from "./merkle";
+import { evalQuorum, isMinimalQuorum, type Policy } from "./policy";
+import { verifyDirectoryReceipt } from "./receipt";
+import { quote, Refusal } from "./refusal";
+import { isoTime } from "./time";
+import type { Findings } from "./verdict";
+
+/** Everything a verification is about. `at` and `now` are Unix seconds. */
+export interface Case {
+  readonly bundle: Bundle;
+  readonly policy: Policy;
+  readonly crypto: Crypto;
+  readonly at: number;
+  readonly now: number;
+  readonly out: Findings;
+}
+
+/** A checkpoint of the bundle that claims 2 and 3 went over. */
+export interface Anchored {
+  readonly note: Uint8Array;
+  readonly checkpoint: Checkpoint;
+  /** When a ledger recorded it; null when no trusted receipt says so. */
+  readonly time: number | null;
+}
+
+export interface History {
+  /** Ascending by size; the last is the head. */
+  readonly anchored: readonly Anchored[];
+  readonly head: Checkpoint;
+  /** Checkpoints some claim relied on; the rest are surplus. */
+  readonly used: Set<Anchored>;
+}
+
+/** Clocks of a log, a ledger and a verifier may differ by this much before a time counts as future. */
+const CLOCK_SKEW = 300;
+
+/** Claims 2 and 3 for the checkpoints. Returns null when no history could be established. */
+export function checkHistory(c: Case): History | null {
+  const opened = c.out.attempt("log", () => openCheckpoints(c));
+  if (opened === null) return null;
+  const head = opened[opened.length - 1]!;
+  const anchored = opened.map((checkpoint, i) => ({
+    note: c.bundle.checkpoints[i]!.note,
+    checkpoint,
+    time: c.out.attempt("ledger", () => anchorTime(c, i)),
+  }));
+  const times = anchored.flatMap((a) => (a.time === null ? [] : [a.time]));
+  if (times.length === anchored.length) {
+    const first = isoTime(Math.min(...times));
+    const last = isoTime(Math.max(...times));
+    c.out.established(
+      "ledger",
+      `directory: ${anchored.length} checkpoint${anchored.length === 1 ? "" : "s"} recorded ${first === last ? `at ${first}` : `from ${first} to ${last}`} (recorded locally, not public)`,
+      anchored.map((a) => `receipt: checkpoint of size ${a.checkpoint.size}, recorded ${isoTime(a.time!)}`),
+    );
+  }
+  return { anchored, head, used: new Set([anchored[anchored.length - 1]!]) };
+}
+
+function openCheckpoints(c: Case): Checkpoint[] {
+  const opened = c.bundle.checkpoints.map((bundled) => {
+    const { checkpoint, note } = openCheckpoint(bundled.note, c.policy.log, c.crypto);
+    const cosigned = new Set<string>();
+    for (const line of note.signatures) {
+      if (line.name === c.policy.log.name && equalBytes(line.keyId, c.policy.log.keyId)) continue;
+      const witness = c.policy.witnesses.find(
+        (w) => w.vkey.name === line.name && equalBytes(w.vkey.keyId, line.keyId),
+      );
+      if (witness === undefined)
+        throw new Refusal(
+          "unknown-cosigner",
+          `${quote(line.name)} cosigned the checkpoint, the policy does not know it`,
+        );
+      if (cosigned.has(witness.name))
+        throw new Refusal("surplus-signature", `${witness.name} cosigned the checkpoint twice`);
+      const { time } = verifyCosignature(note, witness.vkey, c.crypto);
+      if (time > c.now + CLOCK_SKEW)
+        throw new Refusal(
+          "cosignature-from-future",
+          `${witness.name} cosigned at ${isoTime(time)}, it is ${isoTime(c.now)}`,
+        );
+      cosigned.add(witness.name);
+    }
+    if (!evalQuorum(c.policy, cosigned))
+      throw new Refusal(
+        "quorum-missing",
+        `the checkpoint of size ${checkpoint.size} has ${cosigned.size} cosignatures, the policy's quorum ${c.policy.quorum} is not met`,
+      );
+    if (!isMinimalQuorum(c.policy, cosigned))
+      throw new Refusal("surplus-signature", "the checkpoint has more cosignatures than the quorum needs");
+    return checkpoint;
+  });
+  const head = opened[opened.length - 1]!;
+  opened.forEach((checkpoint, i) => {
+    const { consistency } = c.bundle.checkpoints[i]!;
+    const next = opened[i + 1];
+    if (next !== undefined && checkpoint.size >= next.size)
+      throw new Refusal("malformed-bundle", "the checkpoints do not ascend by size");
+    if (checkpoint === head) {
+      if (consistency.length > 0)
+        throw new Refusal("surplus-proof", "the head carries a consistency proof with itself");
+    } else {
+      checkConsistency(checkpoint.size, checkpoint.root, head.size, head.root, [...consistency], c.crypto);
+    }
+  });
+  return opened;
+}
+
+/** When a ledger of the policy recorded checkpoint `i`. Every receipt given must be right. */
+function anchorTime(c: Case, i: number): number {
+  const { note, receipts } = c.bundle.checkpoints[i]!;
+  if (c.policy.ledgers.length === 0) throw new Refusal("no-ledger", "the policy names no ledger");
+  if (receipts.length === 0)
+    throw new Refusal("not-anchored", `checkpoint ${i + 1} of the bundle has no ledger receipt`);
+  const times = receipts.map(({ kind, proof }) => {
+    if (kind !== "directory")
+      throw new Refusal(
+        "unsupported-receipt",
+        `a receipt is of kind ${quote(kind)}, this program checks directory`,
+      );
+    const ledger = c.policy.ledgers.find((l) => l.kind === kind);
+    if (ledger === undefined || typeof ledger.root === "string") {
+      throw new Refusal(
+        "ledger-not-public",
+        "the bundle is anchored in a directory, the policy names other ledgers only",
+      );
+    }
+    const { time } = verifyDirectoryReceipt(proof, note, ledger.root, c.crypto);
+    if (time > c.now + CLOCK_SKEW)
+      throw new Refusal("receipt-from-future", `a receipt says ${isoTime(time)}, it is ${isoTime(c.now)}`);
+    return time;
+  });
+  if (new Set(receipts.map((r) => r.kind)).size !== receipts.length)
+    throw new Refusal("surplus-receipt", "a checkpoint has two receipts of one kind");
+  return Math.min(...times);
+}
+
+/** The record is a leaf of the head. Throws what merkle.ts throws. */
+export function checkLogged(c: Case, record: LogRecord, head: Checkpoint): void {
+  checkInclusion(
+    leafHash(record.statement, c.crypto),
+    record.index,
+    head.size,
+    [...record.proof],
+    head.root,
+    c.crypto,
+  );
+}
+
+/** The first checkpoint of the bundle that holds the record. It counts as used. */
+export function firstHolding(history: History, record: LogRecord): Anchored {
+  const first = history.anchored.find((a) => a.checkpoint.size > record.index)!;
+  history.used.add(first);
+  return first;
+}
+
+export function checkReleaseLogged(c: Case, history: History): void {
+  c.out.attempt("log", () => {
+    checkLogged(c, c.bundle.release, history.head);
+    const quorum =
+      c.policy.quorum === "none" ? "no witnesses asked for" : `witness quorum ${c.policy.quorum} met`;
+    c.out.established(
+      "log",
+      `${history.head.origin}, record ${c.bundle.release.index} of ${history.head.size}; ${quorum}`,
+      [
+        `rule: RFC 6962 inclusion of the exact DSSE bytes, ${c.bundle.release.proof.length} hashes; ${history.anchored.length} consistent checkpoints`,
+        `bytes: root ${toHex(history.head.root)} signed by ${c.policy.log.name}`,
+      ],
+    );
+  });
+}

@@ -1,0 +1,243 @@
+// Claims 1 and 4: what the maker says, and of what.
+//
+//   1. release     t of n approvers signed the statement, and the maker's key sealed the
+//                  manifest it names by digest;
+//   4. advisories  a status statement in the log, young enough, lists every advisory in
+//                  force; each of those is here, and none names a component of the release.
+//
+// No step reads a field that an earlier step has not vouched for. A step that can't be
+// settled is recorded and the next one goes on, because a known advisory must still be
+// told when a receipt is missing: the worst finding decides (verdict.ts).
+
+import type { LogRecord } from "./bundle";
+import { equalBytes, toHex } from "./bytes";
+import { parseEnvelope } from "./dsse";
+import { type Case, checkLogged, firstHolding, type History } from "./history";
+import { classIdOf, vendorIdOf } from "./ids";
+import { faultRefusal, quote, Refusal } from "./refusal";
+import { requireApproval, signersOf } from "./signers";
+import {
+  type AdvisoryStatement,
+  parseStatement,
+  type ReleaseStatement,
+  type StatusStatement,
+} from "./statement";
+import { decodeEnvelope, type Manifest, verifyEnvelope } from "./suit";
+import { isoTime, secondsOf } from "./time";
+import type { Vkey } from "./vkey";
+
+export interface Release {
+  readonly statement: ReleaseStatement;
+  readonly vendor: Vkey;
+  readonly manifest: Manifest;
+  readonly manifestDigest: Uint8Array;
+}
+
+/** Claim 1. Returns null when the release could not be established. */
+export function checkRelease(c: Case): Release | null {
+  return c.out.attempt("release", () => {
+    const envelope = parseEnvelope(c.bundle.release.statement);
+    const signers = signersOf(envelope, c.policy.approvers, c.crypto);
+    const statement = parseStatement(envelope.payload);
+    if (statement.kind !== "release")
+      throw new Refusal("wrong-statement", `the release record is a statement of kind ${statement.kind}`);
+    const rule = requireApproval(signers, statement.product, c.policy);
+    const release = checkManifest(c, statement);
+    const names = signers.map((s) => `${s.name} (${s.role})`).join(", ");
+    c.out.established("release", `${statement.product} ${statement.version}, approved by ${names}`, [
+      `rule: ${rule.threshold} distinct approvers for ${statement.product}, roles ${rule.roles.join(", ") || "any"}`,
+      `bytes: DSSE PAE over ${envelope.payload.length} bytes of ${envelope.payloadType}, sha256 of the envelope ${hex(c, c.bundle.release.statement)}`,
+      `manifest: SUIT envelope of ${c.bundle.manifest.length} bytes sealed by ${release.vendor.name}, digest ${toHex(release.manifestDigest)}`,
+    ]);
+    return release;
+  });
+}
+
+const hex = (c: Case, bytes: Uint8Array) => toHex(c.crypto.sha256(bytes));
+
+/** The sealed manifest is the one that the approvers named, and says what they said. */
+function checkManifest(c: Case, statement: ReleaseStatement): Release {
+  const vendor = c.policy.vendors.find((v) => v.product === statement.product)?.vkey;
+  if (vendor === undefined)
+    throw new Refusal("no-vendor", `the policy has no vendor line for ${quote(statement.product)}`);
+  const decoded = decodeEnvelope(c.bundle.manifest);
+  if (decoded.fault !== 0) throw faultRefusal(decoded.fault, "the manifest");
+  const { manifest } = decoded;
+  const manifestDigest = c.crypto.sha256(decoded.manifestBytes);
+  if (toHex(manifestDigest) !== statement.suitDigest) {
+    throw new Refusal(
+      "manifest-mismatch",
+      `the manifest hashes to ${toHex(manifestDigest)}, the release names ${statement.suitDigest}`,
+    );
+  }
+  const fault = verifyEnvelope(decoded, vendor.publicKey, c.crypto.sha256, c.crypto.verifyEd25519);
+  if (fault !== 0) throw faultRefusal(fault, "the manifest's seal");
+  const { hardware, product } = statement;
+  const app = statement.subjects.find((subject) => subject.name === "app");
+  const agrees: readonly [string, boolean][] = [
+    ["image digest", app?.sha256 === toHex(manifest.digest)],
+    ["image size", statement.entry.length === manifest.size],
+    ["security version", statement.securityVersion === manifest.sequence],
+    ["floor", statement.floor === manifest.floor],
+    ["vendor id", equalBytes(manifest.vendorId, vendorIdOf(vendor.name, c.crypto))],
+    ["class id", equalBytes(manifest.classId, classIdOf(product, hardware.model, c.crypto))],
+  ];
+  const wrong = agrees.find(([, same]) => !same)?.[0];
+  if (wrong !== undefined)
+    throw new Refusal(
+      "manifest-contradicts-release",
+      `the manifest's ${wrong} is not the one that the release states`,
+    );
+  return { statement, vendor, manifest, manifestDigest };
+}
+
+export interface StatusView {
+  readonly logSize: number;
+  readonly time: number | null;
+}
+
+/** Claim 4. `release` null: the status is still read, so that its size can be quoted. */
+export function checkStatus(c: Case, release: Release, history: History): StatusView | null {
+  const status = c.out.attempt("advisories", () => openStatus(c, release, history));
+  const before = c.out.reasons.length;
+  const known = c.bundle.advisories.map((record) =>
+    c.out.attempt("advisories", () => judgeAdvisory(c, record, release, history)),
+  );
+  if (status === null) return null;
+  const { statement } = status;
+  for (const listed of statement.advisories) {
+    const here = c.bundle.advisories.some(
+      (a) => a.index === BigInt(listed.index) && hex(c, a.statement) === listed.sha256,
+    );
+    if (!here)
+      c.out.failed(
+        "advisories",
+        "advisory-missing",
+        `the status lists ${quote(listed.id)} as record ${listed.index}, the bundle does not hold it`,
+      );
+  }
+  const app = toHex(release.manifest.digest);
+  const withdrawn = statement.withdrawn.find((w) =>
+    release.statement.subjects.some((s) => s.sha256 === w.sha256),
+  );
+  if (withdrawn !== undefined)
+    c.out.failed(
+      "advisories",
+      "release-withdrawn",
+      `the maker withdrew image ${app.slice(0, 16)}…: ${quote(withdrawn.reason)}`,
+    );
+  if (c.out.reasons.length === before) {
+    const count =
+      known.length === 0 ? "none in force" : `${known.length} in force, none affects this release`;
+    c.out.established(
+      "advisories",
+      `${count} for ${statement.product} ${release.statement.version} as of log size ${statement.logSize}`,
+      [
+        `rule: a status statement no older than ${c.policy.maxAge.status} s at ${isoTime(c.at)}; every advisory it lists is in the bundle`,
+        `bytes: record ${c.bundle.status.index}, sha256 ${hex(c, c.bundle.status.statement)}`,
+      ],
+    );
+  }
+  return { logSize: statement.logSize, time: status.time };
+}
+
+function openStatus(
+  c: Case,
+  release: Release,
+  history: History,
+): { statement: StatusStatement; time: number | null } {
+  const record = c.bundle.status;
+  const { statement } = openMakers(c, record.statement, "status");
+  if (statement.product !== release.statement.product) {
+    throw new Refusal(
+      "wrong-product",
+      `the status is for ${quote(statement.product)}, the release for ${quote(release.statement.product)}`,
+    );
+  }
+  checkLogged(c, record, history.head);
+  if (BigInt(statement.logSize) > record.index) {
+    throw new Refusal(
+      "status-overreach",
+      `the status speaks for log size ${statement.logSize} but is record ${record.index}`,
+    );
+  }
+  const time = firstHolding(history, record).time;
+  if (time !== null) checkStatusAge(c, statement, time);
+  return { statement, time };
+}
+
+/**
+ * The receipt bounds the status from above only: whoever assembles a bundle may leave
+ * out an earlier anchor, which would make an old status look young. So its own signed
+ * date counts too, where it is the older of the two.
+ */
+function checkStatusAge(c: Case, statement: StatusStatement, time: number): void {
+  const oldest = Math.min(time, secondsOf(statement.created));
+  if (c.policy.maxAge.status === null) {
+    c.out.failed("advisories", "no-max-age", "the policy sets no max-age for a status");
+  } else if (time > c.at) {
+    c.out.failed(
+      "advisories",
+      "status-after-t",
+      `the status was recorded at ${isoTime(time)}, the question is about ${isoTime(c.at)}`,
+    );
+  } else if (c.at - oldest > c.policy.maxAge.status) {
+    c.out.failed(
+      "advisories",
+      "status-stale",
+      `the status is of ${isoTime(oldest)}, older than ${c.policy.maxAge.status} s at ${isoTime(c.at)}`,
+      `for a past moment: --at ${isoTime(time)}`,
+    );
+  }
+}
+
+/** A statement signed by one status key of the policy, or by enough approvers. */
+function openMakers<K extends "status" | "advisory">(c: Case, bytes: Uint8Array, kind: K) {
+  const envelope = parseEnvelope(bytes);
+  const signers = signersOf(
+    envelope,
+    [...c.policy.status.map((vkey) => ({ name: vkey.name, role: "status", vkey })), ...c.policy.approvers],
+    c.crypto,
+  );
+  const statement = parseStatement(envelope.payload);
+  if (statement.kind !== kind)
+    throw new Refusal("wrong-statement", `a ${kind} record is a statement of kind ${statement.kind}`);
+  const byStatusKey = signers.length === 1 && signers[0]!.role === "status";
+  if (!byStatusKey)
+    requireApproval(signers, (statement as StatusStatement | AdvisoryStatement).product, c.policy);
+  return { statement: statement as K extends "status" ? StatusStatement : AdvisoryStatement, signers };
+}
+
+/** An advisory in the bundle is in force, listed or not: leaving one out of a status must not help. */
+function judgeAdvisory(c: Case, record: LogRecord, release: Release, history: History): void {
+  const { statement } = openMakers(c, record.statement, "advisory");
+  if (statement.product !== release.statement.product)
+    throw new Refusal(
+      "surplus-advisory",
+      `advisory ${quote(statement.id)} is for ${quote(statement.product)}`,
+    );
+  checkLogged(c, record, history.head);
+  const hit = statement.subjects.some((a) =>
+    release.statement.subjects.some((s) => s.name === a.name && s.sha256 === a.sha256),
+  );
+  if (!hit) return;
+  const what = `advisory ${quote(statement.id)} affects ${release.statement.product} ${release.statement.version}: ${quote(statement.summary)}`;
+  const hint =
+    statement.fixedVersions.length === 0
+      ? "no fixed version is released yet"
+      : `fixed in ${statement.fixedVersions.join(", ")}`;
+  if (statement.state === "under_investigation") {
+    if (c.policy.allowUnderInvestigation)
+      c.out.note(`advisory ${quote(statement.id)} is under investigation; the policy allows that`);
+    else c.out.failed("advisories", "advisory-under-investigation", what);
+  } else {
+    c.out.failed(
+      "advisories",
+      statement.kind === "advisory" && statement.advisoryKind === "recall"
+        ? "advisory-recall"
+        : "advisory-in-force",
+      what,
+      hint,
+    );
+  }
+}

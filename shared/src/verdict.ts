@@ -1,0 +1,179 @@
+// What a verifier concludes, and how sure it may sound.
+//
+// Verdict words, worst first (DESIGN.md, "Verdicts"):
+//
+//   refuted     a signature, digest, nonce or proof is wrong            exit 20
+//   recalled    genuine, but the maker recalled or withdrew it          exit 23
+//   vulnerable  genuine, but an advisory in force affects it            exit 22
+//   unproven    something is missing, stale or unknown: can't say       exit 21
+//   patched     all seven claims hold                                   exit 0
+//   verified    claims 1 to 4 hold; asked for by --release-only         exit 0
+//
+// Every finding that is not "fine" has a stable reason code. Whether a code refutes
+// or merely leaves something unproven is decided by the one table below, so that text,
+// JSON and exit status cannot disagree. A code that the table does not know refutes:
+// a parser that says no must never be read as "nothing wrong found".
+
+import { isRefusal, type Refusal } from "./refusal";
+
+export type Word = "refuted" | "recalled" | "vulnerable" | "unproven" | "patched" | "verified";
+
+const WORST_FIRST: readonly Word[] = ["refuted", "recalled", "vulnerable", "unproven", "patched", "verified"];
+
+export const EXIT_STATUS: Readonly<Record<Word, number>> = {
+  verified: 0,
+  patched: 0,
+  refuted: 20,
+  unproven: 21,
+  vulnerable: 22,
+  recalled: 23,
+};
+
+/** Codes that say "can't tell" instead of "wrong": something is missing, old, or not known to the policy. */
+const UNPROVEN: ReadonlySet<string> = new Set([
+  "advisory-missing",
+  "advisory-under-investigation",
+  "approvals-missing",
+  "challenge-missing",
+  "challenge-not-anchored",
+  "component-not-measured",
+  "component-unnamed",
+  "cosignature-from-future",
+  "cose-unsupported-algorithm",
+  "enrolment-missing",
+  "evidence-after-t",
+  "evidence-missing",
+  "evidence-stale",
+  "image-not-confirmed",
+  "image-required",
+  "ledger-not-public",
+  "ledger-not-trusted",
+  "no-approval-rule",
+  "no-ledger",
+  "no-max-age",
+  "no-vendor",
+  "not-anchored",
+  "quorum-missing",
+  "receipt-from-future",
+  "role-missing",
+  "status-after-t",
+  "status-missing",
+  "status-stale",
+  "too-large",
+  "unknown-cosigner",
+  "unknown-log",
+  "unknown-signer",
+  "unsupported-algorithm",
+  "unsupported-receipt",
+  "unsupported-statement",
+  "unsupported-version",
+]);
+
+const RECALLED: ReadonlySet<string> = new Set(["advisory-recall", "release-withdrawn"]);
+const VULNERABLE: ReadonlySet<string> = new Set(["advisory-in-force"]);
+
+/** What a reason code means for the verdict. Unknown codes refute. */
+export function wordOf(code: string): Word {
+  if (RECALLED.has(code)) return "recalled";
+  if (VULNERABLE.has(code)) return "vulnerable";
+  return UNPROVEN.has(code) ? "unproven" : "refuted";
+}
+
+export function worst(words: readonly Word[]): Word {
+  for (const word of WORST_FIRST) if (words.includes(word)) return word;
+  return "unproven";
+}
+
+/** The seven claims of DESIGN.md, by the name that each printed line starts with. */
+export type Claim =
+  | "bundle"
+  | "release"
+  | "image"
+  | "log"
+  | "ledger"
+  | "advisories"
+  | "enrolment"
+  | "evidence"
+  | "measured";
+
+/** One line of the argument: what was established, or why it was not. */
+export interface Step {
+  readonly claim: Claim;
+  readonly holds: boolean;
+  /** One line for a person. */
+  readonly text: string;
+  /** The rule applied and the bytes it was applied to, for --explain. */
+  readonly explain: readonly string[];
+}
+
+export interface Reason {
+  readonly claim: Claim;
+  readonly code: string;
+  readonly word: Word;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** What one device's evidence showed. Times are Unix seconds, null when nothing proves them. */
+export interface DeviceResult {
+  readonly kid: string;
+  readonly serial: string | null;
+  readonly ueid: string | null;
+  readonly nonce: Uint8Array | null;
+  readonly notBefore: number | null;
+  readonly notAfter: number | null;
+  readonly components: readonly { name: string; digest: string; keyedDigestChecked: boolean }[];
+  readonly dbgstat: number | null;
+}
+
+export interface Verdict {
+  readonly word: Word;
+  readonly at: number;
+  readonly releaseOnly: boolean;
+  readonly product: string | null;
+  readonly version: string | null;
+  readonly policyDigest: string;
+  /** The status statement quoted: the log size it speaks for, and when it was anchored. */
+  readonly asOf: { readonly logSize: number; readonly time: number | null } | null;
+  readonly timeSource: "self-asserted" | null;
+  readonly steps: readonly Step[];
+  readonly reasons: readonly Reason[];
+  readonly notes: readonly string[];
+  readonly limits: readonly string[];
+  readonly devices: readonly DeviceResult[];
+}
+
+/** Collects what each claim showed; the verdict is the worst of it. */
+export class Findings {
+  readonly steps: Step[] = [];
+  readonly reasons: Reason[] = [];
+  readonly notes: string[] = [];
+
+  established(claim: Claim, text: string, explain: readonly string[] = []): void {
+    this.steps.push({ claim, holds: true, text, explain });
+  }
+
+  /** Records why a claim does not hold; the argument goes on. */
+  failed(claim: Claim, code: string, message: string, hint?: string): void {
+    const word = wordOf(code);
+    this.steps.push({ claim, holds: false, text: `${message} [${code}]`, explain: [] });
+    this.reasons.push({ claim, code, word, message, ...(hint === undefined ? {} : { hint }) });
+  }
+
+  /** Something a reader must know that does not change the verdict. */
+  note(text: string): void {
+    if (!this.notes.includes(text)) this.notes.push(text);
+  }
+
+  /** Runs one claim; a Refusal ends that claim. Returns null then. Anything else is a bug and passes through. */
+  attempt<T>(claim: Claim, check: () => T): T | null {
+    try {
+      return check();
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      const refusal = error as Refusal;
+      this.failed(claim, refusal.code, refusal.message, refusal.hint);
+      return null;
+    }
+  }
+}
