@@ -8,6 +8,7 @@
 // device asks it where it stands.
 
 import { Refusal } from "@vouch/shared/refusal";
+import { about } from "../exit";
 import { type Clock, realClock, sleep } from "./clock";
 import { openSession, type Session } from "./session";
 import { openDevice, type Transport } from "./transport";
@@ -64,16 +65,18 @@ export async function openLink(port: string, options: LinkOptions): Promise<Link
   };
 }
 
-/** Runs `work` with a link to the port, and closes it whatever happens. */
+/** Runs `work` with a link to the port, and closes it whatever happens. Errors are about the port. */
 export async function withLink<T>(
   port: string,
   options: LinkOptions,
   work: (link: Link) => Promise<T>,
 ): Promise<T> {
-  const link = await openLink(port, options);
-  try {
-    return await work(link);
-  } finally {
-    await link.close();
-  }
+  return about(port, async () => {
+    const link = await openLink(port, options);
+    try {
+      return await work(link);
+    } finally {
+      await link.close();
+    }
+  });
 }

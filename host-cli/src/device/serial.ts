@@ -77,13 +77,13 @@ export function refuse(path: string, error: Error): Refusal {
   const text = error.message;
   const cause = { cause: error };
   if (/no such file|file not found|cannot find/i.test(text)) {
-    return new Refusal("no-such-port", `${path}: there is no such port`, {
+    return new Refusal("no-such-port", `there is no such port`, {
       ...cause,
       hint: "`vouch ports` lists the ports; is the cable one that carries data?",
     });
   }
   if (/cannot lock|temporarily unavailable|resource busy|device or resource busy/i.test(text)) {
-    return new Refusal("port-busy", `${path}: another program holds the port`, {
+    return new Refusal("port-busy", `another program holds the port`, {
       ...cause,
       hint: `close the other terminal; \`fuser ${path}\` tells which program it is`,
     });
@@ -95,12 +95,12 @@ export function refuse(path: string, error: Error): Refusal {
         ? "another program may hold it, or it needs more rights"
         : `join the group: \`sudo usermod -aG ${group} $USER\`, then log in again`;
     const owner = group === undefined ? "" : `, it belongs to group ${group}`;
-    return new Refusal("port-permission", `${path}: no permission to open the port${owner}`, {
+    return new Refusal("port-permission", `no permission to open the port${owner}`, {
       ...cause,
       hint,
     });
   }
-  return new Refusal("port-failed", `${path}: the port can't be opened: ${text}`, cause);
+  return new Refusal("port-failed", `the port can't be opened: ${text}`, cause);
 }
 
 /** The name of the group that owns a device file; undefined where there are no groups. */

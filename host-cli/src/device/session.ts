@@ -70,7 +70,6 @@ export interface SessionOptions {
 }
 
 export interface Session {
-  readonly label: string;
   readonly clock: Clock;
   /** On the clock's scale. */
   readonly deadline: number;
@@ -97,7 +96,7 @@ export function openSession(transport: Transport, options: SessionOptions): Sess
   let closed: Refusal | undefined;
 
   const gone = (cause?: unknown) => {
-    closed ??= new Refusal("device-closed", `${transport.label}: the line to the device was closed`, {
+    closed ??= new Refusal("device-closed", `the line to the device was closed`, {
       ...(cause === undefined ? {} : { cause }),
     });
     for (const reject of [...abandon]) reject(closed);
@@ -151,7 +150,7 @@ export function openSession(transport: Transport, options: SessionOptions): Sess
         const left = deadline - clock.now();
         if (closed !== undefined) return fail(closed);
         if (used.length >= tries || left <= 0) {
-          return fail(noAnswer(transport.label, request.what, clock.now() - started, used.length, lastFault));
+          return fail(noAnswer(request.what, clock.now() - started, used.length, lastFault));
         }
         used.push(send(request, pending));
         stopTimer = clock.after(Math.min(waitMs, left), () => attempt(Math.min(waitMs * 1.5, REPLY_MS_MAX)));
@@ -162,7 +161,6 @@ export function openSession(transport: Transport, options: SessionOptions): Sess
   }
 
   return {
-    label: transport.label,
     clock,
     deadline,
     exchange,
@@ -192,17 +190,15 @@ function readReply(body: CborMap): Reply {
   return { kind: "ok", body };
 }
 
-function noAnswer(label: string, what: string, ms: number, tries: number, fault: number): Refusal {
+function noAnswer(what: string, ms: number, tries: number, fault: number): Refusal {
   if (fault !== 0) {
     return new Refusal(
       "device-malformed",
-      `${label}: the answer to ${what} isn't one (${faultCode(fault)}), ${tries} tries`,
+      `the answer to ${what} isn't one (${faultCode(fault)}), ${tries} tries`,
     );
   }
   const sent = tries === 1 ? "sent once" : `sent ${tries} times`;
-  return new Refusal(
-    "device-timeout",
-    `${label}: no answer to ${what} within ${(ms / 1000).toFixed(1)} s, ${sent}`,
-    { hint: "is this the device's port, and does it run? `vouch ports` lists the ports" },
-  );
+  return new Refusal("device-timeout", `no answer to ${what} within ${(ms / 1000).toFixed(1)} s, ${sent}`, {
+    hint: "is this the device's port, and does it run? `vouch ports` lists the ports",
+  });
 }

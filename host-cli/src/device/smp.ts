@@ -53,24 +53,20 @@ const RC_WORDS = [
 ];
 
 /** The error a device answered, as a Refusal naming its number. */
-export function deviceError(
-  label: string,
-  what: string,
-  error: { group: number | null; rc: number },
-): Refusal {
+export function deviceError(what: string, error: { group: number | null; rc: number }): Refusal {
   // From group 1 on, version 2 errors have numbers of their own; the words are for the common ones.
   const word = error.group === null || error.group === GROUP_OS ? RC_WORDS[error.rc] : undefined;
   const name = word === undefined ? `${error.rc}` : `${error.rc} (${word})`;
   const group = error.group === null ? "" : ` of group ${error.group}`;
-  return new Refusal("device-error", `${label}: the device answers ${what} with error ${name}${group}`);
+  return new Refusal("device-error", `the device answers ${what} with error ${name}${group}`);
 }
 
 export async function call(session: Session, request: Request): Promise<Fields> {
-  return { what: request.what, body: expectOk(session, request.what, await session.exchange(request)) };
+  return { what: request.what, body: expectOk(request.what, await session.exchange(request)) };
 }
 
-export function expectOk(session: Session, what: string, reply: Reply): CborMap {
-  if (reply.kind === "error") throw deviceError(session.label, what, reply);
+export function expectOk(what: string, reply: Reply): CborMap {
+  if (reply.kind === "error") throw deviceError(what, reply);
   return reply.body;
 }
 
@@ -98,7 +94,7 @@ export async function readParameters(session: Session): Promise<Parameters> {
   };
   const reply = await session.exchange(request);
   if (reply.kind === "error" && reply.rc === RC_NOT_SUPPORTED) return UNKNOWN_PARAMETERS;
-  const fields = { what: request.what, body: expectOk(session, request.what, reply) };
+  const fields = { what: request.what, body: expectOk(request.what, reply) };
   return {
     bufferSize: Math.max(96, uintField(fields, "buf_size", 65535)),
     bufferCount: Math.max(1, uintField(fields, "buf_count", 255)),
@@ -176,7 +172,7 @@ export async function eraseImage(session: Session, slot: number): Promise<void> 
 export async function resetDevice(session: Session): Promise<void> {
   const request = { what: "reset", write: true, group: GROUP_OS, command: OS_RESET, body: cborMap([]) };
   try {
-    expectOk(session, request.what, await session.exchange({ ...request, tries: 1 }));
+    expectOk(request.what, await session.exchange({ ...request, tries: 1 }));
   } catch (error) {
     if (!(error instanceof Refusal) || !LOST.has(error.code)) throw error;
   }
@@ -217,10 +213,7 @@ export async function uploadImage(
     }
     stalls = next > furthest ? 0 : stalls + 1;
     if (stalls > 16) {
-      throw new Refusal(
-        "device-error",
-        `${session.label}: the upload doesn't get past ${furthest} of ${stream.length} bytes`,
-      );
+      throw new Refusal("device-error", `the upload doesn't get past ${furthest} of ${stream.length} bytes`);
     }
     furthest = Math.max(furthest, next);
     off = next;

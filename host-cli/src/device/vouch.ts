@@ -5,10 +5,10 @@
 //   progress … ready         polled
 //   result {off} …           the evidence, in pieces
 //
-// Starting a job is the one request that isn't repeated blindly. When its answer
-// is lost, progress tells whether a job with a new number runs; a job started
-// twice over the same nonce does no harm, only costs time. Nothing here judges
-// what a job returns: whoever asked compares the nonce inside (enrol, attest).
+// Starting a job is sent once. When its answer is lost, progress tells whether a
+// job with a new number runs; if not it is asked for again, and a device that had
+// heard the first time finds the nonce to be that of the job it has. Nothing here
+// judges what a job returns: whoever asked compares the nonce inside (enrol, attest).
 
 import { concatBytes } from "@vouch/shared/bytes";
 import { type CborValue, cborMap } from "@vouch/shared/cbor";
@@ -41,9 +41,14 @@ export interface Identity {
   hwver: string;
   agent: string;
   engine: { name: string; version: string };
-  ueid: Uint8Array;
+  /** Null on a board without randomness, until it is enrolled. */
+  ueid: Uint8Array | null;
   enrolled: boolean;
   publicKey: Uint8Array | null;
+  /** Where the key was made: "device", "station" or "none". */
+  keyOrigin: string;
+  /** How often the maker had the key cleared. */
+  clears: number;
   vendorKid: Uint8Array;
   vendorId: Uint8Array;
   classId: Uint8Array;
@@ -63,13 +68,16 @@ export async function identify(session: Session, tries?: number): Promise<Identi
   const request = vouchRequest("identify", false, VOUCH_IDENTIFY, []);
   const reply = await session.exchange(tries === undefined ? request : { ...request, tries });
   if (reply.kind === "error") {
-    if (reply.rc !== RC_NOT_SUPPORTED) throw deviceError(session.label, request.what, reply);
-    throw new Refusal("not-a-vouch-device", `${session.label}: an SMP device answers, but not to group 64`);
+    if (reply.rc !== RC_NOT_SUPPORTED) throw deviceError(request.what, reply);
+    throw new Refusal("not-a-vouch-device", `an SMP device answers, but not to group 64`);
   }
   const fields: Fields = { what: request.what, body: reply.body };
   const version = uintField(fields, "v");
   if (version !== 1) {
-    throw new Refusal("unsupported-version", `${session.label}: the agent speaks version ${version}, we 1`);
+    throw new Refusal("unsupported-version", `the agent speaks version ${version}, we 1`);
+  }
+  if (!hasField(fields, "vendor")) {
+    throw new Refusal("device-unprovisioned", `the device's engine names no vendor key`);
   }
   const engine = mapField(fields, "engine");
   return {
@@ -77,9 +85,11 @@ export async function identify(session: Session, tries?: number): Promise<Identi
     hwver: textField(fields, "hwver"),
     agent: textField(fields, "agent"),
     engine: { name: textField(engine, "name"), version: textField(engine, "version") },
-    ueid: bytesField(fields, "ueid", 17),
+    ueid: hasField(fields, "ueid") ? bytesField(fields, "ueid", 17) : null,
     enrolled: flagField(fields, "enrolled"),
     publicKey: hasField(fields, "pub") ? bytesField(fields, "pub", 32) : null,
+    keyOrigin: textField(fields, "origin"),
+    clears: uintField(fields, "clears"),
     vendorKid: bytesField(fields, "vendor", 8),
     vendorId: bytesField(fields, "vid", 16),
     classId: bytesField(fields, "cid", 16),
@@ -141,9 +151,8 @@ export async function commitEnrolment(session: Session, digest: Uint8Array): Pro
   const request = vouchRequest("enrolment commit", true, VOUCH_ENROL, [["commit", digest]]);
   const reply = await session.exchange(request);
   if (reply.kind === "ok") return;
-  // The answer to the first try may be what got lost: the device then refuses the second.
-  if (reply.rc === RC_ACCESS_DENIED && (await identify(session)).enrolled) return;
-  throw deviceError(session.label, request.what, reply);
+  if (reply.rc === RC_ACCESS_DENIED) throw alreadyEnrolled();
+  throw deviceError(request.what, reply);
 }
 
 async function runJob(
@@ -161,7 +170,7 @@ async function runJob(
     if (finished === "failed") throw await jobFailed(session, what);
     if (finished === "ready") return readResult(session);
   }
-  throw new Refusal("device-error", `${session.label}: the device lost its ${what} job ${STARTS} times`);
+  throw new Refusal("device-error", `the device lost its ${what} job ${STARTS} times`);
 }
 
 /** The number of the job that now runs, or null when none was started. */
@@ -176,9 +185,9 @@ async function startJob(
     const request = { ...vouchRequest(what, true, command, pairs), tries: 1, replyMs: 2000 };
     const reply = await session.exchange(request);
     if (reply.kind === "error") {
-      if (reply.rc === RC_ACCESS_DENIED) throw alreadyEnrolled(session);
-      if (reply.rc === RC_BAD_STATE) throw notEnrolled(session);
-      if (reply.rc !== RC_BUSY) throw deviceError(session.label, what, reply);
+      if (reply.rc === RC_ACCESS_DENIED) throw alreadyEnrolled();
+      if (reply.rc === RC_BAD_STATE) throw notEnrolled();
+      if (reply.rc !== RC_BUSY) throw deviceError(what, reply);
       return null;
     }
     return uintField({ what, body: reply.body }, "job");
@@ -189,17 +198,13 @@ async function startJob(
   }
 }
 
-const alreadyEnrolled = (session: Session) =>
-  new Refusal(
-    "already-enrolled",
-    `${session.label}: the device is enrolled and refuses to be enrolled again`,
-    {
-      hint: "only an order signed by the maker clears an enrolment",
-    },
-  );
+const alreadyEnrolled = () =>
+  new Refusal("already-enrolled", `the device is enrolled and refuses to be enrolled again`, {
+    hint: "only an order signed by the maker clears an enrolment",
+  });
 
-const notEnrolled = (session: Session) =>
-  new Refusal("not-enrolled", `${session.label}: the device has no key yet`, {
+const notEnrolled = () =>
+  new Refusal("not-enrolled", `the device has no key yet`, {
     hint: "`vouch enrol` makes one",
   });
 
@@ -228,8 +233,8 @@ async function poll(session: Session, enough: (state: JobState) => boolean): Pro
 
 async function jobFailed(session: Session, what: string): Promise<Refusal> {
   const fault = await lastFault(session);
-  if (fault !== 0) return faultRefusal(fault, `${session.label}: the device failed to ${what}`);
-  return new Refusal("device-error", `${session.label}: the device failed to ${what}`);
+  if (fault !== 0) return faultRefusal(fault, `the device failed to ${what}`);
+  return new Refusal("device-error", `the device failed to ${what}`);
 }
 
 async function readResult(session: Session): Promise<Uint8Array> {
@@ -240,10 +245,7 @@ async function readResult(session: Session): Promise<Uint8Array> {
     total = uintField(fields, "len", RESULT_MAX);
     const data = bytesField(fields, "data");
     if (uintField(fields, "off") !== off || data.length === 0 || off + data.length > total) {
-      throw new Refusal(
-        "device-malformed",
-        `${session.label}: result has ${data.length} bytes at ${off} of ${total}`,
-      );
+      throw new Refusal("device-malformed", `result has ${data.length} bytes at ${off} of ${total}`);
     }
     parts.push(data);
     off += data.length;

@@ -1,0 +1,334 @@
+// vouch flash FILE.upload: from the maker's file to a confirmed image, or a
+// refusal that says what the device runs now.
+//
+//   check the file ─ identify ─ check the target ─┐ refusals up to here wrote nothing
+//                                                 │
+//   upload ─▶ device checks ─▶ test ─▶ restart ─▶ runs it? ─▶ confirm
+//     ▲ resumes where the device    │                │ no: image-reverted, the old
+//     └── is, after a lost line     └ boots once     └     image runs on
+//
+// Nothing here is trusted twice: that the new image runs is what the device says,
+// and `vouch attest` is what proves it.
+
+import { equalBytes, toHex } from "@vouch/shared/bytes";
+import { parsePolicy } from "@vouch/shared/policy";
+import { faultCode, faultRefusal, isRefusal, Refusal } from "@vouch/shared/refusal";
+import type { Command } from "commander";
+import { nodeCrypto } from "../crypto";
+import { sleep } from "../device/clock";
+import { type Link, type LinkOptions, withLink } from "../device/link";
+import {
+  confirmImage,
+  type ImageSlot,
+  readImages,
+  readParameters,
+  resetDevice,
+  testImage,
+  uploadImage,
+} from "../device/smp";
+import { type Identity, identify, lastFault } from "../device/vouch";
+import { about, usage } from "../exit";
+import { readInput } from "../files";
+import type { Io } from "../io";
+import { startProgress } from "../output/terminal";
+import { readVkey, seconds } from "../signer";
+import { type CheckedUpload, checkTarget, checkUpload, MAX_UPLOAD, type Vendor } from "../upload";
+
+const MAX_POLICY = 64 * 1024;
+const DEFAULT_TIMEOUT_S = 600;
+const RETURN_MS = 120_000; // a swap of a large slot on a slow part
+const RESET_LOST_MS = 5000;
+const POLL_MS = 250;
+const RECONNECTS = 10;
+
+export interface FlashOptions {
+  readonly port: string;
+  /** From checkUpload: the file's own flaws are refused before a port is opened. */
+  readonly upload: CheckedUpload;
+  readonly allowDowngrade?: boolean;
+  readonly dryRun?: boolean;
+  /** Consent was given on the command line. */
+  readonly yes?: boolean;
+  /** False leaves the image on trial: the next restart goes back. */
+  readonly confirm?: boolean;
+  readonly link: LinkOptions;
+}
+
+export interface FlashReport {
+  readonly result: "flashed" | "already-running" | "would-flash";
+  readonly port: string;
+  readonly model: string;
+  readonly ueid: string | null;
+  readonly image: {
+    readonly sha256: string;
+    readonly size: number;
+    readonly securityVersion: number;
+    readonly manifestSha256: string;
+  };
+  /** What ran and what was the least accepted, before. */
+  readonly before: { readonly securityVersion: number; readonly floor: number };
+  readonly confirmed: boolean;
+}
+
+/** Refuses what checkTarget refuses before anything is written; then the rest. */
+export async function flashDevice(options: FlashOptions, io: Io): Promise<FlashReport> {
+  const { port, upload } = options;
+  return withLink(port, options.link, async (link) => {
+    const device = await identify(link.session);
+    checkTarget(upload, device, options.allowDowngrade === true);
+    const active = (await readImages(link.session)).find((slot) => slot.active);
+    const runs = isImage(active, upload) && device.sequence === upload.manifest.sequence;
+    const reportOf = (result: FlashReport["result"], confirmed: boolean) =>
+      reportFor(result, confirmed, port, device, upload);
+    if (runs && (active?.confirmed === true || options.confirm === false)) {
+      return reportOf("already-running", active?.confirmed === true);
+    }
+    if (!runs && active !== undefined && !active.confirmed) throw onTrial();
+    await announce(options, upload, device, runs, io);
+    if (options.dryRun === true) return reportOf("would-flash", false);
+    if (!runs) await install(link, upload, device, io);
+    if (options.confirm === false) return reportOf("flashed", false);
+    await keep(link, upload);
+    return reportOf("flashed", true);
+  });
+}
+
+function isImage(slot: ImageSlot | undefined, upload: CheckedUpload): boolean {
+  return slot?.hash != null && equalBytes(slot.hash, upload.manifest.digest);
+}
+
+const onTrial = () =>
+  new Refusal("image-on-trial", `the device runs an image on trial, and keeps the other to go back to`, {
+    hint: "flash the image on trial again to confirm it, or restart the device to go back",
+  });
+
+/** Says what will be done, and gets consent for it. */
+async function announce(
+  options: FlashOptions,
+  upload: CheckedUpload,
+  device: Identity,
+  runs: boolean,
+  io: Io,
+): Promise<void> {
+  const { manifest, vendor } = upload;
+  const say = (line: string) => {
+    if (!io.quiet && !io.json) io.stderr(`${line}\n`);
+  };
+  const ueid = device.ueid === null ? "no device id yet" : `device id ${toHex(device.ueid).slice(0, 16)}…`;
+  say(
+    `image   security version ${manifest.sequence}, ${upload.size} bytes, sha256 ${toHex(manifest.digest)}`,
+  );
+  say(`signed  by ${vendor.name}, the key this device boots by`);
+  say(`device  ${device.model} on ${options.port}, ${ueid}, runs security version ${device.sequence}`);
+  const last = options.confirm === false ? "test, restart" : "test, restart, confirm";
+  say(`plan    ${runs ? "confirm the image that runs on trial" : `erase the other slot, upload, ${last}`}`);
+  if (options.dryRun === true || options.yes === true) return;
+  if (!(await io.confirm(`change the device on ${options.port}?`))) {
+    throw new Refusal("declined", "nothing was written to the device");
+  }
+}
+
+/** Upload, test, restart: the device then runs the image, on trial. */
+async function install(link: Link, upload: CheckedUpload, device: Identity, io: Io): Promise<void> {
+  const { digest } = upload.manifest;
+  await send(link, upload, device, io);
+  const stored = (await readImages(link.session)).find((slot) => !slot.active && isImage(slot, upload));
+  if (stored === undefined || !stored.bootable) {
+    throw await refusedByDevice(link, "image-refused", "the device didn't take the image as bootable");
+  }
+  await testImage(link.session, digest);
+  const back = await restart(link, device);
+  const active = (await readImages(link.session)).find((slot) => slot.active);
+  if (!isImage(active, upload) || back.sequence !== upload.manifest.sequence) {
+    const fault = await lastFault(link.session);
+    const why = fault === 0 ? "" : `: ${faultCode(fault)}`;
+    throw new Refusal(
+      "image-reverted",
+      `the device restarted into security version ${back.sequence}, not the new image${why}`,
+    );
+  }
+}
+
+/** The upload, across lost lines: the device knows how far it came. */
+async function send(link: Link, upload: CheckedUpload, device: Identity, io: Io): Promise<void> {
+  const sha256 = nodeCrypto.sha256(upload.stream);
+  const progress = startProgress(io, "uploading", upload.stream.length);
+  try {
+    for (let reconnects = 0; ; reconnects++) {
+      try {
+        const parameters = await readParameters(link.session);
+        await uploadImage(link.session, upload.stream, { sha256, parameters, onProgress: progress.update });
+        return;
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        if (error.code === "device-error")
+          throw await refusedByDevice(link, error.code, error.message, error);
+        if (error.code !== "device-closed" || reconnects >= RECONNECTS) throw error;
+        if (!io.quiet && !io.json) io.stderr("the line is gone; waiting for the device\n");
+        await link.reopen();
+        checkSameDevice(await identify(link.session), device);
+      }
+    }
+  } finally {
+    progress.end();
+  }
+}
+
+function checkSameDevice(now: Identity, before: Identity): void {
+  const same =
+    now.ueid === null || before.ueid === null ? now.ueid === before.ueid : equalBytes(now.ueid, before.ueid);
+  if (same) return;
+  throw new Refusal("device-changed", `another device answers than the one this began with`);
+}
+
+/** The device's own reason where it gives one, else what is given here. */
+async function refusedByDevice(link: Link, code: string, message: string, cause?: Refusal): Promise<Refusal> {
+  const fault = await lastFault(link.session);
+  if (fault !== 0) return faultRefusal(fault, `the device refuses the image`);
+  return cause ?? new Refusal(code, `${message}`);
+}
+
+/** Restarts the device, once: a second restart would end a trial. Its boot count tells that it did. */
+async function restart(link: Link, before: Identity): Promise<Identity> {
+  const { clock } = link.session;
+  const end = Math.min(link.deadline, clock.now() + RETURN_MS);
+  await resetDevice(link.session);
+  for (let asked = clock.now(); ; ) {
+    await sleep(clock, POLL_MS);
+    const now = await identifyAgain(link, end);
+    if (now !== null && now.bootCount !== before.bootCount) {
+      checkSameDevice(now, before);
+      return now;
+    }
+    // It answers, and hasn't restarted: the request was lost.
+    if (now !== null && clock.now() - asked > RESET_LOST_MS) {
+      await resetDevice(link.session);
+      asked = clock.now();
+    }
+  }
+}
+
+/** What the device says, or null while it is away. */
+async function identifyAgain(link: Link, end: number): Promise<Identity | null> {
+  const { clock } = link.session;
+  try {
+    return await identify(link.session, 1);
+  } catch (error) {
+    if (!isRefusal(error) || (error.code !== "device-timeout" && error.code !== "device-closed")) throw error;
+    if (clock.now() >= end) {
+      throw new Refusal("device-timeout", `the device didn't come back after its restart`, {
+        cause: error,
+        hint: "power it off and on: it then runs the image from before; flash again",
+      });
+    }
+    if (error.code === "device-closed") await link.reopen();
+    return null;
+  }
+}
+
+/** Confirms, and looks whether the image that was confirmed is the one meant. */
+async function keep(link: Link, upload: CheckedUpload): Promise<void> {
+  await confirmImage(link.session);
+  const active = (await readImages(link.session)).find((slot) => slot.active);
+  if (isImage(active, upload) && active?.confirmed === true) return;
+  throw new Refusal(
+    "image-reverted",
+    `the device went back to the image from before ahead of the confirmation`,
+  );
+}
+
+function reportFor(
+  result: FlashReport["result"],
+  confirmed: boolean,
+  port: string,
+  device: Identity,
+  upload: CheckedUpload,
+): FlashReport {
+  return {
+    result,
+    port,
+    model: device.model,
+    ueid: device.ueid === null ? null : toHex(device.ueid),
+    image: {
+      sha256: toHex(upload.manifest.digest),
+      size: upload.size,
+      securityVersion: upload.manifest.sequence,
+      manifestSha256: toHex(upload.manifestDigest),
+    },
+    before: { securityVersion: device.sequence, floor: device.floor },
+    confirmed,
+  };
+}
+
+interface Flags {
+  port: string;
+  policy?: string;
+  vendor?: string;
+  allowDowngrade?: boolean;
+  dryRun?: boolean;
+  yes?: boolean;
+  confirm: boolean;
+  timeout: number;
+}
+
+export function define(program: Command, io: Io): void {
+  program
+    .command("flash")
+    .description("Uploads an image to a device, has it tested and restarted, and confirms it.")
+    .argument("<file>", "the .upload file that `vouch release seal` wrote")
+    .requiredOption("-p, --port PORT", "serial port, or sim:FILE for a simulated device")
+    .option("--policy FILE", "take the vendor keys from this policy")
+    .option("--vendor VKEY", "or this one vendor key, as text or a .vkey file")
+    .option("--allow-downgrade", "accept an older image, where the device's floor permits it")
+    .option("--no-confirm", "leave the image on trial: the next restart goes back")
+    .option("--dry-run", "check everything and say what would be done, write nothing")
+    .option("-y, --yes", "don't ask before the device is changed")
+    .option("--timeout SECONDS", "all waiting together", seconds, DEFAULT_TIMEOUT_S)
+    .option("--json", "print one JSON object")
+    .action(async (file: string, flags: Flags) => {
+      const options: FlashOptions = {
+        port: flags.port,
+        upload: readUpload(file, vendorsFrom(flags)),
+        allowDowngrade: flags.allowDowngrade === true,
+        dryRun: flags.dryRun === true,
+        yes: flags.yes === true,
+        confirm: flags.confirm,
+        link: { timeoutMs: flags.timeout * 1000 },
+      };
+      report(await flashDevice(options, io), io);
+    });
+}
+
+/** The file, when all of it holds. Refuses what checkUpload refuses. */
+export function readUpload(file: string, vendors: readonly Vendor[]): CheckedUpload {
+  return about(file, () => checkUpload(readInput(file, MAX_UPLOAD), vendors));
+}
+
+function vendorsFrom(flags: Flags): readonly Vendor[] {
+  const { policy, vendor } = flags;
+  if ((policy === undefined) === (vendor === undefined)) {
+    throw usage("expected exactly one of --policy FILE and --vendor VKEY");
+  }
+  if (vendor !== undefined) return [{ product: null, vkey: readVkey(vendor) }];
+  return about(policy ?? "", () => {
+    const { vendors } = parsePolicy(readInput(policy ?? "", MAX_POLICY), nodeCrypto);
+    if (vendors.length === 0) throw new Refusal("no-vendor", "the policy has no vendor line");
+    return vendors;
+  });
+}
+
+function report(flash: FlashReport, io: Io): void {
+  if (io.json) {
+    io.stdout(`${JSON.stringify(flash)}\n`);
+    return;
+  }
+  const { sha256, securityVersion } = flash.image;
+  const words = {
+    flashed: flash.confirmed ? "flashed and confirmed" : "flashed, on trial until confirmed",
+    "already-running": flash.confirmed ? "already runs, confirmed" : "already runs, on trial",
+    "would-flash": "would be flashed",
+  };
+  io.stdout(
+    `${flash.model}: security version ${securityVersion}, sha256 ${sha256}: ${words[flash.result]}\n`,
+  );
+}
