@@ -4,10 +4,12 @@
 // build.
 
 import { spawnSync } from "node:child_process";
+import { createPublicKey, verify } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { runInNewContext } from "node:vm";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 
@@ -283,12 +285,50 @@ async function lower(source: string): Promise<string> {
   }
 }
 
-agent("lowers arrows, const and templates to ES5 and keeps names", async () => {
+agent("lowers arrows, const and templates to ES5", async () => {
   const code = await lower(
     "declare const print: (s: string) => void; const greet = (who: string) => `hi ${who}`; print(greet('x')); print(greet('y'));",
   );
   assert.not.match(code, /=>|`|const|let/);
-  assert.match(code, /greet/);
+  const said: string[] = [];
+  runInNewContext(code, { print: (text: string) => said.push(text) });
+  assert.equal(said, ["hi x", "hi y"]);
+});
+
+agent("never invents the name `of`, which Espruino takes for a keyword", async () => {
+  // As many names in one scope as there are of one and two letters, so that a minifier would get there.
+  const names = Array.from({ length: 54 * 64 + 54 }, (_, i) => `n${i}`);
+  const code = await lower(
+    `declare const f: (x: unknown) => number; (function () { ${names.map((n) => `var ${n} = f(0);`).join("")} f([${names.join()}]); })();`,
+  );
+  assert.match(code, /\bog\b/);
+  assert.not.match(code, /\bof\b/);
+});
+
+agent("signs and verifies as node:crypto does, with the part of tweetnacl that is left", async () => {
+  const code = await lower(
+    `import { keyPairFromSeed, signEd25519, verifyEd25519 } from "@vouch/shared/sign";
+     declare const judge: (...parts: unknown[]) => void; judge(keyPairFromSeed, signEd25519, verifyEd25519);`,
+  );
+  const scope = { judge: (...parts: unknown[]) => given.push(...parts), Uint8Array, Float64Array };
+  const given: unknown[] = [];
+  runInNewContext(code, scope);
+  const [keyPairFromSeed, signEd25519, verifyEd25519] = given as [
+    typeof import("@vouch/shared/sign").keyPairFromSeed,
+    typeof import("@vouch/shared/sign").signEd25519,
+    typeof import("@vouch/shared/sign").verifyEd25519,
+  ];
+  for (let i = 0; i < 20; i++) {
+    const message = new Uint8Array(i * 7).map((_, j) => i + j);
+    const pair = keyPairFromSeed(new Uint8Array(32).fill(i));
+    const signature = signEd25519(pair.secretKey, message);
+    const x = Buffer.from(pair.publicKey).toString("base64url");
+    const key = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
+    assert.ok(verify(null, message, key, signature), `node accepts signature ${i}`);
+    assert.ok(verifyEd25519(pair.publicKey, message, signature), `the agent accepts signature ${i}`);
+    signature[i] = (signature[i] ?? 0) ^ 1;
+    assert.not(verifyEd25519(pair.publicKey, message, signature), `the agent refuses bent signature ${i}`);
+  }
 });
 
 for (const [name, source] of [
