@@ -6,8 +6,9 @@
 //   - shared imports tweetnacl (in sign.ts) and nothing else from outside; no Node
 //   - firmware imports shared and itself; what it reaches never holds refusal.ts,
 //     which is for hosts: a device answers with fault numbers
-//   - device, ledger, log, fhir and output don't import each other: commands introduce
-//     them; files directly in host-cli/src belong to all of them
+//   - device, ledger, log, fhir, output and sim don't import each other: commands introduce
+//     them; files directly in host-cli/src belong to all of them. One door: the device
+//     side opens a simulated board for the port `sim:`, and nothing above knows
 //   - a command may use another's functions (demo does), nothing else may import commands
 //   - each npm package has exactly one importing file, named below
 //
@@ -26,11 +27,11 @@ const IMPORTERS = {
   tweetnacl: "shared/src/sign.ts",
   commander: "host-cli/src/main.ts",
   serialport: "host-cli/src/device/serial.ts",
-  "quickjs-emscripten": "host-cli/src/device/quickjs.ts",
-  "@lydell/node-pty": "host-cli/src/device/pty.ts",
+  "quickjs-emscripten": "host-cli/src/sim/quickjs.ts",
+  "@lydell/node-pty": "host-cli/src/sim/pty.ts",
 };
 
-const ROOMS = ["device", "ledger", "log", "fhir", "output"];
+const ROOMS = ["device", "ledger", "log", "fhir", "output", "sim"];
 
 /** host-cli/src/device/x.ts is in "device", host-cli/src/io.ts in "host-cli", shared/src/x.ts in "shared". */
 function roomOf(file) {
@@ -57,6 +58,7 @@ export function forbidden(from, to, importers = IMPORTERS) {
   if (there === "commands") return "only main and the commands themselves know the commands";
   if (there === "host-cli") return to === "host-cli/src/main.ts" ? "nothing imports main" : undefined;
   if (here === "host-cli") return "files directly in host-cli/src serve every room and import none";
+  if (from === "host-cli/src/device/transport.ts" && there === "sim") return undefined; // the port named `sim:`
   if (ROOMS.includes(here)) return `${here} and ${there} meet only in commands`;
   return undefined;
 }
