@@ -10,7 +10,7 @@
 // The envelope is collected in memory and judged before anything is written:
 //   1. it is one, strict, and signed by the vendor key of the engine block;
 //   2. it is for this vendor and class of device;
-//   3. its sequence number is not below the floor, nor its own floor above the number;
+//   3. its sequence number is not below the floor;
 //   4. the payload it announces is the one that follows, and fits.
 // After the last chunk
 //   5. what stands in flash, read back after each write, has the digest of the manifest.
@@ -26,7 +26,6 @@ import {
   FAULT_SLOT_STREAM,
   FAULT_SLOT_TOO_LARGE,
   FAULT_SUIT_CLASS,
-  FAULT_SUIT_FLOOR,
   FAULT_SUIT_IMAGE_DIGEST,
   FAULT_SUIT_IMAGE_SIZE,
   FAULT_SUIT_ROLLBACK,
@@ -185,7 +184,6 @@ function judgeManifest(u: Upload): number {
   if (!equalBytes(manifest.vendorId, engine.vendorId)) return FAULT_SUIT_VENDOR;
   if (!equalBytes(manifest.classId, engine.classId)) return FAULT_SUIT_CLASS;
   if (manifest.sequence < u.slots.floor) return FAULT_SUIT_ROLLBACK;
-  if (manifest.floor > manifest.sequence) return FAULT_SUIT_FLOOR;
   if (manifest.size !== u.length - u.headLength) return FAULT_SUIT_IMAGE_SIZE;
   if (manifest.size > payloadRegion(u.slots.port, u.slot).length) return FAULT_SLOT_TOO_LARGE;
   u.manifest = manifest;
