@@ -24,19 +24,28 @@ const held = new Set<string>();
 
 /** Runs `work` as the only writer of the folder. Refuses `locked` when another one keeps it for `timeoutMs`. */
 export async function withLock<T>(folder: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
-  const path = join(folder, ".lock");
+  const unlock = await takeLock(join(folder, ".lock"), timeoutMs);
+  try {
+    return await work();
+  } finally {
+    unlock();
+  }
+}
+
+/** Makes the lock file `path`, for as long as something runs. The result removes it. Refuses `locked`. */
+export async function takeLock(path: string, timeoutMs: number): Promise<() => void> {
   const token = randomBytes(8).toString("hex");
   held.add(token);
   try {
     await acquire(path, token, timeoutMs);
-    try {
-      return await work();
-    } finally {
-      rmSync(path, { force: true });
-    }
-  } finally {
+  } catch (error) {
     held.delete(token);
+    throw error;
   }
+  return () => {
+    rmSync(path, { force: true });
+    held.delete(token);
+  };
 }
 
 async function acquire(path: string, token: string, timeoutMs: number): Promise<void> {
