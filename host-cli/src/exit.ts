@@ -23,6 +23,17 @@ export const EXIT = { done: 0, trouble: 1, refuted: 20, unproven: 21, vulnerable
 /** Refusals that say a signature, digest, nonce, proof or image is wrong, whichever command met them. */
 export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "bad-signature",
+  "evidence-bad-signature",
+  "evidence-other-key",
+  "image-bad-signature",
+  "image-malformed",
+  "image-mismatch",
+  "image-too-large",
+  "image-truncated",
+  "image-unknown-signer",
+  "image-unsigned",
+  "nonce-mismatch",
+  "rolled-back",
   "signature-length",
   "signature-range",
   "suit-class-mismatch",
@@ -36,10 +47,18 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "suit-upload",
   "suit-vendor-mismatch",
   "suit-wrong-signer",
+  "ueid-mismatch",
+  "vendor-key-mismatch",
+  "wrong-model",
 ]);
 
 /** Refusals that say something needed for an answer is missing, pending, stale or unknown. */
-export const UNPROVEN_CODES: ReadonlySet<string> = new Set<string>([]);
+export const UNPROVEN_CODES: ReadonlySet<string> = new Set<string>([
+  "cose-unsupported-algorithm",
+  "not-anchored",
+  "unknown-log",
+  "unknown-signer",
+]);
 
 export function statusOf(error: unknown): number {
   if (!isRefusal(error)) return EXIT.trouble;

@@ -3,7 +3,7 @@
 //   u32 length | SUIT envelope | image          written by `vouch release seal`
 //
 // In this order:
-//   1. the file is one, with an envelope of our profile         malformed-upload, image-truncated
+//   1. the file is one, with an envelope of our profile         image-malformed, image-truncated
 //   2. somebody signed the manifest                             image-unsigned
 //   3. that was a vendor key the person at the bench trusts     image-unknown-signer
 //   4. and the signature holds                                  image-bad-signature
@@ -16,7 +16,7 @@
 
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { decodeSign1, kidOf } from "@vouch/shared/cose";
-import { FAULT_NONE } from "@vouch/shared/fault";
+import { FAULT_COSE_ALGORITHM, FAULT_NONE } from "@vouch/shared/fault";
 import { classIdOf, vendorIdOf } from "@vouch/shared/ids";
 import { faultCode, faultRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import {
@@ -95,19 +95,26 @@ function split(stream: Uint8Array): { envelope: Envelope; image: Uint8Array } {
       );
     }
     if (stream.length < 4) throw new Refusal("image-truncated", `the file has ${stream.length} bytes`);
-    throw new Refusal("malformed-upload", "found something else than length, manifest and image", {
+    throw new Refusal("image-malformed", "found something else than length, manifest and image", {
       hint: "expected the .upload file that `vouch release seal` writes",
     });
   }
   const envelope = decodeEnvelope(bytes);
-  if (envelope.fault !== FAULT_NONE) throw faultRefusal(envelope.fault, "the manifest of the upload");
+  if (envelope.fault !== FAULT_NONE) throw malformed(envelope.fault, "the manifest");
   return { envelope, image: payload };
+}
+
+/** An algorithm that isn't known here is unsupported; it may be fine elsewhere. The rest is wrong everywhere. */
+function malformed(fault: number, what: string): Refusal {
+  const refusal = faultRefusal(fault, what);
+  if (fault === FAULT_COSE_ALGORITHM) return refusal;
+  return new Refusal("image-malformed", `${refusal.message} (${refusal.code})`);
 }
 
 /** The vendor whose key id the signature names. The id only chooses; the key is ours. */
 function signerOf(envelope: Envelope, bytes: Uint8Array, vendors: readonly Vendor[]): Vendor {
   const sign1 = decodeSign1(bytes);
-  if (sign1.fault !== FAULT_NONE) throw faultRefusal(sign1.fault, "the manifest's signature");
+  if (sign1.fault !== FAULT_NONE) throw malformed(sign1.fault, "the manifest's signature");
   const { kid } = sign1;
   const known = vendors.filter(({ vkey }) => kid !== null && equalBytes(kidOfKey(vkey.publicKey), kid));
   const named = known.find(({ vkey }) =>

@@ -1,0 +1,271 @@
+// vouch attest: has a device measure and sign, over a nonce that dates the
+// answer.
+//
+//   checkpoint A, as anchored ─┐
+//                              ├─▶ nonce ─▶ device ─▶ evidence ─▶ F.eat
+//   32 random bytes ───────────┘                      F.challenge = checkpoint A, random bytes
+//
+// The evidence can't be older than A. With --key, an enroller's, two more files
+// make the other bound possible: F.commitment.dsse.json goes to the log, whose
+// next anchored checkpoint says "not after", and F.salt opens it to an auditor.
+
+import { randomBytes } from "node:crypto";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { equalBytes, toHex, utf8Decode } from "@vouch/shared/bytes";
+import { openCheckpoint, parseCheckpoint, parseSize } from "@vouch/shared/checkpoint";
+import {
+  formatChallenge,
+  formatEvidenceSalt,
+  MAX_COMPANION,
+  parseEnrolmentFile,
+} from "@vouch/shared/companions";
+import { parseEnvelope } from "@vouch/shared/dsse";
+import { type Claims, challengeNonce } from "@vouch/shared/evidence";
+import { MAX_NOTE, parseNote } from "@vouch/shared/note";
+import { type Policy, parsePolicy } from "@vouch/shared/policy";
+import { quote, Refusal } from "@vouch/shared/refusal";
+import { signersOf } from "@vouch/shared/signers";
+import { type EnrolmentStatement, parseStatement } from "@vouch/shared/statement";
+import type { Command } from "commander";
+import { nodeCrypto } from "../crypto";
+import { type Link, type LinkOptions, withLink } from "../device/link";
+import { attestDevice, type Identity, identify, type JobState } from "../device/vouch";
+import { commitTo } from "../endorse";
+import { type Outstanding, outstanding } from "../evidence";
+import { about, usage } from "../exit";
+import { readInput, writeWhole } from "../files";
+import type { Io } from "../io";
+import { startProgress } from "../output/terminal";
+import { loadSigner, type Signer, type SignerOptions, seconds, withSigner } from "../signer";
+import { kidOfKey } from "../upload";
+
+const MAX_POLICY = 64 * 1024;
+const DEFAULT_TIMEOUT_S = 600; // a signature takes minutes on the slowest engines
+
+export interface AttestOptions {
+  readonly port: string;
+  /** The checkpoint note, byte for byte as anchored. */
+  readonly checkpoint: Uint8Array;
+  /** Whose key the evidence must be signed by; null takes the device's word for its key. */
+  readonly enrolment: EnrolmentStatement | null;
+  readonly random?: Uint8Array;
+  readonly link: LinkOptions;
+}
+
+export interface Attested {
+  readonly evidence: Uint8Array;
+  readonly challenge: Uint8Array;
+  readonly claims: Claims;
+  readonly publicKey: Uint8Array;
+}
+
+/** Refuses `nonce-mismatch` and the like for an answer that isn't one, `not-enrolled`, and trouble on the line. */
+export async function attest(options: AttestOptions, io: Io): Promise<Attested> {
+  const { checkpoint } = options;
+  const random = options.random ?? new Uint8Array(randomBytes(32));
+  const waiting = outstanding(challengeNonce(nodeCrypto.sha256, checkpoint, random));
+  return withLink(options.port, options.link, async (link) => {
+    const device = await identify(link.session);
+    const publicKey = expectedKey(device, options.enrolment);
+    const evidence = await askDevice(link, waiting, io);
+    const claims = waiting.accept(evidence, publicKey);
+    checkIdentity(claims, device, options.enrolment);
+    return { evidence, challenge: formatChallenge({ checkpoint, random }), claims, publicKey };
+  });
+}
+
+function expectedKey(device: Identity, enrolment: EnrolmentStatement | null): Uint8Array {
+  if (enrolment !== null) return enrolment.publicKey;
+  if (device.publicKey !== null) return device.publicKey;
+  throw new Refusal("not-enrolled", "the device has no key yet", { hint: "`vouch enrol` makes one" });
+}
+
+async function askDevice(link: Link, waiting: Outstanding, io: Io): Promise<Uint8Array> {
+  const progress = jobProgress(io);
+  try {
+    return await attestDevice(link.session, waiting.nonce, progress.update);
+  } finally {
+    progress.end();
+  }
+}
+
+/** Progress of a job, whose length is known once it runs. */
+export function jobProgress(io: Io): { update(state: JobState): void; end(): void } {
+  let bar: ReturnType<typeof startProgress> | undefined;
+  return {
+    update({ done, total }) {
+      if (total === 0) return;
+      bar ??= startProgress(io, "measuring", total);
+      bar.update(done);
+    },
+    end: () => bar?.end(),
+  };
+}
+
+/** What was signed must be what the device said of itself, and what it was enrolled as. */
+function checkIdentity(claims: Claims, device: Identity, enrolment: EnrolmentStatement | null): void {
+  const ueid = toHex(claims.ueid);
+  if (device.ueid === null || !equalBytes(claims.ueid, device.ueid)) {
+    const said = device.ueid === null ? "none" : toHex(device.ueid);
+    throw new Refusal("ueid-mismatch", `the evidence is from ${ueid}, the device says it is ${said}`);
+  }
+  if (enrolment === null) return;
+  if (ueid !== enrolment.ueid) {
+    throw new Refusal("ueid-mismatch", `the evidence is from ${ueid}, enrolled is ${enrolment.ueid}`);
+  }
+  const model = utf8Decode(claims.hwmodel) ?? toHex(claims.hwmodel);
+  if (model !== enrolment.model) {
+    throw new Refusal(
+      "wrong-model",
+      `the device is a ${quote(model)}, enrolled is a ${quote(enrolment.model)}`,
+    );
+  }
+}
+
+/** The newest checkpoint of a log that a ledger holds: DIR/anchors/<size>/checkpoint. Refuses `not-anchored`. */
+export function newestAnchored(logFolder: string): Uint8Array {
+  const anchors = join(logFolder, "anchors");
+  const names = existsSync(anchors) ? readdirSync(anchors) : [];
+  let best: { size: bigint; path: string } | undefined;
+  for (const name of names) {
+    const size = parseSize(name);
+    const path = join(anchors, name, "checkpoint");
+    if (size !== null && (best === undefined || size > best.size) && existsSync(path)) best = { size, path };
+  }
+  if (best !== undefined) return readInput(best.path, MAX_NOTE);
+  throw new Refusal("not-anchored", `${logFolder} has no anchored checkpoint`, {
+    hint: "`vouch anchor` places one on a ledger",
+  });
+}
+
+/** Parses it, and with a policy verifies that its log signed it. */
+export function checkCheckpoint(note: Uint8Array, policy: Policy | null): void {
+  if (policy === null) parseCheckpoint(parseNote(note).text);
+  else openCheckpoint(note, policy.log, nodeCrypto);
+}
+
+/** The statement in an .enrolment file; with a policy, signed by an enroller it names. */
+export function openEnrolment(file: Uint8Array, policy: Policy | null): EnrolmentStatement {
+  const envelope = parseEnvelope(parseEnrolmentFile(file).statement);
+  if (policy !== null) {
+    const enrollers = policy.enrollers.map((vkey) => ({ name: vkey.name, role: "enroller", vkey }));
+    signersOf(envelope, enrollers, nodeCrypto);
+  }
+  const statement = parseStatement(envelope.payload);
+  if (statement.kind === "enrolment") return statement;
+  throw new Refusal("wrong-statement", `found a statement of kind ${statement.kind}, expected enrolment`);
+}
+
+export interface EvidenceFiles {
+  readonly evidence: string;
+  readonly challenge: string;
+  readonly salt?: string;
+  readonly commitment?: string;
+}
+
+/** Writes F.eat last: where it is, what belongs to it is there too. */
+export async function writeEvidence(
+  output: string,
+  attested: Attested,
+  signer: Signer | null,
+  nowSeconds: number,
+): Promise<EvidenceFiles> {
+  const base = output.replace(/\.eat$/, "");
+  const files = { evidence: `${base}.eat`, challenge: `${base}.challenge` };
+  writeWhole(files.challenge, attested.challenge);
+  if (signer === null) {
+    writeWhole(files.evidence, attested.evidence);
+    return files;
+  }
+  const more = { salt: `${base}.salt`, commitment: `${base}.commitment.dsse.json` };
+  const { salt, statement } = await commitTo("evidence", attested.evidence, signer, nowSeconds);
+  const evidenceSha256 = toHex(nodeCrypto.sha256(attested.evidence));
+  writeWhole(more.salt, formatEvidenceSalt({ salt, evidenceSha256 }), { mode: 0o600 });
+  writeWhole(more.commitment, statement);
+  writeWhole(files.evidence, attested.evidence);
+  return { ...files, ...more };
+}
+
+interface Flags extends SignerOptions {
+  port: string;
+  checkpoint?: string;
+  log?: string;
+  policy?: string;
+  enrolment?: string;
+  output: string;
+  timeout: number;
+}
+
+export function define(program: Command, io: Io): void {
+  const command = program
+    .command("attest")
+    .description("Has a device measure itself and sign, over a nonce that dates the answer.")
+    .requiredOption("-p, --port PORT", "serial port, or sim:FILE for a simulated device")
+    .option("--checkpoint FILE", "the anchored checkpoint the nonce is made from")
+    .option("--log DIR", "or the newest anchored one of this log")
+    .option("--policy FILE", "check that the log and the enroller are ones it names")
+    .option("--enrolment FILE", "the evidence must be signed by the key enrolled here")
+    .requiredOption("-o, --output FILE", "the evidence; the challenge is written beside it")
+    .option("--timeout SECONDS", "all waiting together", seconds, DEFAULT_TIMEOUT_S)
+    .option("--json", "print one JSON object");
+  withSigner(command).action(async (flags: Flags) => {
+    const policy = flags.policy === undefined ? null : readPolicy(flags.policy);
+    const checkpoint = readCheckpoint(flags, policy);
+    const enrolment = flags.enrolment === undefined ? null : readEnrolment(flags.enrolment, policy);
+    const wantsSigner = flags.key !== undefined || flags.signerCmd !== undefined;
+    const signer = wantsSigner ? await loadSigner(flags, io) : null;
+    const link = { timeoutMs: flags.timeout * 1000 };
+    const attested = await attest({ port: flags.port, checkpoint, enrolment, link }, io);
+    const files = await writeEvidence(flags.output, attested, signer, Math.floor(Date.now() / 1000));
+    report(attested, files, enrolment, io);
+  });
+}
+
+export function readPolicy(path: string): Policy {
+  return about(path, () => parsePolicy(readInput(path, MAX_POLICY), nodeCrypto));
+}
+
+function readCheckpoint(flags: Flags, policy: Policy | null): Uint8Array {
+  const { checkpoint, log } = flags;
+  if ((checkpoint === undefined) === (log === undefined)) {
+    throw usage("expected exactly one of --checkpoint FILE and --log DIR");
+  }
+  return about(checkpoint ?? log ?? "", () => {
+    const note = checkpoint === undefined ? newestAnchored(log ?? "") : readInput(checkpoint, MAX_NOTE);
+    checkCheckpoint(note, policy);
+    return note;
+  });
+}
+
+function readEnrolment(path: string, policy: Policy | null): EnrolmentStatement {
+  return about(path, () => openEnrolment(readInput(path, MAX_COMPANION), policy));
+}
+
+function report(
+  attested: Attested,
+  files: EvidenceFiles,
+  enrolment: EnrolmentStatement | null,
+  io: Io,
+): void {
+  const { claims, publicKey } = attested;
+  const kid = toHex(kidOfKey(publicKey));
+  if (io.json) {
+    const components = claims.components.map(({ name, version, digest }) => ({
+      name,
+      version,
+      sha256: toHex(digest),
+    }));
+    const { sequence: securityVersion, confirmed } = claims;
+    const ids = { kid, ueid: toHex(claims.ueid), nonce: toHex(claims.nonce) };
+    io.stdout(`${JSON.stringify({ ...files, ...ids, components, securityVersion, confirmed })}\n`);
+    return;
+  }
+  for (const { name, digest } of claims.components) io.stdout(`${name.padEnd(8)}sha256 ${toHex(digest)}\n`);
+  io.stdout(`evidence in ${files.evidence}, nonce ${toHex(claims.nonce).slice(0, 16)}…, key ${kid}\n`);
+  if (io.quiet) return;
+  if (enrolment === null) io.stderr("the key is the device's own word; `vouch verify` tells whose it is\n");
+  if (files.commitment !== undefined) {
+    io.stderr(`add ${files.commitment} to the log, then anchor it: that bounds the evidence's age\n`);
+  }
+}
