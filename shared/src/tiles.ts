@@ -52,10 +52,11 @@ export function newTiles(oldSize: bigint, newSize: bigint): Tile[] {
 }
 
 function grown(before: bigint, after: bigint): [bigint, number][] {
+  if (before >= after) return [];
   const out: [bigint, number][] = [];
   for (let index = before / 256n; index * 256n < after; index++) {
     const width = after - index * 256n;
-    if (before < after) out.push([index, width < 256n ? Number(width) : TILE_WIDTH]);
+    out.push([index, width < 256n ? Number(width) : TILE_WIDTH]);
   }
   return out;
 }

@@ -1,0 +1,49 @@
+// Keys and signed notes made from fixed seeds, for tests that need somebody to sign.
+
+import { createHash } from "node:crypto";
+import { utf8Encode } from "../src/bytes";
+import { type Checkpoint, formatCheckpoint } from "../src/checkpoint";
+import { cosignatureBytes, cosignedMessage } from "../src/cosignature";
+import type { Crypto } from "../src/crypto";
+import { portableCrypto } from "../src/crypto";
+import { formatNote, signatureLine } from "../src/note";
+import { keyPairFromSeed, signEd25519 } from "../src/sign";
+import { type KeyType, makeVkey, type Vkey } from "../src/vkey";
+
+/** The portable one, with a hash fast enough for tests that build every small tree. */
+export const testCrypto: Crypto = {
+  ...portableCrypto,
+  sha256: (bytes) => new Uint8Array(createHash("sha256").update(bytes).digest()),
+};
+
+export interface TestKey {
+  readonly vkey: Vkey;
+  readonly sign: (message: Uint8Array) => Uint8Array;
+}
+
+export function testKey(name: string, type: KeyType = 1): TestKey {
+  const pair = keyPairFromSeed(testCrypto.sha256(utf8Encode(`test key ${name}`)));
+  return {
+    vkey: makeVkey(name, type, pair.publicKey),
+    sign: (message) => signEd25519(pair.secretKey, message),
+  };
+}
+
+/** Signature line of a key of type 1 over a note's text. */
+export const lineBy = ({ vkey, sign }: TestKey, text: string): string =>
+  signatureLine(vkey.name, vkey.keyId, sign(utf8Encode(text)));
+
+/** Signature line of a key of type 4. */
+export const cosignedBy = ({ vkey, sign }: TestKey, text: string, time: number): string =>
+  signatureLine(vkey.name, vkey.keyId, cosignatureBytes(time, sign(cosignedMessage(time, text))));
+
+/** A checkpoint note signed by the log and cosigned by each witness at `time`. */
+export function checkpointNote(
+  log: TestKey,
+  checkpoint: Omit<Checkpoint, "origin">,
+  witnesses: readonly TestKey[] = [],
+  time = 1768467600,
+): Uint8Array {
+  const text = formatCheckpoint({ origin: log.vkey.name, ...checkpoint });
+  return formatNote(text, [lineBy(log, text), ...witnesses.map((w) => cosignedBy(w, text, time))]);
+}
