@@ -23,6 +23,7 @@ export interface Build {
   load(verb: string): VerbModule;
 }
 
+/** In the order `vouch --help` lists them. */
 const SUMMARIES: Record<string, string> = {
   demo: "the whole story on a simulated device, in half a minute",
   sim: "start a simulated device and print where to reach it",

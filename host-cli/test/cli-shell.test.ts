@@ -1,6 +1,8 @@
 // The shell around the verbs: help, mistakes, errors and exit status, with
 // verbs made up here; then a bar, a table and colour.
 
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { Refusal } from "@vouch/shared/refusal";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -76,6 +78,15 @@ help("asked for goes to stdout with status 0 and loads no verb", async () => {
     assert.is(io.err(), "");
     assert.equal(loaded, []);
   }
+});
+
+help("says of every verb there is what it is for", async () => {
+  const { findVerbs } = await import(pathToFileURL(resolve("scripts/build.mjs")).href);
+  const verbs: string[] = findVerbs();
+  assert.ok(verbs.includes("verify"));
+  const io = memoryIo();
+  await run(["--help"], io, { ...build, verbs });
+  for (const verb of verbs) assert.match(io.out(), new RegExp(`^ {2}${verb} +[a-z]`, "m"));
 });
 
 help("of a verb loads that verb alone", async () => {

@@ -287,7 +287,7 @@ async function lower(source: string): Promise<string> {
 
 agent("lowers arrows, const and templates to ES5", async () => {
   const code = await lower(
-    "declare const print: (s: string) => void; const greet = (who: string) => `hi ${who}`; print(greet('x')); print(greet('y'));",
+    `declare const print: (s: string) => void; const greet = (who: string) => \`hi \${who}\`; print(greet("x")); print(greet("y"));`,
   );
   assert.not.match(code, /=>|`|const|let/);
   const said: string[] = [];
