@@ -188,11 +188,11 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
 
   out.fault = FAULT_SUIT_UNSUPPORTED; // from here on it is SUIT, perhaps not ours
   const digest = digestInside(authentication[0]);
-  const sign1 = authentication.length > 1 ? authentication[1] : null;
+  const sign1 = authentication[1]; // undefined when unsigned; nil is no other way to say so
   const manifest = readManifest(map);
   if (tag.value.keys.length !== 2 || authentication.length > 2 || digest === null || manifest === null)
     return out;
-  if (sign1 !== null && !isBytes(sign1)) return out;
+  if (sign1 !== undefined && !isBytes(sign1)) return out;
   if (!equalBytes(encodeManifest(manifest), manifestBytes)) return out;
   out.manifestBytes = manifestBytes;
   out.manifest = manifest;
