@@ -22,7 +22,9 @@ export const EXIT = { done: 0, trouble: 1, refuted: 20, unproven: 21, vulnerable
 
 /** Refusals that say a signature, digest, nonce, proof or image is wrong, whichever command met them. */
 export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
+  "anchor-conflict",
   "bad-signature",
+  "consistency-mismatch",
   "evidence-bad-signature",
   "evidence-other-key",
   "image-bad-signature",
@@ -32,6 +34,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "image-truncated",
   "image-unknown-signer",
   "image-unsigned",
+  "inclusion-mismatch",
   "nonce-mismatch",
   "rolled-back",
   "signature-length",

@@ -4,9 +4,10 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Refusal } from "@vouch/shared/refusal";
+import { EXIT_STATUS, wordOf } from "@vouch/shared/verdict";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { about, describe, REFUTED_CODES, statusOf, UNPROVEN_CODES, usage } from "../src/exit";
+import { about, describe, EXIT, REFUTED_CODES, statusOf, UNPROVEN_CODES, usage } from "../src/exit";
 import { type Build, run, type VerbModule } from "../src/main";
 import { paint, startProgress, table } from "../src/output/terminal";
 import { type MemoryIo, type MemoryIoOptions, memoryIo } from "./memory-io";
@@ -210,8 +211,12 @@ outcomes("an error can't move the cursor", () => {
   assert.is(text, "vouch: a\\u{1b}[2Jb\\u{202e}c\\u{d}d\\u{a}e [x]\nvouch: hint: \\u{7}");
 });
 
-outcomes("no refusal is both refuted and unproven, and a usage error is neither", () => {
-  for (const code of REFUTED_CODES) assert.not(UNPROVEN_CODES.has(code), code);
+outcomes("a code means the same to every command as it does to verify, and a usage error is trouble", () => {
+  for (const code of REFUTED_CODES) assert.is(wordOf(code), "refuted", code);
+  for (const code of UNPROVEN_CODES) assert.is(wordOf(code), "unproven", code);
+  for (const word of ["refuted", "unproven", "vulnerable", "recalled"] as const) {
+    assert.is(EXIT[word], EXIT_STATUS[word]);
+  }
   assert.is(statusOf(usage("no")), 1);
   assert.is(statusOf(new Error("bug")), 1);
   assert.is(statusOf("thrown text"), 1);
