@@ -114,10 +114,18 @@ export function appraise(question: Question): Verdict {
   };
 }
 
-/** A checkpoint that no claim relied on has no business in a minimal bundle. */
+/**
+ * A checkpoint that no claim relied on has no business in a minimal bundle. The head may also
+ * be there for a record that no smaller checkpoint holds.
+ */
 function checkNothingUnused(c: Case, history: History): void {
   if (c.out.reasons.length > 0) return;
-  const unused = history.anchored.find((a) => !history.used.has(a));
+  const { anchored, used } = history;
+  const before = anchored[anchored.length - 2]?.checkpoint.size ?? 0n;
+  const { release, status, advisories, devices } = c.bundle;
+  const records = [release, status, ...advisories, ...devices.map((d) => d.commitment)];
+  const headHolds = records.some((record) => record.index >= before);
+  const unused = anchored.find((a, i) => !used.has(a) && !(headHolds && i === anchored.length - 1));
   if (unused !== undefined) {
     c.out.failed(
       "bundle",

@@ -65,7 +65,7 @@ export function checkHistory(c: Case): History | null {
       anchored.map((a) => `receipt: checkpoint of size ${a.checkpoint.size}, recorded ${isoTime(a.time!)}`),
     );
   }
-  return { anchored, head, used: new Set([anchored[anchored.length - 1]!]) };
+  return { anchored, head, used: new Set() };
 }
 
 function openCheckpoints(c: Case): Checkpoint[] {
