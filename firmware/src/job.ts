@@ -109,6 +109,13 @@ export function startJob(job: Job, nonce: Uint8Array, needsKey: boolean, seed: U
   job.fault = FAULT_NONE;
 }
 
+/** Forgets the last job: its evidence is by a key that is no longer. None may be running. */
+export function forgetJob(job: Job): void {
+  job.state = JOB_IDLE;
+  job.nonce = new Uint8Array(0);
+  job.evidence = new Uint8Array(0);
+}
+
 function fail(job: Job, fault: number): void {
   job.state = JOB_FAILED;
   job.fault = fault;

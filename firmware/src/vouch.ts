@@ -44,7 +44,7 @@ import type { Agent } from "./agent";
 import { bytesIn, hasKey, mapOf, uintIn } from "./body";
 import type { Engine } from "./engine";
 import { clearIdentity, type Identity, keyKid, ORIGIN_DEVICE, ORIGIN_NONE, setEnrolled } from "./identity";
-import { isRunning, isSameJob, JOB_FAILED, JOB_READY, JOB_WORDS, startJob } from "./job";
+import { forgetJob, isRunning, isSameJob, JOB_FAILED, JOB_READY, JOB_WORDS, startJob } from "./job";
 import { groupError, plainError, type Request } from "./link";
 import { maxUpload } from "./upload";
 
@@ -206,6 +206,7 @@ function clear(agent: Agent, request: Request): CborMap {
     agent.fault = fault;
     return refusal(request, RC_ACCESS_DENIED);
   }
+  forgetJob(agent.job);
   agent.fault = clearIdentity(identity);
   return agent.fault === FAULT_NONE ? cborMap([]) : refusal(request, RC_UNKNOWN);
 }

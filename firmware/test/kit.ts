@@ -162,6 +162,9 @@ export function tryRequest(
   return answers[0]?.body ?? null;
 }
 
+/** The device had no power left to answer. */
+export class NoAnswer extends Error {}
+
 export function request(
   device: SimDevice,
   write: boolean,
@@ -171,7 +174,7 @@ export function request(
   version = 1,
 ): CborMap {
   const body = tryRequest(device, write, group, command, fields, version);
-  if (body === null) throw new Error("the device didn't answer");
+  if (body === null) throw new NoAnswer("the device didn't answer");
   return body;
 }
 
@@ -220,7 +223,8 @@ export function reset(device: SimDevice): void {
 /** Upload, test, reset, confirm: as `vouch flash` does it. */
 export function flash(device: SimDevice, image: Uint8Array, options: ReleaseOptions = {}): void {
   const answer = upload(device, makeUploadFile(image, options));
-  if (answer?.match !== true) throw new Error(`upload refused: ${JSON.stringify(answer)}`);
+  if (answer === null) throw new NoAnswer("power went during the upload");
+  if (answer.match !== true) throw new Error(`upload refused: ${JSON.stringify(answer)}`);
   test(device, image);
   reset(device);
   confirm(device);

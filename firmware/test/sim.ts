@@ -76,6 +76,8 @@ export interface SimOptions {
   hashFlash?: ((bytes: Uint8Array) => Uint8Array) | null;
   debugStatus?: number;
   manual?: boolean;
+  /** Not started yet: powerCycle() does. */
+  off?: boolean;
   /** Flash of an earlier device, to go on from. */
   flash?: Uint8Array;
 }
@@ -92,6 +94,8 @@ export interface SimDevice {
   powerCycle(): void;
   /** Works off ticks, resets included, until idle or off; for `manual` devices. */
   run(): void;
+  /** One tick. */
+  step(): void;
   cutAt(operation: number, part: CutPart): void;
   /** Flash operations since start. */
   operations(): number;
@@ -175,7 +179,7 @@ function makeFlash(bytes: Uint8Array, layout: Layout) {
   };
 }
 
-/** A device that is on and booted. Throws when the engine image doesn't fit its region. */
+/** A device that is on and booted, unless `off`. Throws when the engine image doesn't fit its region. */
 export function makeSimDevice(options: SimOptions): SimDevice {
   const layout = options.layout ?? simLayout();
   const size = layout.store.address + layout.store.length;
@@ -258,7 +262,7 @@ export function makeSimDevice(options: SimOptions): SimDevice {
     });
   };
 
-  boot();
+  if (!options.off) boot();
   return {
     flash: bytes,
     layout,
@@ -279,6 +283,7 @@ export function makeSimDevice(options: SimOptions): SimDevice {
     run: () => {
       for (let wait = step(); wait !== null && wait < 1000; wait = step()) ahead += wait;
     },
+    step,
     cutAt: (operation, part) => {
       flash.state.cut = { left: operation, part };
     },
