@@ -46,7 +46,7 @@ export function parseProof(bytes: Uint8Array): TlogProof {
   if (blank < 0) throw malformed("no empty line comes before the checkpoint");
   const [header = "", second = "", ...lines] = text.slice(0, blank).split("\n");
   if (header !== HEADER) {
-    if (header.startsWith("c2sp.org/tlog-proof@")) {
+    if (/^c2sp\.org\/tlog-proof@v[0-9]+$/.test(header)) {
       throw new Refusal(
         "unsupported-version",
         `proof is of version ${quote(header)}, known is ${quote(HEADER)}`,
