@@ -123,7 +123,7 @@ export function parsePolicy(bytes: Uint8Array, crypto: Pick<Crypto, "sha256">): 
 function readLine(draft: Draft, line: string): void {
   if (line.length > MAX_LINE)
     throw malformed(`it is ${line.length} characters, at most ${MAX_LINE} are accepted`);
-  if (line.startsWith("#")) return;
+  if (/^[ \t]*#/.test(line)) return;
   // Anything else invisible (CR, no-break space, bidi marks) could make a line read as another.
   if (/[^\P{C}\t]|[^\P{Z} ]/u.test(line)) throw malformed("it holds a control character or an odd space");
   const [verb = "", ...args] = line.split(/[ \t]+/).filter((field) => field !== "");

@@ -134,7 +134,7 @@ for (const [name, input, code] of [
   ["a newline at the end", `${TEXT}\n`, "not-canonical-json"],
   [
     "keys in another order",
-    JSON.stringify({ payloadType: IN_TOTO, ...json, payload: json.payload }),
+    JSON.stringify({ payloadType: IN_TOTO, payload: json.payload, signatures: json.signatures }),
     "not-canonical-json",
   ],
   ["sig before keyid", reworded({ signatures: [{ sig: one.sig, keyid: one.keyid }] }), "not-canonical-json"],

@@ -1,0 +1,286 @@
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { toHex, utf8Encode } from "../src/bytes";
+import { evalQuorum, isMinimalQuorum, parsePolicy } from "../src/policy";
+import { sha256 } from "../src/sha256";
+import { formatVkey, sameVkey } from "../src/vkey";
+import { testCrypto, testKey } from "./keys";
+import { publishedBytes, refusal } from "./vectors";
+
+const policies = suite("policy");
+
+const v = (name: string, type: 1 | 4 = 1) => formatVkey(testKey(name, type).vkey);
+const parse = (...lines: string[]) => parsePolicy(utf8Encode(`${lines.join("\n")}\n`), testCrypto);
+
+const LOG = `log ${v("fwlog.example")}`;
+const w = (n: number) => `witness w${n} ${v(`witness-${n}`, 4)}`;
+const APPROVERS = [
+  `approver ada engineering ${v("ada")}`,
+  `approver ben quality ${v("ben")}`,
+  `approver cy security ${v("cy")}`,
+];
+
+policies("the worked policy reads: one log, one witness, who is the quorum", () => {
+  const bytes = publishedBytes("worked/policy");
+  const policy = parsePolicy(bytes, testCrypto);
+  assert.is(policy.log.name, "example.org/firmware-log");
+  assert.equal(
+    policy.witnesses.map((each) => [each.name, each.vkey.name]),
+    [["w1", "witness.example.org/w1"]],
+  );
+  assert.is(policy.quorum, "w1");
+  assert.is(policy.digest, toHex(sha256(bytes)));
+  assert.ok(evalQuorum(policy, new Set(["w1"])));
+  assert.not(evalQuorum(policy, new Set()));
+});
+
+policies("a policy with every kind of line reads as written", () => {
+  const policy = parse(
+    "# what this hospital accepts",
+    "",
+    `${LOG} https://fwlog.example/`,
+    `${w(1)} https://w1.example/`,
+    w(2),
+    w(3),
+    "group\ttwo  2 w1 w2",
+    "group all all two w3 ",
+    "quorum all",
+    ...APPROVERS,
+    "approve pump-400 2 quality",
+    "approve monitor-9 3 engineering quality security",
+    `vendor pump-400 ${v("maker")}`,
+    `vendor monitor-9 ${v("maker")}`,
+    `status ${v("psirt")}`,
+    `enroller ${v("station-1")}`,
+    `enroller ${v("station-2")}`,
+    `ledger directory ${v("ledger", 4)}`,
+    "ledger rebased mainnet:514:abcd",
+    "ledger stardust some-root",
+    "max-age status 36h",
+    "max-age evidence 30d",
+    "require-image",
+    "allow under-investigation",
+    "  # the end",
+  );
+  assert.ok(sameVkey(policy.log, testKey("fwlog.example").vkey));
+  assert.is(policy.logUrl, "https://fwlog.example/");
+  assert.equal(
+    policy.witnesses.map(({ name, url }) => [name, url]),
+    [
+      ["w1", "https://w1.example/"],
+      ["w2", undefined],
+      ["w3", undefined],
+    ],
+  );
+  assert.equal(policy.groups, [
+    { name: "two", k: 2, members: ["w1", "w2"] },
+    { name: "all", k: 2, members: ["two", "w3"] },
+  ]);
+  assert.is(policy.quorum, "all");
+  assert.equal(
+    policy.approvers.map(({ name, role }) => `${name} ${role}`),
+    ["ada engineering", "ben quality", "cy security"],
+  );
+  assert.equal(policy.approve, [
+    { product: "pump-400", threshold: 2, roles: ["quality"] },
+    { product: "monitor-9", threshold: 3, roles: ["engineering", "quality", "security"] },
+  ]);
+  assert.equal(
+    policy.vendors.map(({ product }) => product),
+    ["pump-400", "monitor-9"],
+  );
+  assert.equal(
+    policy.status.map((k) => k.name),
+    ["psirt"],
+  );
+  assert.equal(
+    policy.enrollers.map((k) => k.name),
+    ["station-1", "station-2"],
+  );
+  assert.equal(
+    policy.ledgers.map((l) => [l.kind, typeof l.root === "string" ? l.root : l.root.name]),
+    [
+      ["directory", "ledger"],
+      ["rebased", "mainnet:514:abcd"],
+      ["stardust", "some-root"],
+    ],
+  );
+  assert.equal(policy.maxAge, { status: 36 * 3600, evidence: 30 * 86400 });
+  assert.ok(policy.requireImage);
+  assert.ok(policy.allowUnderInvestigation);
+});
+
+policies("the smallest policy trusts a log and nothing else", () => {
+  const { log: _log, digest: _digest, ...rest } = parse(LOG, "quorum none");
+  assert.equal(rest, {
+    witnesses: [],
+    groups: [],
+    quorum: "none",
+    vendors: [],
+    approvers: [],
+    approve: [],
+    status: [],
+    enrollers: [],
+    ledgers: [],
+    maxAge: { status: null, evidence: null },
+    requireImage: false,
+    allowUnderInvestigation: false,
+  });
+});
+
+policies("the last line needs no end", () => {
+  assert.is(parsePolicy(utf8Encode(`quorum none\n${LOG}`), testCrypto).quorum, "none");
+});
+
+const Q = "quorum none";
+const approve = (rule: string) => [LOG, Q, ...APPROVERS, `approve pump ${rule}`];
+
+for (const [name, lines, code] of [
+  ["nothing", [], "malformed-policy"],
+  ["no log", [Q], "malformed-policy"],
+  ["no quorum", [LOG], "malformed-policy"],
+  ["two logs", [LOG, `log ${v("other")}`, Q], "policy-repeated"],
+  ["the log line twice", [LOG, LOG, Q], "policy-repeated"],
+  ["two quorums", [LOG, Q, Q], "policy-repeated"],
+  ["an unknown line", [LOG, Q, "trust everybody"], "policy-unknown-line"],
+  ["a line in capitals", [LOG.replace("log", "LOG"), Q], "policy-unknown-line"],
+  ["a line named as an object's property", [LOG, Q, "constructor x"], "policy-unknown-line"],
+  ["log without a key", ["log", Q], "malformed-policy"],
+  ["log with a third field", [`${LOG} url more`, Q], "malformed-policy"],
+  ["a key that is none", ["log fwlog.example", Q], "malformed-vkey"],
+  ["a cosigner's key for the log", [`log ${v("fwlog", 4)}`, Q], "malformed-policy"],
+  ["a log's key for a witness", [LOG, `witness w1 ${v("w1")}`, Q], "malformed-policy"],
+  ["a log's key for a directory ledger", [LOG, Q, `ledger directory ${v("ledger")}`], "malformed-policy"],
+  ["CRLF", [`${LOG}\r`, Q], "malformed-policy"],
+  ["a no-break space", [LOG.replace(" ", "\u00a0"), Q], "malformed-policy"],
+  ["a bidi override", [LOG, Q, "ledger rebased \u202eroot"], "malformed-policy"],
+  ["a line of 1100 characters", [LOG, Q, `ledger rebased ${"x".repeat(1100)}`], "malformed-policy"],
+  ["1100 lines", [LOG, Q, ...new Array<string>(1100).fill("")], "malformed-policy"],
+  ["70 KiB", [LOG, Q, ...new Array<string>(70).fill(`#${"x".repeat(1024)}`)], "too-large"],
+
+  ["a witness name twice", [LOG, w(1), `witness w1 ${v("w-other", 4)}`, Q], "policy-repeated"],
+  ["a witness named none", [LOG, `witness none ${v("w", 4)}`, Q], "malformed-policy"],
+  ["a group named as a witness", [LOG, w(1), w(2), "group w1 1 w2", Q], "policy-repeated"],
+  ["a group of nobody", [LOG, w(1), "group g 1", Q], "malformed-policy"],
+  ["a group of strangers", [LOG, w(1), "group g 1 w2", Q], "policy-unknown-name"],
+  ["a group of itself", [LOG, "group g 1 g", Q], "policy-unknown-name"],
+  ["a group before its members", [LOG, "group g 1 w1", w(1), Q], "policy-unknown-name"],
+  ["a member twice in a group", [LOG, w(1), "group g 1 w1 w1", Q], "policy-repeated"],
+  ["a member of two groups", [LOG, w(1), "group g 1 w1", "group h 1 w1", Q], "policy-repeated"],
+  ["a group that wants 0", [LOG, w(1), "group g 0 w1", Q], "malformed-policy"],
+  ["a group that wants 01", [LOG, w(1), "group g 01 w1", Q], "malformed-policy"],
+  ["a group that wants most", [LOG, w(1), "group g most w1", Q], "malformed-policy"],
+  ["a group that wants more than it has", [LOG, w(1), "group g 2 w1", Q], "policy-unsatisfiable"],
+  ["a quorum nobody defined", [LOG, "quorum w1"], "policy-unknown-name"],
+  ["a quorum before its witness", [LOG, "quorum w1", w(1)], "policy-unknown-name"],
+  ["a quorum of two names", [LOG, w(1), w(2), "quorum w1 w2"], "malformed-policy"],
+
+  [
+    "an approver's name twice",
+    [LOG, Q, APPROVERS[0]!, `approver ada quality ${v("ada2")}`],
+    "policy-repeated",
+  ],
+  ["an approver without a role", [LOG, Q, `approver ada ${v("ada")}`], "malformed-policy"],
+  ["two rules for a product", [...approve("1 quality"), "approve pump 2 quality"], "policy-repeated"],
+  ["a rule without roles", approve("2"), "malformed-policy"],
+  ["a rule that wants 0", approve("0 quality"), "malformed-policy"],
+  ["a rule that wants more than there are", approve("4 quality"), "policy-unsatisfiable"],
+  [
+    "a rule that wants fewer than its roles",
+    approve("2 engineering quality security"),
+    "policy-unsatisfiable",
+  ],
+  ["a rule with a role that nobody has", approve("2 quality legal"), "policy-unknown-name"],
+  ["a rule with a role twice", approve("2 quality quality"), "policy-repeated"],
+  ["two vendors of a product", [LOG, Q, `vendor pump ${v("a")}`, `vendor pump ${v("b")}`], "policy-repeated"],
+
+  ["one key as log and status", [LOG, Q, `status ${v("fwlog.example")}`], "policy-key-reuse"],
+  ["one key as vendor and approver", [LOG, Q, `vendor pump ${v("ada")}`, APPROVERS[0]!], "policy-key-reuse"],
+  [
+    "one key as two approvers",
+    [LOG, Q, APPROVERS[0]!, `approver ada-too quality ${v("ada")}`],
+    "policy-key-reuse",
+  ],
+  ["one status key twice", [LOG, Q, `status ${v("s")}`, `status ${v("s")}`], "policy-key-reuse"],
+  ["one enroller twice", [LOG, Q, `enroller ${v("e")}`, `enroller ${v("e")}`], "policy-key-reuse"],
+  ["one witness key under two names", [LOG, w(1), w(1).replace("w1", "w2"), Q], "policy-key-reuse"],
+  [
+    "one directory ledger twice",
+    [LOG, Q, `ledger directory ${v("l", 4)}`, `ledger directory ${v("l", 4)}`],
+    "policy-key-reuse",
+  ],
+
+  ["a ledger of another kind", [LOG, Q, "ledger bitcoin root"], "malformed-policy"],
+  ["a ledger without a root", [LOG, Q, "ledger rebased"], "malformed-policy"],
+  ["a public ledger's root twice", [LOG, Q, "ledger rebased r", "ledger rebased r"], "policy-repeated"],
+  ["max-age of something else", [LOG, Q, "max-age release 1d"], "malformed-policy"],
+  ["max-age twice", [LOG, Q, "max-age status 1d", "max-age status 24h"], "policy-repeated"],
+  ["max-age without a unit", [LOG, Q, "max-age status 24"], "malformed-policy"],
+  ["max-age in minutes", [LOG, Q, "max-age status 5m"], "malformed-policy"],
+  ["max-age 0", [LOG, Q, "max-age status 0h"], "malformed-policy"],
+  ["max-age 01", [LOG, Q, "max-age status 01h"], "malformed-policy"],
+  ["max-age of 999999 days", [LOG, Q, "max-age status 999999d"], "malformed-policy"],
+  ["require-image with a word", [LOG, Q, "require-image app"], "malformed-policy"],
+  ["require-image twice", [LOG, Q, "require-image", "require-image"], "policy-repeated"],
+  ["allow something else", [LOG, Q, "allow vulnerable"], "malformed-policy"],
+  ["allow twice", [LOG, Q, "allow under-investigation", "allow under-investigation"], "policy-repeated"],
+] as const)
+  policies(`refuses: ${name}`, () => assert.throws(() => parse(...lines), refusal(code)));
+
+policies("one key under another name or type is still the same key in two roles", () => {
+  const log = testKey("fwlog.example").vkey;
+  const alias = formatVkey({ ...log, name: "alias", keyId: sha256(Uint8Array.of(0)).subarray(0, 4) });
+  assert.throws(() => parse(LOG, Q, `status ${alias}`), refusal("malformed-vkey")); // the id is of the name too
+  const pk = Buffer.from([4, ...log.publicKey]);
+  const id = toHex(sha256(new Uint8Array([...utf8Encode("ledger\n"), ...pk]))).slice(0, 8);
+  assert.throws(
+    () => parse(LOG, Q, `ledger directory ledger+${id}+${pk.toString("base64")}`),
+    refusal("policy-key-reuse"),
+  );
+});
+
+policies("a refusal names the line", () => {
+  assert.throws(() => parse("# one", LOG, "", "nonsense"), /^policy line 4: "nonsense" isn't/);
+});
+
+policies("bytes that aren't UTF-8 are refused", () => {
+  assert.throws(() => parsePolicy(Uint8Array.of(0x23, 0xff), testCrypto), refusal("malformed-policy"));
+});
+
+policies("a comment hides anything", () => {
+  assert.is(parse(LOG, "#\u202e\r\t log", Q).quorum, "none");
+});
+
+const NESTED = parse(LOG, w(1), w(2), w(3), w(4), "group a any w1 w2", "group b 2 w3 w4 a", "quorum b");
+
+/** Every set of the four witnesses. */
+const SETS = Array.from({ length: 16 }, (_, bits) =>
+  [1, 2, 3, 4].filter((n) => bits & (1 << (n - 1))).map((n) => `w${n}`),
+);
+
+policies("a quorum of groups, for every set of witnesses", () => {
+  for (const set of SETS) {
+    const a = set.includes("w1") || set.includes("w2");
+    const votes = Number(a) + Number(set.includes("w3")) + Number(set.includes("w4"));
+    assert.is(evalQuorum(NESTED, new Set(set)), votes >= 2, set.join(" "));
+  }
+});
+
+policies("a quorum is minimal when nobody in it could be left out", () => {
+  const minimal = SETS.filter((set) => isMinimalQuorum(NESTED, new Set(set))).map((set) => set.join(" "));
+  assert.equal(minimal.sort(), ["w1 w3", "w1 w4", "w2 w3", "w2 w4", "w3 w4"]);
+});
+
+policies("without a quorum only nobody is minimal, and strangers never help", () => {
+  const none = parse(LOG, w(1), Q);
+  assert.ok(evalQuorum(none, new Set()));
+  assert.ok(isMinimalQuorum(none, new Set()));
+  assert.not(isMinimalQuorum(none, new Set(["w1"])));
+  const one = parse(LOG, w(1), "quorum w1");
+  assert.ok(isMinimalQuorum(one, new Set(["w1"])));
+  assert.not(isMinimalQuorum(one, new Set(["w1", "stranger"])));
+  assert.not(evalQuorum(one, new Set(["stranger"])));
+  assert.not(evalQuorum(NESTED, new Set(["a", "b"]))); // group names aren't witnesses
+});
+
+policies.run();
