@@ -1,0 +1,208 @@
+// From a log folder, a release and what devices showed, to one bundle.
+//
+// It holds what verification needs and no more (shared/spec/bundle.md, "Minimal"): the newest
+// anchored status for the product, every advisory that it lists or that came after it, and
+// of the anchored checkpoints those that a claim rests on. The head is the smallest that
+// holds every record, so that nothing waits for an anchor it doesn't need.
+
+import type { Bundle, BundledDevice, LogRecord } from "@vouch/shared/bundle";
+import { equalBytes, toHex } from "@vouch/shared/bytes";
+import { commitment, ENROLMENT_TAG, EVIDENCE_TAG } from "@vouch/shared/commitment";
+import type { Challenge, EnrolmentFile } from "@vouch/shared/companions";
+import { kidOf } from "@vouch/shared/cose";
+import { parseEnvelope } from "@vouch/shared/dsse";
+import { decodeEvidence } from "@vouch/shared/evidence";
+import { proveConsistency, proveInclusion } from "@vouch/shared/merkle";
+import { faultRefusal, quote, Refusal } from "@vouch/shared/refusal";
+import { parseStatement, type StatusStatement } from "@vouch/shared/statement";
+import { nodeCrypto } from "./crypto";
+import { type Anchor, listAnchors } from "./log/anchors";
+import { type LoggedStatement, openLog, type ReleaseLog, readStatements } from "./log/store";
+
+export interface DeviceFiles {
+  readonly evidence: Uint8Array;
+  readonly challenge: Challenge;
+  /** Opens the log's commitment to the evidence; null when the evidence was never logged. */
+  readonly salt: Uint8Array | null;
+}
+
+export interface BundleParts {
+  readonly logFolder: string;
+  readonly release: Uint8Array;
+  readonly manifest: Uint8Array;
+  readonly devices: readonly DeviceFiles[];
+  readonly enrolments: readonly EnrolmentFile[];
+}
+
+interface Log extends ReleaseLog {
+  readonly statements: readonly LoggedStatement[];
+  readonly anchors: readonly Anchor[];
+}
+
+/**
+ * The smallest bundle that tells what the parts tell. Refuses `wrong-statement`, `not-logged`, `not-anchored`,
+ * `status-missing`, `enrolment-missing`, `challenge-not-anchored`. Verifies no signature: `vouch verify` does.
+ */
+export function makeBundle(parts: BundleParts): Bundle {
+  const folder = openLog(parts.logFolder);
+  const log: Log = { ...folder, statements: readStatements(folder), anchors: listAnchors(parts.logFolder) };
+  const statement = parseStatement(parseEnvelope(parts.release).payload);
+  if (statement.kind !== "release") {
+    throw new Refusal("wrong-statement", `found a statement of kind ${statement.kind}, expected a release`);
+  }
+  const release = findRecord(log, parts.release, `release ${statement.product} ${statement.version}`);
+  const status = newestStatus(log, statement.product);
+  const advisories = advisoriesBeside(log, status);
+  const devices = parts.devices.map((device) => placeDevice(log, device, parts.enrolments));
+
+  const timed = [status.index, ...devices.flatMap((d) => d.logged?.index ?? [])].map((i) =>
+    firstHolding(log, i),
+  );
+  const challenges = devices.map((d) => d.challenge);
+  const indices = [release, ...advisories, ...devices.map((d) => d.commitment)];
+  const head = [...timed, ...challenges, ...indices.map((i) => firstHolding(log, i))].reduce(larger);
+  const checkpoints = [...new Set([...timed, ...challenges, head])].sort((a, b) =>
+    a.size < b.size ? -1 : 1,
+  );
+
+  const record = (index: bigint): LogRecord => ({
+    index,
+    statement: log.entry(index),
+    proof: proveInclusion(index, head.size, log.hashReader, nodeCrypto),
+  });
+  return {
+    release: record(release),
+    manifest: parts.manifest,
+    status: record(status.index),
+    advisories: advisories.map(record),
+    checkpoints: checkpoints.map((anchor) => ({
+      note: anchor.note,
+      consistency: proveConsistency(anchor.size, head.size, log.hashReader, nodeCrypto),
+      receipts: anchor.receipts,
+    })),
+    devices: devices.map(
+      (d): BundledDevice => ({
+        evidence: d.files.evidence,
+        challenge: { size: d.challenge.size, random: d.files.challenge.random },
+        enrolment: d.enrolment.statement,
+        salt: d.enrolment.salt,
+        commitment: record(d.commitment),
+        logged: d.logged && { salt: d.logged.salt, record: record(d.logged.index) },
+      }),
+    ),
+  };
+}
+
+const larger = (a: Anchor, b: Anchor) => (a.size > b.size ? a : b);
+
+function findRecord(log: Log, bytes: Uint8Array, what: string): bigint {
+  const index = log.findLeaf(bytes);
+  if (index !== null) return index;
+  throw new Refusal("not-logged", `${what} is no record of ${log.checkpoint.origin}`, {
+    hint: "`vouch log add` puts it there",
+  });
+}
+
+function firstHolding(log: Log, index: bigint): Anchor {
+  const anchor = log.anchors.find((a) => a.size > index);
+  if (anchor !== undefined) return anchor;
+  const newest = log.anchors[log.anchors.length - 1];
+  const found =
+    newest === undefined ? "no checkpoint is anchored" : `the newest anchor is of size ${newest.size}`;
+  throw new Refusal("not-anchored", `record ${index} is not anchored yet: ${found}`, {
+    hint: "`vouch anchor` places the log's checkpoint on a ledger",
+  });
+}
+
+type Placed<S> = { readonly index: bigint; readonly statement: S };
+
+/** The status that speaks for the most records, of those an anchored checkpoint holds. */
+function newestStatus(log: Log, product: string): Placed<StatusStatement> {
+  let found: Placed<StatusStatement> | undefined;
+  let waiting = false;
+  for (const { index, statement } of log.statements) {
+    if (statement.kind !== "status" || statement.product !== product) continue;
+    if (!log.anchors.some((a) => a.size > index)) waiting = true;
+    else if (found === undefined || statement.logSize >= found.statement.logSize)
+      found = { index, statement };
+  }
+  if (found !== undefined) return found;
+  throw new Refusal("status-missing", `the log holds no anchored status for ${quote(product)}`, {
+    hint: waiting
+      ? "`vouch anchor` places the log's checkpoint on a ledger"
+      : "`vouch status new`, then `vouch log add` and `vouch anchor`",
+  });
+}
+
+/** Those the status lists, and those an anchored checkpoint holds that it could not yet know. */
+function advisoriesBeside(log: Log, { statement: status }: Placed<StatusStatement>): bigint[] {
+  const listed = status.advisories.map((a) => BigInt(a.index));
+  const anchored = log.anchors.reduce(larger).size;
+  const later = log.statements
+    .filter(({ statement: s }) => s.kind === "advisory" && s.product === status.product)
+    .map(({ index }) => index)
+    .filter((index) => index >= BigInt(status.logSize) && index < anchored);
+  return [...new Set([...listed, ...later])].sort((a, b) => (a < b ? -1 : 1));
+}
+
+function placeDevice(log: Log, files: DeviceFiles, enrolments: readonly EnrolmentFile[]) {
+  const { fault, sign1 } = decodeEvidence(files.evidence);
+  if (fault !== 0 || sign1?.kid == null) throw faultRefusal(fault, "the evidence");
+  const { kid } = sign1;
+  const enrolment = enrolments.find((e) => equalBytes(enrolledKid(e), kid));
+  if (enrolment === undefined) {
+    throw new Refusal("enrolment-missing", `no enrolment is given for key ${toHex(kid)}`, {
+      hint: "--enrolment FILE, as `vouch enrol` wrote it",
+    });
+  }
+  const challenge = log.anchors.find((a) => equalBytes(a.note, files.challenge.checkpoint));
+  if (challenge === undefined) {
+    throw new Refusal(
+      "challenge-not-anchored",
+      "the evidence's challenge rests on a checkpoint that is not anchored here",
+    );
+  }
+  const opened = toHex(commitment(ENROLMENT_TAG, enrolment.salt, enrolment.statement, nodeCrypto));
+  return {
+    files,
+    challenge,
+    enrolment,
+    commitment: findCommitment(log, "enrolment-commitment", opened),
+    logged: files.salt && { salt: files.salt, index: loggedEvidence(log, files.evidence, files.salt) },
+  };
+}
+
+function loggedEvidence(log: Log, evidence: Uint8Array, salt: Uint8Array): bigint {
+  return findCommitment(
+    log,
+    "evidence-commitment",
+    toHex(commitment(EVIDENCE_TAG, salt, evidence, nodeCrypto)),
+  );
+}
+
+function findCommitment(
+  log: Log,
+  kind: "enrolment-commitment" | "evidence-commitment",
+  sha256: string,
+): bigint {
+  const record = log.statements.find(({ statement: s }) => s.kind === kind && s.sha256 === sha256);
+  if (record !== undefined) return record.index;
+  throw new Refusal(
+    "not-logged",
+    `the ${kind} ${sha256.slice(0, 16)}… is no record of ${log.checkpoint.origin}`,
+    {
+      hint: "`vouch log add` puts the .commitment.dsse.json there",
+    },
+  );
+}
+
+function enrolledKid(file: EnrolmentFile): Uint8Array {
+  const statement = parseStatement(parseEnvelope(file.statement).payload);
+  if (statement.kind !== "enrolment") {
+    throw new Refusal(
+      "wrong-statement",
+      `found a statement of kind ${statement.kind}, expected an enrolment`,
+    );
+  }
+  return kidOf(nodeCrypto.sha256(statement.publicKey));
+}

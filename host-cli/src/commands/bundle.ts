@@ -1,0 +1,112 @@
+// vouch bundle: everything an auditor needs in one file.
+//
+// Beside F.eat lie F.challenge and, when the evidence was logged, F.salt; they are found
+// by name. --public leaves devices out: enrolments and evidence are their owner's.
+
+import { existsSync } from "node:fs";
+import { formatBundle } from "@vouch/shared/bundle";
+import { toHex } from "@vouch/shared/bytes";
+import {
+  MAX_COMPANION,
+  parseChallenge,
+  parseEnrolmentFile,
+  parseEvidenceSalt,
+} from "@vouch/shared/companions";
+import { MAX_DSSE } from "@vouch/shared/dsse";
+import { Refusal } from "@vouch/shared/refusal";
+import type { Command } from "commander";
+import { type BundleParts, type DeviceFiles, makeBundle } from "../bundling";
+import { nodeCrypto } from "../crypto";
+import { about, usage } from "../exit";
+import { readInput, writeOutput } from "../files";
+import type { Io } from "../io";
+
+const MAX_EVIDENCE = 64 * 1024;
+
+export interface BundleOptions {
+  readonly log: string;
+  readonly release: string;
+  readonly manifest: string;
+  readonly evidence: readonly string[];
+  readonly enrolment: readonly string[];
+  readonly public?: boolean;
+}
+
+/** Reads the parts' files. Refuses what reading them refuses, and `salt-mismatch`. */
+export function readParts(options: BundleOptions): BundleParts {
+  if (options.public === true && options.evidence.length > 0) {
+    throw usage("--public and --evidence contradict each other", "a public bundle holds no device evidence");
+  }
+  return {
+    logFolder: options.log,
+    release: readInput(options.release, MAX_DSSE),
+    manifest: readInput(options.manifest, MAX_EVIDENCE),
+    devices: options.evidence.map(readDevice),
+    enrolments: options.enrolment.map((path) =>
+      about(path, () => parseEnrolmentFile(readInput(path, MAX_COMPANION))),
+    ),
+  };
+}
+
+function readDevice(path: string): DeviceFiles {
+  const evidence = readInput(path, MAX_EVIDENCE);
+  const [challenge, salt] = ["challenge", "salt"].map((kind) => `${path.replace(/\.eat$/, "")}.${kind}`) as [
+    string,
+    string,
+  ];
+  return {
+    evidence,
+    challenge: about(challenge, () => parseChallenge(readInput(challenge, MAX_COMPANION))),
+    salt: existsSync(salt) ? about(salt, () => saltFor(evidence, readInput(salt, MAX_COMPANION))) : null,
+  };
+}
+
+function saltFor(evidence: Uint8Array, file: Uint8Array): Uint8Array {
+  const { salt, evidenceSha256 } = parseEvidenceSalt(file);
+  const actual = toHex(nodeCrypto.sha256(evidence));
+  if (actual === evidenceSha256) return salt;
+  throw new Refusal(
+    "salt-mismatch",
+    `the salt is for evidence ${evidenceSha256}, the evidence beside it is ${actual}`,
+  );
+}
+
+const collect = (value: string, before: readonly string[]) => [...before, value];
+
+export function define(program: Command, io: Io): void {
+  program
+    .command("bundle")
+    .description("Puts all that offline verification needs into one file.")
+    .requiredOption("--log <dir>", "the release log, with its anchors")
+    .requiredOption("--release <file>", "the release statement (.dsse.json), as logged")
+    .requiredOption("--manifest <file>", "the sealed manifest (.suit)")
+    .option(
+      "--evidence <file>",
+      "evidence (.eat), its .challenge and .salt beside it (repeatable)",
+      collect,
+      [],
+    )
+    .option("--enrolment <file>", "the enrolment of an evidence's key (repeatable)", collect, [])
+    .option("--public", "leave devices out")
+    .option("-o, --output <file>", "where to write; stdout unless named")
+    .option("--json", "print what was made as one JSON object; needs --output")
+    .action((options: BundleOptions & { output?: string }) => {
+      if (io.json && options.output === undefined)
+        throw usage("--json needs --output FILE", "the bundle itself is JSON already");
+      const bundle = makeBundle(readParts(options));
+      const bytes = formatBundle(bundle);
+      writeOutput(io, options.output, new TextDecoder().decode(bytes));
+      const made = {
+        bytes: bytes.length,
+        advisories: bundle.advisories.length,
+        checkpoints: bundle.checkpoints.length,
+        devices: bundle.devices.length,
+      };
+      if (io.json) io.stdout(`${JSON.stringify({ file: options.output, ...made })}\n`);
+      else if (!io.quiet) {
+        io.stderr(
+          `bundle of ${made.bytes} bytes: ${made.checkpoints} checkpoints, ${made.advisories} advisories, ${made.devices} devices\n`,
+        );
+      }
+    });
+}
