@@ -22,6 +22,7 @@ import { faultCode, faultRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import {
   decodeEnvelope,
   type Envelope,
+  MAX_ENVELOPE,
   type Manifest,
   splitUpload,
   verifyEnvelope,
@@ -30,6 +31,7 @@ import type { Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "./crypto";
 
 export const MAX_UPLOAD = 64 * 1024 * 1024;
+const LENGTH_BYTES = 4;
 
 /** A vendor line of the policy; a key given alone speaks for any product. */
 export interface Vendor {
@@ -88,13 +90,14 @@ function split(stream: Uint8Array): { envelope: Envelope; image: Uint8Array } {
   if (fault !== FAULT_NONE) {
     const [a = 0, b = 0, c = 0, d = 0] = stream;
     const announced = a + 256 * (b + 256 * (c + 256 * d));
-    if (announced > 0 && announced <= 1020) {
+    if (announced > 0 && announced <= MAX_ENVELOPE) {
       throw new Refusal(
         "image-truncated",
         `the file has ${stream.length} bytes and ends within its manifest of ${announced}`,
       );
     }
-    if (stream.length < 4) throw new Refusal("image-truncated", `the file has ${stream.length} bytes`);
+    if (stream.length < LENGTH_BYTES)
+      throw new Refusal("image-truncated", `the file has ${stream.length} bytes`);
     throw new Refusal("image-malformed", "found something else than length, manifest and image", {
       hint: "expected the .upload file that `vouch release seal` writes",
     });
@@ -187,11 +190,9 @@ export function checkTarget(upload: CheckedUpload, device: Target, allowDowngrad
       { hint: "--allow-downgrade installs it all the same, where the device's floor permits" },
     );
   }
-  if (upload.stream.length > device.maxUpload) {
-    throw new Refusal(
-      "image-too-large",
-      `the upload has ${upload.stream.length} bytes, the device takes ${device.maxUpload}`,
-    );
+  const room = device.maxUpload - LENGTH_BYTES - MAX_ENVELOPE; // the manifest's place is kept apart
+  if (upload.size > room) {
+    throw new Refusal("image-too-large", `the image has ${upload.size} bytes, the device takes ${room}`);
   }
 }
 

@@ -92,7 +92,8 @@ export function openSession(transport: Transport, options: SessionOptions): Sess
   const deframer = makeDeframer(MAX_REPLY);
   const onText = options.onText ?? (() => {});
   const abandon = new Set<(error: Refusal) => void>();
-  let sequence = 0;
+  // Anywhere: an answer that a host before us left on the line should be nobody's.
+  let sequence = Math.floor(Math.random() * 256);
   let closed: Refusal | undefined;
 
   const gone = (cause?: unknown) => {
