@@ -244,9 +244,9 @@ function finish(u: Upload): UploadAnswer {
   return fault !== FAULT_NONE ? refuse(u, fault) : complete(u);
 }
 
-// The head is complete: judge it, then open the slot. -1 means: it is there already.
-const ALREADY_THERE = -1;
+const ALREADY_THERE = -1; // beside faults, which are positive
 
+// The head is complete: judge it, then open the slot.
 function openPayload(u: Upload): number {
   if (u.headLength > 0) {
     const fault = judgeManifest(u);
@@ -255,7 +255,9 @@ function openPayload(u: Upload): number {
   } else if (u.length > payloadRegion(u.slots.port, u.slot).length) {
     return FAULT_SLOT_TOO_LARGE;
   }
-  const fault = forgetSlot(u.slots, u.slot);
+  // Asked last: what is there already is no conflict.
+  const busy = checkOtherFree(u.slots);
+  const fault = busy !== FAULT_NONE ? busy : forgetSlot(u.slots, u.slot);
   if (fault !== FAULT_NONE) return fault;
   if (u.headLength > 0) writeHead(u);
   u.state = IN_PAYLOAD;
@@ -269,7 +271,7 @@ function readHeadLength(u: Upload): number {
   return 4 + length;
 }
 
-// Takes what belongs to the head; returns how many bytes that were, or a negative fault.
+// Takes what belongs to the head, and tells how many bytes that were.
 function takeHead(u: Upload, data: Uint8Array): { fault: number; used: number } {
   let at = 0;
   while (u.received + at < 4 && at < data.length) {
@@ -335,8 +337,6 @@ export function firstChunk(
     return { fault: FAULT_NONE, off: u.received, match: false };
   }
   if (length > maxUpload(u)) return { fault: FAULT_SLOT_TOO_LARGE, off: 0, match: false };
-  const busy = checkOtherFree(u.slots);
-  if (busy !== FAULT_NONE) return { fault: busy, off: 0, match: false };
   start(u, length, sha);
   return takeChunk(u, data);
 }

@@ -161,6 +161,8 @@ uploads("while an image is on trial, what it would revert to can't be overwritte
   assert.equal(upload(device, stream), { err: { group: 1, rc: 9 } });
   assert.is(faultCode(lastFault(device)), "slot-busy");
   assert.equal(order(device, 1, 5), { err: { group: 1, rc: 9 } });
+  const running = makeUploadFile(makeImage("new"), { sequence: 2 });
+  assert.is(upload(device, running)?.match, true, "what is there already is no conflict");
   assert.is(hex(device.flash), before);
   confirm(device);
   assert.is(upload(device, stream)?.match, true);
