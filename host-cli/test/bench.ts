@@ -186,7 +186,12 @@ export function makeBench(
 ): Bench {
   const clock = virtualClock();
   const line = makeLine(device, clock, faults.toDevice, faults.toHost);
-  return { device, clock, line, link: { timeoutMs: faults.timeoutMs ?? 60_000, clock, open: line.open } };
+  return {
+    device,
+    clock,
+    line,
+    link: { timeoutMs: faults.timeoutMs ?? 60_000, clock, open: line.open, firstSequence: 0 },
+  };
 }
 
 const enrollerKey = keyPairFromSeed(nodeHash(Buffer.from("bench enroller")));

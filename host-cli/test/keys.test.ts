@@ -10,10 +10,10 @@ import * as assert from "uvu/assert";
 import { makeKeyFiles, nameExistingKey } from "../src/commands/keygen";
 import { nodeCrypto } from "../src/crypto";
 import { describe } from "../src/exit";
-import type { Io } from "../src/io";
 import { createKey, openKey, publicKeyOf, vkeyPathOf } from "../src/keys";
 import { loadSigner, splitWords } from "../src/signer";
-import { bufferIo, refuses } from "./maker-kit";
+import { refuses } from "./maker-kit";
+import { memoryIo } from "./memory-io";
 
 const keys = suite("keys");
 let folder = "";
@@ -59,7 +59,7 @@ keys("we read what openssl makes, plain and encrypted in each of its usual ways"
 
 keys("a key of openssl signs under the name that keygen --existing gives it", async () => {
   openssl("genpkey", "-algorithm", "ed25519", "-out", at("o.pem"));
-  const io = bufferIo();
+  const io = memoryIo();
   await refuses("vkey-missing", () => loadSigner({ key: at("o.pem") }, io));
   const made = await nameExistingKey({ name: "acme", file: at("o.pem"), cosigner: false }, io);
   assert.is(made.vkeyPath, at("o.pem.vkey"));
@@ -107,7 +107,7 @@ for (const [name, code, content] of [
     const path = file("k.key", content(folder));
     file("k.vkey", `${formatVkey(makeVkey("acme", 1, createKey(null).publicKey))}\n`);
     const pass = file("pass", "wrong\n");
-    await refuses(code, () => loadSigner({ key: path, passphraseFile: pass }, bufferIo()));
+    await refuses(code, () => loadSigner({ key: path, passphraseFile: pass }, memoryIo()));
   });
 }
 
@@ -116,7 +116,7 @@ keys("a wrong passphrase appears in no error, not even with --debug", async () =
   file("k.vkey", `${formatVkey(makeVkey("acme", 1, createKey(null).publicKey))}\n`);
   const pass = file("pass", "hunter2-hunter2\n");
   try {
-    await loadSigner({ key, passphraseFile: pass }, bufferIo());
+    await loadSigner({ key, passphraseFile: pass }, memoryIo());
     assert.unreachable("it was refused");
   } catch (error) {
     assert.not.match(describe(error, true), /hunter2/);
@@ -125,21 +125,21 @@ keys("a wrong passphrase appears in no error, not even with --debug", async () =
 });
 
 keys("keygen writes a 0600 key and its verifier key, and never overwrites either", async () => {
-  const made = await makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, bufferIo());
+  const made = await makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, memoryIo());
   assert.is(made.keyPath, at("acme.key"));
   assert.is(statSync(made.keyPath).mode & 0o777, 0o600);
   assert.is(readFileSync(at("acme.vkey"), "utf8"), `${made.vkey}\n`);
   assert.is(
-    toHex((await loadSigner({ key: made.keyPath }, bufferIo())).publicKey),
+    toHex((await loadSigner({ key: made.keyPath }, memoryIo())).publicKey),
     toHex(parseVkey(made.vkey).publicKey),
   );
   const before = readFileSync(made.keyPath, "utf8");
   await refuses("exists", () =>
-    makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, bufferIo()),
+    makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, memoryIo()),
   );
   rmSync(at("acme.key"));
   await refuses("exists", () =>
-    makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, bufferIo()),
+    makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, memoryIo()),
   );
   assert.throws(
     () => statSync(at("acme.key")),
@@ -151,42 +151,33 @@ keys("keygen writes a 0600 key and its verifier key, and never overwrites either
 keys("keygen --cosigner gives a verifier key of type 04, a name with a slash a plain file name", async () => {
   const made = await makeKeyFiles(
     { name: "example.org/ledger", output: `${folder}/new`, plain: true, cosigner: true },
-    bufferIo(),
+    memoryIo(),
   );
   assert.is(parseVkey(made.vkey).type, 4);
   assert.is(made.keyPath, join(folder, "new.key"));
   const inside = await makeKeyFiles(
     { name: "example.org/ledger", output: folder, plain: true, cosigner: true },
-    bufferIo(),
+    memoryIo(),
   );
   assert.is(inside.keyPath, at("example.org-ledger.key"));
 });
 
 keys("a passphrase is asked twice on creation, once on use, and a slip is refused", async () => {
-  const asked: string[] = [];
-  const answering = (...answers: string[]): Io => ({
-    ...bufferIo(),
-    tty: { stdin: true, stdout: false, stderr: true },
-    prompt: async (question, options) => {
-      assert.is(options?.hidden, true);
-      asked.push(question);
-      return answers.shift() ?? "";
-    },
-  });
+  const answering = (...answers: string[]) => memoryIo({ tty: true, answers });
   const want = { name: "acme", output: folder, plain: false, cosigner: false };
   await refuses("passphrase-mismatch", () => makeKeyFiles(want, answering("one", "two")));
   await refuses("empty-passphrase", () => makeKeyFiles(want, answering("", "")));
   await makeKeyFiles(want, answering("one", "one"));
-  asked.length = 0;
-  await loadSigner({ key: at("acme.key") }, answering("one"));
-  assert.is(asked.length, 1);
-  await refuses("not-a-terminal", () => loadSigner({ key: at("acme.key") }, bufferIo()));
+  const io = answering("one");
+  await loadSigner({ key: at("acme.key") }, io);
+  assert.is(io.err(), `passphrase for ${at("acme.key")}: `);
+  await refuses("not-a-terminal", () => loadSigner({ key: at("acme.key") }, memoryIo()));
 });
 
 for (const name of ["", "two words", "a+b", "a\nb", "\u202eacme", "x".repeat(129)]) {
   keys(`keygen refuses the name ${JSON.stringify(name.slice(0, 12))} and writes nothing`, async () => {
     await refuses("malformed-vkey", () =>
-      makeKeyFiles({ name, output: `${folder}/k`, plain: true, cosigner: false }, bufferIo()),
+      makeKeyFiles({ name, output: `${folder}/k`, plain: true, cosigner: false }, memoryIo()),
     );
     assert.throws(
       () => statSync(at("k.key")),
@@ -198,7 +189,7 @@ for (const name of ["", "two words", "a+b", "a\nb", "\u202eacme", "x".repeat(129
 keys("a key and another key's vkey are refused together", async () => {
   file("k.key", createKey(null).pem);
   file("k.vkey", `${formatVkey(makeVkey("acme", 1, createKey(null).publicKey))}\n`);
-  await refuses("vkey-mismatch", () => loadSigner({ key: at("k.key") }, bufferIo()));
+  await refuses("vkey-mismatch", () => loadSigner({ key: at("k.key") }, memoryIo()));
 });
 
 // An outside signer as a card reader's program would be: asked for `public`, then to `sign`.
@@ -217,9 +208,9 @@ ${body}
 }
 
 keys("an outside signer gives its name, and signatures that verify", async () => {
-  await makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, bufferIo());
+  await makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, memoryIo());
   const program = outsideSigner(`console.log(verb === "public" ? vkey.trim() : signature());`);
-  const signer = await loadSigner({ signerCmd: `"${process.execPath}" '${program}' --slot 1` }, bufferIo());
+  const signer = await loadSigner({ signerCmd: `"${process.execPath}" '${program}' --slot 1` }, memoryIo());
   assert.is(signer.name, "acme");
   const message = new Uint8Array(100_000).fill(7);
   assert.ok(nodeCrypto.verifyEd25519(signer.publicKey, message, await signer.sign(message)));
@@ -245,26 +236,26 @@ for (const [name, code, body] of [
   ],
 ] as const) {
   keys(`refuses: an outside signer that ${name}`, async () => {
-    await makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, bufferIo());
+    await makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, memoryIo());
     const signer = await loadSigner(
       {
         signerCmd: `"${process.execPath}" '${outsideSigner(body)}'`,
         signerTimeout: code === "signer-timeout" ? 1 : 60,
       },
-      bufferIo(),
+      memoryIo(),
     );
     await refuses(code, () => signer.sign(utf8Encode("x")));
   });
 }
 
 keys("refuses: an outside signer that isn't there, or whose key is none", async () => {
-  await refuses("signer-failed", () => loadSigner({ signerCmd: at("nobody") }, bufferIo()));
+  await refuses("signer-failed", () => loadSigner({ signerCmd: at("nobody") }, memoryIo()));
   const program = file("s.mjs", `console.log("no key");`);
   await refuses("malformed-vkey", () =>
-    loadSigner({ signerCmd: `"${process.execPath}" ${program}` }, bufferIo()),
+    loadSigner({ signerCmd: `"${process.execPath}" ${program}` }, memoryIo()),
   );
-  await refuses("usage", () => loadSigner({}, bufferIo()));
-  await refuses("usage", () => loadSigner({ key: "a", signerCmd: "b" }, bufferIo()));
+  await refuses("usage", () => loadSigner({}, memoryIo()));
+  await refuses("usage", () => loadSigner({ key: "a", signerCmd: "b" }, memoryIo()));
 });
 
 keys("a signer command is words and quotes, nothing more", () => {

@@ -22,6 +22,8 @@ export interface LinkOptions {
   /** Opens the line; `openDevice` unless a test brings its own. */
   open?: (port: string) => Promise<Transport>;
   onText?: (line: Uint8Array) => void;
+  /** Where sequence numbers begin. Default: anywhere. */
+  firstSequence?: number;
 }
 
 export interface Link {
@@ -42,6 +44,7 @@ export async function openLink(port: string, options: LinkOptions): Promise<Link
       clock,
       timeoutMs: Math.max(0, deadline - clock.now()),
       ...(options.onText === undefined ? {} : { onText: options.onText }),
+      ...(options.firstSequence === undefined ? {} : { firstSequence: options.firstSequence }),
     });
   let session = await connect();
   return {

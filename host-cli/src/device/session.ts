@@ -65,6 +65,8 @@ export interface SessionOptions {
   timeoutMs: number;
   /** Version 0 answers errors as {rc}, 1 as {err}. Default 1; both are understood. */
   version?: 0 | 1;
+  /** Where sequence numbers begin. Default: anywhere. */
+  firstSequence?: number;
   /** Log text the device prints between frames. */
   onText?: (line: Uint8Array) => void;
 }
@@ -93,7 +95,7 @@ export function openSession(transport: Transport, options: SessionOptions): Sess
   const onText = options.onText ?? (() => {});
   const abandon = new Set<(error: Refusal) => void>();
   // Anywhere: an answer that a host before us left on the line should be nobody's.
-  let sequence = Math.floor(Math.random() * 256);
+  let sequence = options.firstSequence ?? Math.floor(Math.random() * 256);
   let closed: Refusal | undefined;
 
   const gone = (cause?: unknown) => {
