@@ -176,6 +176,12 @@ cutEverywhere("an upload over an image that is set to run", {
   allowed: ["3.0.0", "5.0.0"],
   after: "3.0.0",
 });
+cutEverywhere("an upload over an image that waits", {
+  prepare: uploaded,
+  act: (d) => upload(d, makeUploadFile(third, { sequence: 9 })),
+  allowed: ["3.0.0"],
+  after: "3.0.0",
+});
 cutEverywhere("a refused upload", {
   prepare: withOld,
   act: (d) => upload(d, makeUploadFile(next, { sequence: 5, digest: new Uint8Array(32) })),
