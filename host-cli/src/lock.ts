@@ -43,8 +43,8 @@ export async function takeLock(path: string, timeoutMs: number): Promise<() => v
     throw error;
   }
   return () => {
+    held.delete(token); // before the file: should it stay, we are not who holds it
     rmSync(path, { force: true });
-    held.delete(token);
   };
 }
 

@@ -108,42 +108,50 @@ export async function initTiledLog(folder: string, origin: string, publish: Publ
   return openTiledLog(folder);
 }
 
-/**
- * Appends records and publishes the new checkpoint. The caller holds the folder's lock and opened `log` under
- * it. Refuses `entry-too-large`, and `locked` when another writer came between all the same.
- */
-export async function appendEntries(
-  log: TiledLog,
-  entries: readonly Uint8Array[],
-  publish: Publish,
-): Promise<TiledLog> {
-  if (entries.length === 0) return log;
-  const { folder, size: before } = log;
+/** An append worked out but not yet made: what the new checkpoint says, and the files under it. */
+export interface AppendPlan {
+  readonly checkpointText: string;
+  readonly files: readonly { readonly tile: Tile; readonly bytes: Uint8Array }[];
+}
+
+/** Writes nothing. Refuses `entry-too-large`, and `log-damaged` when the log's own right edge is. */
+export function planAppend(log: TiledLog, entries: readonly Uint8Array[]): AppendPlan {
+  const { size: before } = log;
   const size = before + BigInt(entries.length);
   const hashes = extendedReader(log, entries);
   const entryAt = (at: bigint) =>
     at < before ? log.entry(at) : (entries[Number(at - before)] as Uint8Array);
-  const tiles = newTiles(before, size);
-  const contents = tiles.map((tile) => {
+  const files = newTiles(before, size).map((tile) => {
     const at = (i: number) => tile.index * BigInt(TILE_WIDTH) + BigInt(i);
     const items = <T>(item: (i: number) => T) => Array.from({ length: tile.width }, (_, i) => item(i));
     const { level } = tile;
-    if (level === "entries") return encodeEntries(items((i) => entryAt(at(i))));
-    return encodeTile(items((i) => hashes.hash(8 * level, at(i))));
+    if (level === "entries") return { tile, bytes: encodeEntries(items((i) => entryAt(at(i)))) };
+    return { tile, bytes: encodeTile(items((i) => hashes.hash(8 * level, at(i)))) };
   });
   const root = rootOf(size, hashes, nodeCrypto);
-  const note = await publish(formatCheckpoint({ origin: log.checkpoint.origin, size, root }));
-  tiles.forEach((tile, i) => {
+  return { checkpointText: formatCheckpoint({ origin: log.checkpoint.origin, size, root }), files };
+}
+
+/**
+ * Carries out a plan made for this very log, publishing `note`, the signed checkpoint. The caller holds the
+ * folder's lock and opened `log` under it. Refuses `locked` when another writer came between all the same.
+ */
+export function commitAppend(log: TiledLog, plan: AppendPlan, note: Uint8Array): TiledLog {
+  const { folder } = log;
+  // The lock keeps other writers away on this host; on a folder shared between hosts only this does.
+  const checkUnchanged = () => {
+    if (equalBytes(readCheckpointFile(folder), log.note)) return;
+    throw new Refusal("locked", "somebody else appended to the log meanwhile; nothing was published");
+  };
+  checkUnchanged();
+  for (const { tile, bytes } of plan.files) {
     const path = join(folder, pathOf(tile));
     makeFolders(dirname(path));
-    writeWhole(path, contents[i] as Uint8Array);
-  });
-  // The lock keeps other writers away on this host; on a folder shared between hosts only this does.
-  if (!equalBytes(readCheckpointFile(folder), log.note)) {
-    throw new Refusal("locked", "somebody else appended to the log meanwhile; nothing was published");
+    writeWhole(path, bytes);
   }
+  checkUnchanged();
   writeWhole(join(folder, "checkpoint"), note);
-  for (const tile of tiles) {
+  for (const { tile } of plan.files) {
     if (tile.width === TILE_WIDTH)
       rmSync(join(folder, `${pathOf(tile)}.p`), { recursive: true, force: true });
   }

@@ -114,11 +114,11 @@ export function define(program: Command, io: Io): void {
     .command("keygen")
     .description("Makes an Ed25519 signing key and prints its verifier key, the line others put in a policy.")
     .argument("<name>", "whose key it is: a person, a role, a log's origin; no spaces, no plus")
-    .option("-o, --output PATH", "folder or file for the private key (default: NAME.key here)")
+    .option("-o, --output <PATH>", "folder or file for the private key (default: NAME.key here)")
     .option("--plain", "leave the private key unencrypted")
     .option("--cosigner", "a key that signs with a time: for a witness or a directory ledger")
-    .option("--passphrase-file FILE", "read the passphrase from FILE, - is stdin")
-    .option("--existing FILE", "make no key, only name this one: writes its .vkey")
+    .option("--passphrase-file <FILE>", "read the passphrase from FILE, - is stdin")
+    .option("--existing <FILE>", "make no key, only name this one: writes its .vkey")
     .option("--json", "print one JSON object")
     .action(async (name: string, flags: Flags) => {
       const { output, existing, passphraseFile } = flags;

@@ -1,0 +1,170 @@
+// vouch policy check: a policy as this program understands it, a sentence a line,
+// and what in it a careful reader would ask about. A policy that parses may still
+// accept less, or trust more, than its author meant.
+
+import type { Policy } from "@vouch/shared/policy";
+import { parsePolicy } from "@vouch/shared/policy";
+import { formatVkey } from "@vouch/shared/vkey";
+import type { Command } from "commander";
+import { nodeCrypto } from "../crypto";
+import { about } from "../exit";
+import { readInput } from "../files";
+import type { Io } from "../io";
+import { table } from "../output/terminal";
+
+const MAX_POLICY = 64 * 1024;
+
+/** Reads a policy file. Refuses as parsePolicy does. */
+export function readPolicy(path: string): Policy {
+  return about(path, () => parsePolicy(readInput(path, MAX_POLICY), nodeCrypto));
+}
+
+export interface Warning {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** What a policy leaves open. None of it is an error. */
+export function policyWarnings(policy: Policy): Warning[] {
+  const warnings: Warning[] = [];
+  const warn = (when: boolean, code: string, message: string) => {
+    if (when) warnings.push({ code, message });
+  };
+  const ruled = new Set(policy.approve.map(({ product }) => product));
+  const sold = new Set(policy.vendors.map(({ product }) => product));
+  warn(
+    policy.quorum === "none",
+    "quorum-none",
+    "no witness has to have seen the log: a second history shown to others goes unnoticed",
+  );
+  warn(
+    policy.ledgers.length === 0,
+    "no-ledger",
+    "no ledger is named: nothing has a time, so nothing is ever patched",
+  );
+  warn(
+    policy.ledgers.length > 0 && policy.ledgers.every(({ kind }) => kind === "directory"),
+    "no-public-ledger",
+    "only directory ledgers are named: every time is the word of whoever keeps them",
+  );
+  for (const what of ["status", "evidence"] as const) {
+    warn(policy.maxAge[what] === null, `no-max-age-${what}`, `no max-age ${what}: nothing is ever patched`);
+  }
+  warn(policy.enrollers.length === 0, "no-enroller", "no enroller is named: no device's evidence counts");
+  warn(
+    policy.status.length === 0,
+    "no-status-key",
+    "no status key is named: every status and advisory takes the approvers",
+  );
+  warn(policy.approve.length === 0, "no-approval-rule", "no approve line: no release is accepted");
+  for (const { product, threshold } of policy.approve) {
+    warn(threshold === 1, "single-approver", `one key alone releases ${product}`);
+    warn(
+      !sold.has(product),
+      "no-vendor",
+      `${product} has an approve line and no vendor: none of its manifests is accepted`,
+    );
+  }
+  for (const product of sold) {
+    warn(
+      !ruled.has(product),
+      "no-approval-rule",
+      `${product} has a vendor and no approve line: no release of it is accepted`,
+    );
+  }
+  warn(
+    !policy.requireImage,
+    "image-not-required",
+    "images need not be at hand: a verdict may rest on plain digests, which a device could have stored",
+  );
+  warn(
+    policy.allowUnderInvestigation,
+    "under-investigation-allowed",
+    "an advisory still under investigation doesn't stop a verdict of patched",
+  );
+  return warnings;
+}
+
+function age(seconds: number | null): string {
+  if (seconds === null) return "not said";
+  return seconds % 86400 === 0 ? `${seconds / 86400} days` : `${seconds / 3600} hours`;
+}
+
+/** A policy in words, one row each. */
+export function describePolicy(policy: Policy): [string, string][] {
+  const groups = policy.groups.map(({ name, k, members }): [string, string] => [
+    "group",
+    `${name}: ${k} of ${members.join(", ")}`,
+  ]);
+  return [
+    ["log", `${policy.log.name}${policy.logUrl === undefined ? "" : ` at ${policy.logUrl}`}`],
+    ...policy.witnesses.map(({ name, vkey }): [string, string] => ["witness", `${name}, key ${vkey.name}`]),
+    ...groups,
+    [
+      "quorum",
+      policy.quorum === "none" ? "no cosignature is asked for" : `${policy.quorum} must have cosigned`,
+    ],
+    ...policy.vendors.map(({ product, vkey }): [string, string] => [
+      "vendor",
+      `${vkey.name} seals ${product}`,
+    ]),
+    ...policy.approvers.map(({ name, role }): [string, string] => ["approver", `${name}, for ${role}`]),
+    ...policy.approve.map(({ product, threshold, roles }): [string, string] => [
+      "approve",
+      `${product}: ${threshold} approvers, ${roles.join(" and ")} among them`,
+    ]),
+    ...policy.status.map(({ name }): [string, string] => [
+      "status",
+      `${name} says which advisories are in force`,
+    ]),
+    ...policy.enrollers.map(({ name }): [string, string] => ["enroller", `${name} ties keys to devices`]),
+    ...policy.ledgers.map((ledger): [string, string] => [
+      "ledger",
+      ledger.kind === "directory"
+        ? `directory kept by ${ledger.root.name}`
+        : `${ledger.kind}, root ${ledger.root}`,
+    ]),
+    ["max-age", `status ${age(policy.maxAge.status)}, evidence ${age(policy.maxAge.evidence)}`],
+    ["images", policy.requireImage ? "must be at hand" : "may be missing"],
+    ["investigated", policy.allowUnderInvestigation ? "doesn't stop patched" : "is unproven"],
+    ["digest", policy.digest],
+  ];
+}
+
+/** The same for programs. */
+export function policyJson(policy: Policy): unknown {
+  const { log, witnesses, vendors, approvers, status, enrollers, ledgers, ...rest } = policy;
+  return {
+    ...rest,
+    log: formatVkey(log),
+    witnesses: witnesses.map((witness) => ({ ...witness, vkey: formatVkey(witness.vkey) })),
+    vendors: vendors.map(({ product, vkey }) => ({ product, vkey: formatVkey(vkey) })),
+    approvers: approvers.map(({ name, role, vkey }) => ({ name, role, vkey: formatVkey(vkey) })),
+    status: status.map(formatVkey),
+    enrollers: enrollers.map(formatVkey),
+    ledgers: ledgers.map(({ kind, root }) => ({
+      kind,
+      root: typeof root === "string" ? root : formatVkey(root),
+    })),
+    warnings: policyWarnings(policy),
+  };
+}
+
+export function define(program: Command, io: Io): void {
+  program
+    .command("policy")
+    .description("Looks at what a policy accepts.")
+    .command("check")
+    .description("Prints a policy as it is understood, and what in it deserves a second look.")
+    .argument("<file>", "the policy, - is stdin")
+    .option("--json", "print one JSON object")
+    .action((file: string) => {
+      const policy = readPolicy(file);
+      if (io.json) {
+        io.stdout(`${JSON.stringify(policyJson(policy))}\n`);
+        return;
+      }
+      io.stdout(table(describePolicy(policy)));
+      for (const { code, message } of policyWarnings(policy)) io.stderr(`warning: ${message} [${code}]\n`);
+    });
+}

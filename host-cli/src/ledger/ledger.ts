@@ -1,0 +1,84 @@
+// Where checkpoints are anchored: one interface for every kind of ledger.
+//
+//   prepare ──▶ sign ──▶ submit ──▶ confirm ──▶ prove ──▶ verify
+//   online      OFFLINE  online     online      online    OFFLINE
+//
+// Preparing says exactly which bytes want signing, so that the key may live on
+// a machine that has no network. The receipt that comes out needs no ledger to
+// check: nodes prune, and networks end. Our own verifier runs on it before
+// anybody is told that the anchor succeeded.
+//
+// What is anchored is the checkpoint note itself: two that conflict, on one
+// ledger, are a fraud anybody can see.
+
+import type { Signer } from "../signer";
+
+/** Bytes that want a signature, and what the ledger needs to go on. */
+export interface Prepared {
+  readonly note: Uint8Array;
+  readonly messages: readonly Uint8Array[];
+  /** The ledger's own; another ledger, or a later state of this one, refuses it. */
+  readonly draft: string;
+}
+
+export interface Signed extends Prepared {
+  /** One for each message, in order. */
+  readonly signatures: readonly Uint8Array[];
+}
+
+/** Finds a note again on its ledger. */
+export interface Submitted {
+  readonly note: Uint8Array;
+  readonly id: string;
+}
+
+export interface Verified {
+  /** When it was recorded, Unix seconds. */
+  readonly time: number;
+}
+
+export interface Ledger {
+  /** As in a policy's `ledger` line and in a receipt's file name. */
+  readonly kind: string;
+  /** What a receipt is worth, in words for a person: "recorded locally, not public". */
+  readonly worth: string;
+  /** Whether strangers can see what it holds. */
+  readonly isPublic: boolean;
+  /** Where the note already is, or null: anchoring twice gives the first receipt again. */
+  find(note: Uint8Array): Promise<Submitted | null>;
+  prepare(note: Uint8Array, now: number): Promise<Prepared>;
+  submit(signed: Signed): Promise<Submitted>;
+  /** Returns once the ledger can't lose it any more. */
+  confirm(submitted: Submitted): Promise<void>;
+  prove(submitted: Submitted): Promise<Uint8Array>;
+  /** Offline. Refuses what is wrong with the receipt. */
+  verify(receipt: Uint8Array, note: Uint8Array): Verified;
+}
+
+/** The offline half in the middle: needs the key and nothing else. */
+export async function signPrepared(prepared: Prepared, signer: Signer): Promise<Signed> {
+  const signatures: Uint8Array[] = [];
+  for (const message of prepared.messages) signatures.push(await signer.sign(message));
+  return { ...prepared, signatures };
+}
+
+export interface Recorded extends Verified {
+  readonly receipt: Uint8Array;
+  /** False when the note had been anchored before. */
+  readonly fresh: boolean;
+}
+
+/** All of it, for who has the key at hand. The receipt has passed our verifier. */
+export async function recordNote(
+  ledger: Ledger,
+  note: Uint8Array,
+  signer: Signer,
+  now: number,
+): Promise<Recorded> {
+  const known = await ledger.find(note);
+  const submitted =
+    known ?? (await ledger.submit(await signPrepared(await ledger.prepare(note, now), signer)));
+  await ledger.confirm(submitted);
+  const receipt = await ledger.prove(submitted);
+  return { ...ledger.verify(receipt, note), receipt, fresh: known === null };
+}

@@ -1,0 +1,145 @@
+// The maker's release log: a C2SP tiled log (tiledlog.ts) whose records are the
+// exact bytes of DSSE envelopes with statements of ours, and whose checkpoint
+// carries one signature by the log's key, named like the log's origin.
+//
+// What enters stays for ever and is public, so it is looked at first: it must
+// parse, somebody must have signed it, and it must not be an enrolment, which
+// names a serial number; the salted commitment to it is for the log.
+
+import { utf8Encode } from "@vouch/shared/bytes";
+import { openCheckpoint } from "@vouch/shared/checkpoint";
+import { parseEnvelope } from "@vouch/shared/dsse";
+import { formatNote, signatureLine } from "@vouch/shared/note";
+import { quote, Refusal } from "@vouch/shared/refusal";
+import { parseStatement, type Statement } from "@vouch/shared/statement";
+import { KEY_ED25519, makeVkey, type Vkey } from "@vouch/shared/vkey";
+import { nodeCrypto } from "../crypto";
+import { about } from "../exit";
+import { withLock } from "../lock";
+import type { Signer } from "../signer";
+import {
+  commitAppend,
+  initTiledLog,
+  openTiledLog,
+  type Publish,
+  planAppend,
+  scanEntries,
+  type TiledLog,
+} from "../tiledlog";
+
+export type { TiledLog as ReleaseLog } from "../tiledlog";
+
+const LOCK_TIMEOUT_S = 30;
+
+/** Opens a release log for reading. Refuses `not-a-log`, `log-damaged`; verifies no signature. */
+export function openLog(folder: string): TiledLog {
+  return openTiledLog(folder);
+}
+
+/** Makes an empty log with a signed checkpoint of size 0. Refuses `exists`, `origin-mismatch`. */
+export async function initLog(folder: string, origin: string | undefined, signer: Signer): Promise<TiledLog> {
+  if (origin !== undefined && origin !== signer.name) {
+    throw new Refusal(
+      "origin-mismatch",
+      `the origin is ${quote(origin)}, the log's key is named ${quote(signer.name)}`,
+      {
+        hint: `readers take the origin for the key's name: \`vouch keygen ${origin}\` makes one that fits`,
+      },
+    );
+  }
+  return initTiledLog(folder, signer.name, publishWith(signer));
+}
+
+export interface Added {
+  readonly index: bigint;
+  /** False when these bytes were a record already. */
+  readonly added: boolean;
+}
+
+/**
+ * Adds records; the ones already there keep their index. All or none. Refuses what checkRecord does,
+ * `wrong-log-key`, `locked`.
+ */
+export async function addToLog(
+  folder: string,
+  records: readonly Uint8Array[],
+  signer: Signer,
+  lockTimeoutS: number = LOCK_TIMEOUT_S,
+): Promise<{ log: TiledLog; records: Added[] }> {
+  openLog(folder); // no lock is left in a folder that is no log
+  return withLock(folder, lockTimeoutS * 1000, async () => {
+    const log = openLog(folder);
+    checkLogKey(log, logKeyOf(signer));
+    const fresh: Uint8Array[] = [];
+    const added = records.map((record): Added => {
+      const known = log.findLeaf(record);
+      if (known !== null) return { index: known, added: false };
+      const twin = fresh.findIndex((other) => Buffer.compare(other, record) === 0);
+      if (twin >= 0) return { index: log.size + BigInt(twin), added: false };
+      return { index: log.size + BigInt(fresh.push(record) - 1), added: true };
+    });
+    if (fresh.length === 0) return { log, records: added };
+    const plan = planAppend(log, fresh);
+    return { log: commitAppend(log, plan, await publishWith(signer)(plan.checkpointText)), records: added };
+  });
+}
+
+/** What may be a record. Refuses as parsing does, `unsigned`, `private-statement`. */
+export function checkRecord(record: Uint8Array): Statement {
+  const envelope = parseEnvelope(record);
+  const statement = parseStatement(envelope.payload);
+  if (envelope.signatures.length === 0) throw new Refusal("unsigned", "nobody signed this statement");
+  if (statement.kind === "enrolment") {
+    throw new Refusal("private-statement", "an enrolment names a serial number and never enters a log", {
+      hint: "the enrolment-commitment written beside it is for the log",
+    });
+  }
+  return statement;
+}
+
+export interface LoggedStatement {
+  readonly index: bigint;
+  readonly bytes: Uint8Array;
+  readonly statement: Statement;
+}
+
+/** Every record with its statement, once all of them hash to the checkpoint's root. Signatures are not looked at. */
+export function readStatements(log: TiledLog): LoggedStatement[] {
+  const read: LoggedStatement[] = [];
+  scanEntries(log, (bytes, index) => {
+    read.push({
+      index,
+      bytes,
+      statement: about(`record ${index}`, () => parseStatement(parseEnvelope(bytes).payload)),
+    });
+  });
+  return read;
+}
+
+/** Refuses `wrong-log-key` or `bad-signature` unless this key signed the log's checkpoint. */
+export function checkLogKey(log: TiledLog, key: Vkey): void {
+  if (log.checkpoint.origin !== key.name) {
+    throw new Refusal(
+      "wrong-log-key",
+      `the log is ${quote(log.checkpoint.origin)}, the key is ${quote(key.name)}`,
+    );
+  }
+  try {
+    openCheckpoint(log.note, key, nodeCrypto);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "unknown-log") throw error;
+    throw new Refusal(
+      "wrong-log-key",
+      `the checkpoint of ${quote(key.name)} is signed by another key of that name`,
+    );
+  }
+}
+
+const logKeyOf = (signer: Signer) => makeVkey(signer.name, KEY_ED25519, signer.publicKey, nodeCrypto);
+
+const publishWith =
+  (signer: Signer): Publish =>
+  async (text) => {
+    const signature = await signer.sign(utf8Encode(text));
+    return formatNote(text, [signatureLine(signer.name, logKeyOf(signer).keyId, signature)]);
+  };

@@ -1,0 +1,414 @@
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { toHex, utf8Encode } from "@vouch/shared/bytes";
+import { openCheckpoint } from "@vouch/shared/checkpoint";
+import { formatEnvelope } from "@vouch/shared/dsse";
+import {
+  checkConsistency,
+  checkInclusion,
+  leafHash,
+  memoryReader,
+  proveConsistency,
+  proveInclusion,
+  rootOf,
+} from "@vouch/shared/merkle";
+import { formatNote, signatureLine } from "@vouch/shared/note";
+import { parsePolicy } from "@vouch/shared/policy";
+import { tilePath } from "@vouch/shared/tiles";
+import { isoTime } from "@vouch/shared/time";
+import { formatVkey } from "@vouch/shared/vkey";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { checkLog } from "../src/commands/log";
+import { nodeCrypto } from "../src/crypto";
+import { withLock } from "../src/lock";
+import { addToLog, checkRecord, initLog, openLog, readStatements } from "../src/log/store";
+import { draftEnvelope, signStatement } from "../src/statementfile";
+import { initTiledLog, openTiledLog } from "../src/tiledlog";
+import { NOON, newFolder, newSigner, refuses, smallRecord, withCut } from "./maker-kit";
+
+const store = suite("log store");
+const signer = newSigner("log.example");
+const records: Uint8Array[] = [];
+let folder = "";
+
+store.before(async () => {
+  for (let n = 0; n < 600; n++) records.push(await smallRecord(signer, n));
+});
+store.before.each(() => {
+  folder = newFolder("log");
+});
+store.after.each(() => rmSync(folder, { recursive: true, force: true }));
+
+const first = (count: number) => records.slice(0, count);
+const rootHex = (count: number) =>
+  toHex(
+    rootOf(
+      BigInt(count),
+      memoryReader(
+        first(count).map((r) => leafHash(r, nodeCrypto)),
+        nodeCrypto,
+      ),
+      nodeCrypto,
+    ),
+  );
+
+/** A log in `folder/name` of the first records, added in one go. */
+async function logOf(count: number, name = "log") {
+  const path = join(folder, name);
+  await initLog(path, undefined, signer);
+  if (count > 0) await addToLog(path, first(count), signer);
+  return path;
+}
+
+store("a new log has a signed checkpoint of size 0 and the empty tree's root", async () => {
+  const path = await logOf(0);
+  const log = openLog(path);
+  const { checkpoint } = openCheckpoint(log.note, signer.vkey, nodeCrypto);
+  assert.is(checkpoint.size, 0n);
+  assert.is(toHex(checkpoint.root), toHex(nodeCrypto.sha256(new Uint8Array(0))));
+  assert.equal(readdirSync(path), ["checkpoint"]);
+  assert.equal(readStatements(log), []);
+  await refuses("exists", () => initLog(path, undefined, signer));
+  await refuses("origin-mismatch", () => initLog(join(folder, "x"), "other.example", signer));
+});
+
+store(
+  "every log of 0 to 40 records, grown one by one, proves every record and every prefix from its tiles",
+  async () => {
+    const path = await logOf(0);
+    for (let size = 0; size <= 40; size++) {
+      if (size > 0) {
+        const { records: added } = await addToLog(path, [records[size - 1] as Uint8Array], signer);
+        assert.equal(added, [{ index: BigInt(size - 1), added: true }]);
+      }
+      const { checkpoint } = openCheckpoint(openLog(path).note, signer.vkey, nodeCrypto);
+      assert.is(toHex(checkpoint.root), rootHex(size), `root at size ${size}`);
+      const { hashReader, entry, findLeaf } = openLog(path);
+      const n = BigInt(size);
+      for (let i = 0; i < size; i++) {
+        const index = BigInt(i);
+        const record = records[i] as Uint8Array;
+        assert.is(toHex(entry(index)), toHex(record));
+        assert.is(findLeaf(record), index);
+        const proof = proveInclusion(index, n, hashReader, nodeCrypto);
+        checkInclusion(leafHash(record, nodeCrypto), index, n, proof, checkpoint.root, nodeCrypto);
+        const earlier = rootOf(index, hashReader, nodeCrypto);
+        assert.is(toHex(earlier), rootHex(i));
+        checkConsistency(
+          index,
+          earlier,
+          n,
+          checkpoint.root,
+          proveConsistency(index, n, hashReader, nodeCrypto),
+          nodeCrypto,
+        );
+      }
+      assert.is(findLeaf(utf8Encode("not a record")), null);
+    }
+  },
+);
+
+store(
+  "however 600 records are split into additions, the checkpoint and every full tile come out alike",
+  async () => {
+    const whole = await logOf(600, "whole");
+    for (const steps of [
+      [255, 1, 1, 343],
+      [256, 256, 88],
+      [511, 89],
+      [1, 599],
+    ]) {
+      const path = await logOf(0, `s${steps.join("-")}`);
+      let at = 0;
+      for (const step of steps) {
+        await addToLog(path, records.slice(at, at + step), signer);
+        at += step;
+      }
+      assert.equal(readFileSync(join(path, "checkpoint")), readFileSync(join(whole, "checkpoint")));
+      for (const file of [
+        "tile/0/000",
+        "tile/0/001",
+        "tile/0/002.p/88",
+        "tile/1/000.p/2",
+        "tile/entries/000",
+        "tile/entries/002.p/88",
+      ]) {
+        assert.equal(readFileSync(join(path, file)), readFileSync(join(whole, file)), `${steps}: ${file}`);
+      }
+      assert.not(existsSync(join(path, "tile/0/000.p")), "partial tiles go once the full one is committed");
+      assert.is(readStatements(openLog(path)).length, 600);
+    }
+  },
+);
+
+store("a reader who needs a partial tile takes the full one when that is all there is", async () => {
+  const path = await logOf(254);
+  const old = readFileSync(join(path, "checkpoint"));
+  await addToLog(path, records.slice(254, 260), signer);
+  writeFileSync(join(path, "checkpoint"), old);
+  assert.is(toHex(openLog(path).checkpoint.root), rootHex(254));
+  assert.is(readStatements(openLog(path)).length, 254);
+});
+
+store("adding the same bytes again is one record, alone, among others and twice in one go", async () => {
+  const path = await logOf(5);
+  const before = readFileSync(join(path, "checkpoint"));
+  const again = await addToLog(path, [records[3] as Uint8Array], signer);
+  assert.equal(again.records, [{ index: 3n, added: false }]);
+  assert.equal(readFileSync(join(path, "checkpoint")), before);
+  const mixed = await addToLog(
+    path,
+    [records[7], records[1], records[7], records[6]] as Uint8Array[],
+    signer,
+  );
+  assert.equal(mixed.records, [
+    { index: 5n, added: true },
+    { index: 1n, added: false },
+    { index: 5n, added: false },
+    { index: 6n, added: true },
+  ]);
+  assert.is(mixed.log.size, 7n);
+});
+
+// Sizes that make a first tile, widen one, fill one (whose partial forms go) and start a second level.
+for (const [from, to] of [
+  [0, 1],
+  [3, 5],
+  [254, 257],
+] as const) {
+  for (const torn of [false, true]) {
+    store(
+      `killed before any file operation${torn ? ", writes torn" : ""}, a log of ${from} stays or becomes one of ${to}, and a retry works`,
+      async () => {
+        const base = await logOf(from, "base");
+        const added = records.slice(from, to);
+        for (let cut = 0; ; cut++) {
+          const path = join(folder, `cut${cut}`);
+          cpSync(base, path, { recursive: true });
+          const { finished } = await withCut(cut, torn, () => addToLog(path, added, signer));
+          const log = openLog(path);
+          openCheckpoint(log.note, signer.vkey, nodeCrypto);
+          const size = Number(log.size);
+          assert.ok(size === from || size === to, `cut ${cut}: size ${size}`);
+          assert.is(toHex(log.checkpoint.root), rootHex(size), `cut ${cut}`);
+          assert.is(readStatements(log).length, size, `cut ${cut}`);
+          const retried = await addToLog(path, added, signer);
+          assert.is(toHex(retried.log.checkpoint.root), rootHex(to), `retry after cut ${cut}`);
+          assert.is(retried.records[0]?.index, BigInt(from));
+          checkLog(path, null);
+          if (finished) {
+            assert.ok(cut > 20, `only ${cut} operations were seen`);
+            return;
+          }
+          rmSync(path, { recursive: true });
+        }
+      },
+    );
+  }
+}
+
+store("a log whose making is cut is none, and can be made again", async () => {
+  for (let cut = 0; ; cut++) {
+    const path = join(folder, `a${cut}/b`);
+    const { finished } = await withCut(cut, false, () => initLog(path, undefined, signer));
+    if (!existsSync(join(path, "checkpoint"))) {
+      await refuses("not-a-log", () => openLog(path));
+      await initLog(path, undefined, signer);
+    }
+    assert.is(openLog(path).size, 0n);
+    if (finished) return;
+  }
+});
+
+store("before the checkpoint takes its name, all it commits to is on the disk, names included", async () => {
+  const path = await logOf(255);
+  const { operations } = await withCut(Infinity, false, () =>
+    addToLog(path, records.slice(255, 258), signer),
+  );
+  const commit = operations.findIndex(
+    ({ name, paths }) => name === "renameSync" && paths[1] === join(path, "checkpoint"),
+  );
+  assert.ok(commit > 0);
+  const before = operations.slice(0, commit);
+  const renames = before.filter(({ name }) => name === "renameSync");
+  assert.is(renames.length, 5); // tiles 000, 001.p/2, level 1's 000.p/1, and two bundles
+  for (const rename of operations.filter(({ name }) => name === "renameSync")) {
+    const [from = "", to = ""] = rename.paths;
+    const at = operations.indexOf(rename);
+    const flushed = operations
+      .slice(0, at)
+      .some(({ name, paths }) => name === "fsyncSync" && paths[0] === from);
+    assert.ok(flushed, `${to} was renamed before its content was flushed`);
+    const next = operations.slice(at + 1, to.endsWith("checkpoint") ? undefined : commit);
+    const folderFlushed = next.some(({ name, paths }) => name === "fsyncSync" && paths[0] === join(to, ".."));
+    assert.ok(folderFlushed, `the folder of ${to} was not flushed in time`);
+  }
+});
+
+store("eight that add at once all get in, in some order, and none twice", async () => {
+  const path = await logOf(0);
+  const slow = {
+    ...signer,
+    sign: async (message: Uint8Array) => {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      return signer.sign(message);
+    },
+  };
+  const added = await Promise.all(first(8).map((record) => addToLog(path, [record], slow)));
+  const indices = added.map((a) => Number(a.records[0]?.index)).sort();
+  assert.equal(indices, [0, 1, 2, 3, 4, 5, 6, 7]);
+  assert.is(readStatements(openLog(path)).length, 8);
+  assert.not(existsSync(join(path, ".lock")));
+});
+
+store("a dead writer's lock is removed; one of another host or a live process is not", async () => {
+  const path = await logOf(1);
+  const lock = (holder: object) => writeFileSync(join(path, ".lock"), JSON.stringify(holder));
+  const token = "0123456789abcdef";
+  lock({ host: hostname(), pid: 2 ** 22 + 1, token }); // beyond what a 64-bit Linux gives out
+  assert.is((await addToLog(path, [records[1] as Uint8Array], signer)).log.size, 2n);
+  lock({ host: hostname(), pid: process.pid, token }); // from an earlier process of our number
+  assert.is((await addToLog(path, [records[2] as Uint8Array], signer)).log.size, 3n);
+  for (const holder of [
+    { host: hostname(), pid: process.ppid, token },
+    { host: "elsewhere", pid: 1, token },
+    {},
+  ]) {
+    lock(holder);
+    await refuses("locked", () => withLock(path, 50, async () => assert.unreachable()));
+    assert.ok(existsSync(join(path, ".lock")), "somebody else's lock stays");
+  }
+});
+
+store("a writer who comes in through another door isn't overwritten", async () => {
+  const path = await logOf(2);
+  const meddling = {
+    ...signer,
+    sign: async (message: Uint8Array) => {
+      // A second host that sees no lock: it appends while we are being signed for.
+      if (existsSync(join(path, ".lock"))) {
+        unlinkSync(join(path, ".lock"));
+        await addToLog(path, [records[9] as Uint8Array], signer);
+      }
+      return signer.sign(message);
+    },
+  };
+  await refuses("locked", () => addToLog(path, [records[5] as Uint8Array], meddling));
+  const log = openLog(path);
+  assert.is(log.size, 3n);
+  assert.is(log.findLeaf(records[9] as Uint8Array), 2n);
+});
+
+store("what is no statement, is unsigned or is private stays out", async () => {
+  const path = await logOf(1);
+  const commitment = { kind: "evidence-commitment", sha256: "0".repeat(64), created: isoTime(NOON) } as const;
+  const enrolment = await signStatement(
+    {
+      kind: "enrolment",
+      product: "pump",
+      model: "PUMP400",
+      serial: "SN1042",
+      ueid: `01${"ab".repeat(16)}`,
+      publicKey: signer.publicKey,
+      keyOrigin: "device",
+      created: isoTime(NOON),
+    },
+    signer,
+  );
+  const good = Buffer.from(records[5] as Uint8Array).toString("utf8");
+  for (const [code, bytes] of [
+    ["malformed-json", utf8Encode("hello")],
+    ["malformed-json", new Uint8Array(0)],
+    ["too-large", new Uint8Array(65536).fill(0x20)],
+    ["not-canonical-json", utf8Encode(`${good}\n`)],
+    ["not-canonical-json", utf8Encode(good.replace(":", ": "))],
+    ["malformed-dsse", utf8Encode("{}")],
+    ["unsupported-statement", utf8Encode(good.replace("in-toto+json", "in-toto+yaml"))],
+    ["unsigned", formatEnvelope(draftEnvelope(commitment))],
+    ["private-statement", enrolment],
+  ] as const) {
+    await refuses(code, () => checkRecord(bytes));
+  }
+  await refuses("entry-too-large", () => addToLog(path, [new Uint8Array(65536)], signer));
+  assert.is(openLog(path).size, 1n);
+  assert.not(existsSync(join(path, ".lock")));
+});
+
+store("another key, another key of the same name, and a folder that is no log are refused", async () => {
+  const path = await logOf(1);
+  await refuses("wrong-log-key", () => addToLog(path, first(2), newSigner("other.example")));
+  await refuses("wrong-log-key", () => addToLog(path, first(2), newSigner("log.example")));
+  mkdirSync(join(folder, "empty"));
+  await refuses("not-a-log", () => addToLog(join(folder, "empty"), first(1), signer));
+  assert.equal(readdirSync(join(folder, "empty")), []);
+});
+
+store("a bent bit anywhere in the files of a log is found by log check", async () => {
+  const path = await logOf(5);
+  const policy = parsePolicy(utf8Encode(`log ${formatVkey(signer.vkey)}\nquorum none\n`), nodeCrypto);
+  checkLog(path, policy);
+  const files = ["checkpoint", tilePath(0, 0n, 5), tilePath("entries", 0n, 5)];
+  for (const file of files) {
+    const good = readFileSync(join(path, file));
+    const step = file.includes("entries") ? 7 : 1; // long, and every byte of it is hashed alike
+    for (let at = 0; at < good.length; at += step) {
+      const bent = Buffer.from(good);
+      bent[at] = (bent[at] as number) ^ 1;
+      writeFileSync(join(path, file), bent);
+      let code: unknown;
+      try {
+        checkLog(path, policy);
+      } catch (error) {
+        code = (error as { code?: unknown }).code;
+      }
+      const expected = /^(log-damaged|malformed-note|malformed-checkpoint|wrong-log-key|bad-signature)$/;
+      assert.match(String(code), file === "checkpoint" ? expected : /^log-damaged$/, `${file} byte ${at}`);
+    }
+    writeFileSync(join(path, file), good);
+  }
+  for (const file of files.slice(1)) {
+    const good = readFileSync(join(path, file));
+    for (const other of [good.subarray(0, -1), Buffer.concat([good, Buffer.alloc(1)]), Buffer.alloc(0)]) {
+      writeFileSync(join(path, file), other);
+      await refuses("log-damaged", () => checkLog(path, null));
+    }
+    unlinkSync(join(path, file));
+    await refuses("log-damaged", () => checkLog(path, null));
+    writeFileSync(join(path, file), good);
+  }
+  checkLog(path, null);
+});
+
+store(
+  "a checkpoint that claims more records than there are tiles for is refused, however large the claim",
+  async () => {
+    for (const size of [6n, 257n, 2n ** 62n]) {
+      const path = join(folder, `huge${size}`);
+      cpSync(await logOf(5, `base${size}`), path, { recursive: true });
+      const text = `log.example\n${size}\n${Buffer.alloc(32).toString("base64")}\n`;
+      const line = signatureLine("log.example", signer.vkey.keyId, await signer.sign(utf8Encode(text)));
+      writeFileSync(join(path, "checkpoint"), formatNote(text, [line]));
+      await refuses("log-damaged", () => openLog(path));
+    }
+  },
+);
+
+store("a tiled log may be made by whoever signs notes; it is read the same", async () => {
+  const log = await initTiledLog(join(folder, "any"), "any.example", async (text) =>
+    formatNote(text, [signatureLine("x", new Uint8Array(4), new Uint8Array(64))]),
+  );
+  assert.is(openTiledLog(log.folder).checkpoint.origin, "any.example");
+});
+
+store.run();
