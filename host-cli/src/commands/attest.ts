@@ -29,7 +29,7 @@ import { signersOf } from "@vouch/shared/signers";
 import { type EnrolmentStatement, parseStatement } from "@vouch/shared/statement";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
-import { type Link, type LinkOptions, withLink } from "../device/link";
+import { type LineFlags, type Link, type LinkOptions, linkFrom, withLine, withLink } from "../device/link";
 import { attestDevice, type Identity, identify, type JobState } from "../device/vouch";
 import { commitTo } from "../endorse";
 import { type Outstanding, outstanding } from "../evidence";
@@ -37,7 +37,7 @@ import { about, usage } from "../exit";
 import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { startProgress } from "../output/terminal";
-import { loadSigner, type Signer, type SignerOptions, seconds, withSigner } from "../signer";
+import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { kidOfKey } from "../upload";
 
 const MAX_POLICY = 64 * 1024;
@@ -187,36 +187,31 @@ export async function writeEvidence(
   return { ...files, ...more };
 }
 
-interface Flags extends SignerOptions {
-  port: string;
+interface Flags extends SignerOptions, LineFlags {
   checkpoint?: string;
   log?: string;
   policy?: string;
   enrolment?: string;
   output: string;
-  timeout: number;
 }
 
 export function define(program: Command, io: Io): void {
   const command = program
     .command("attest")
     .description("Has a device measure itself and sign, over a nonce that dates the answer.")
-    .requiredOption("-p, --port PORT", "serial port, or sim:FILE for a simulated device")
-    .option("--checkpoint FILE", "the anchored checkpoint the nonce is made from")
-    .option("--log DIR", "or the newest anchored one of this log")
-    .option("--policy FILE", "check that the log and the enroller are ones it names")
-    .option("--enrolment FILE", "the evidence must be signed by the key enrolled here")
-    .requiredOption("-o, --output FILE", "the evidence; the challenge is written beside it")
-    .option("--timeout SECONDS", "all waiting together", seconds, DEFAULT_TIMEOUT_S)
+    .option("--checkpoint <FILE>", "the anchored checkpoint the nonce is made from")
+    .option("--log <DIR>", "or the newest anchored one of this log")
+    .option("--policy <FILE>", "check that the log and the enroller are ones it names")
+    .option("--enrolment <FILE>", "the evidence must be signed by the key enrolled here")
+    .requiredOption("-o, --output <FILE>", "the evidence; the challenge is written beside it")
     .option("--json", "print one JSON object");
-  withSigner(command).action(async (flags: Flags) => {
+  withSigner(withLine(command, DEFAULT_TIMEOUT_S)).action(async (flags: Flags) => {
     const policy = flags.policy === undefined ? null : readPolicy(flags.policy);
     const checkpoint = readCheckpoint(flags, policy);
     const enrolment = flags.enrolment === undefined ? null : readEnrolment(flags.enrolment, policy);
     const wantsSigner = flags.key !== undefined || flags.signerCmd !== undefined;
     const signer = wantsSigner ? await loadSigner(flags, io) : null;
-    const link = { timeoutMs: flags.timeout * 1000 };
-    const attested = await attest({ port: flags.port, checkpoint, enrolment, link }, io);
+    const attested = await attest({ port: flags.port, checkpoint, enrolment, link: linkFrom(flags) }, io);
     const files = await writeEvidence(flags.output, attested, signer, Math.floor(Date.now() / 1000));
     report(attested, files, enrolment, io);
   });

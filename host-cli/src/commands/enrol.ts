@@ -23,14 +23,14 @@ import { type EnrolmentStatement, formatStatement } from "@vouch/shared/statemen
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
-import { type Link, type LinkOptions, withLink } from "../device/link";
+import { type LineFlags, type Link, type LinkOptions, linkFrom, withLine, withLink } from "../device/link";
 import { commitEnrolment, enrolDevice, type Identity, identify } from "../device/vouch";
 import { commitTo, signStatement } from "../endorse";
 import { outstanding } from "../evidence";
 import { about } from "../exit";
 import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
-import { loadSigner, type Signer, type SignerOptions, seconds, withSigner } from "../signer";
+import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { kidOfKey } from "../upload";
 import { jobProgress, openEnrolment, readPolicy } from "./attest";
 
@@ -253,8 +253,7 @@ function reportOf(options: EnrolOptions, device: Identity, result: Enrolled["res
   };
 }
 
-interface Flags extends SignerOptions {
-  port: string;
+interface Flags extends SignerOptions, LineFlags {
   policy: string;
   product: string;
   serial: string;
@@ -262,25 +261,22 @@ interface Flags extends SignerOptions {
   output: string;
   dryRun?: boolean;
   yes?: boolean;
-  timeout: number;
 }
 
 export function define(program: Command, io: Io): void {
   const command = program
     .command("enrol")
     .description("Has a device make its key, prove that it holds it, and signs whose it is.")
-    .requiredOption("-p, --port PORT", "serial port, or sim:FILE for a simulated device")
-    .requiredOption("--policy FILE", "names the enroller, and the product's vendor key")
-    .requiredOption("--product NAME", "which product the device is")
-    .requiredOption("--serial TEXT", "the serial number on its label")
-    .option("--model NAME", "the model it must be; without, what it says is written")
-    .requiredOption("-o, --output FILE", "the enrolment, for the device's owner; never to be logged")
+    .requiredOption("--policy <FILE>", "names the enroller, and the product's vendor key")
+    .requiredOption("--product <NAME>", "which product the device is")
+    .requiredOption("--serial <TEXT>", "the serial number on its label")
+    .option("--model <NAME>", "the model it must be; without, what it says is written")
+    .requiredOption("-o, --output <FILE>", "the enrolment, for the device's owner; never to be logged")
     .option("--dry-run", "say what would be done, change nothing")
     .option("-y, --yes", "don't ask before the device is changed")
-    .option("--timeout SECONDS", "all waiting together", seconds, DEFAULT_TIMEOUT_S)
     .option("--json", "print one JSON object");
-  withSigner(command).action(async (flags: Flags) => {
-    const { port, product, serial, model, output, timeout } = flags;
+  withSigner(withLine(command, DEFAULT_TIMEOUT_S)).action(async (flags: Flags) => {
+    const { port, product, serial, model, output } = flags;
     const policy = readPolicy(flags.policy);
     const signer = await loadSigner(flags, io);
     const enrolled = await enrol(
@@ -295,7 +291,7 @@ export function define(program: Command, io: Io): void {
         yes: flags.yes === true,
         dryRun: flags.dryRun === true,
         nowSeconds: Math.floor(Date.now() / 1000),
-        link: { timeoutMs: timeout * 1000 },
+        link: linkFrom(flags),
       },
       io,
     );

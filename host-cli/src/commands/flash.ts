@@ -16,7 +16,7 @@ import { faultCode, faultRefusal, isRefusal, Refusal } from "@vouch/shared/refus
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { sleep } from "../device/clock";
-import { type Link, type LinkOptions, withLink } from "../device/link";
+import { type LineFlags, type Link, type LinkOptions, linkFrom, withLine, withLink } from "../device/link";
 import {
   confirmImage,
   type ImageSlot,
@@ -31,7 +31,7 @@ import { about, usage } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
 import { startProgress } from "../output/terminal";
-import { readVkey, seconds } from "../signer";
+import { readVkey } from "../signer";
 import { type CheckedUpload, checkTarget, checkUpload, MAX_UPLOAD, type Vendor } from "../upload";
 
 const MAX_POLICY = 64 * 1024;
@@ -260,43 +260,39 @@ function reportFor(
   };
 }
 
-interface Flags {
-  port: string;
+interface Flags extends LineFlags {
   policy?: string;
   vendor?: string;
   allowDowngrade?: boolean;
   dryRun?: boolean;
   yes?: boolean;
   confirm: boolean;
-  timeout: number;
 }
 
 export function define(program: Command, io: Io): void {
-  program
+  const command = program
     .command("flash")
     .description("Uploads an image to a device, has it tested and restarted, and confirms it.")
     .argument("<file>", "the .upload file that `vouch release seal` wrote")
-    .requiredOption("-p, --port PORT", "serial port, or sim:FILE for a simulated device")
-    .option("--policy FILE", "take the vendor keys from this policy")
-    .option("--vendor VKEY", "or this one vendor key, as text or a .vkey file")
+    .option("--policy <FILE>", "take the vendor keys from this policy")
+    .option("--vendor <VKEY>", "or this one vendor key, as text or a .vkey file")
     .option("--allow-downgrade", "accept an older image, where the device's floor permits it")
     .option("--no-confirm", "leave the image on trial: the next restart goes back")
     .option("--dry-run", "check everything and say what would be done, write nothing")
     .option("-y, --yes", "don't ask before the device is changed")
-    .option("--timeout SECONDS", "all waiting together", seconds, DEFAULT_TIMEOUT_S)
-    .option("--json", "print one JSON object")
-    .action(async (file: string, flags: Flags) => {
-      const options: FlashOptions = {
-        port: flags.port,
-        upload: readUpload(file, vendorsFrom(flags)),
-        allowDowngrade: flags.allowDowngrade === true,
-        dryRun: flags.dryRun === true,
-        yes: flags.yes === true,
-        confirm: flags.confirm,
-        link: { timeoutMs: flags.timeout * 1000 },
-      };
-      report(await flashDevice(options, io), io);
-    });
+    .option("--json", "print one JSON object");
+  withLine(command, DEFAULT_TIMEOUT_S).action(async (file: string, flags: Flags) => {
+    const options: FlashOptions = {
+      port: flags.port,
+      upload: readUpload(file, vendorsFrom(flags)),
+      allowDowngrade: flags.allowDowngrade === true,
+      dryRun: flags.dryRun === true,
+      yes: flags.yes === true,
+      confirm: flags.confirm,
+      link: linkFrom(flags),
+    };
+    report(await flashDevice(options, io), io);
+  });
 }
 
 /** The file, when all of it holds. Refuses what checkUpload refuses. */

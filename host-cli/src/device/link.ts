@@ -7,11 +7,13 @@
 // What was sent before the line went is not sent again here: whoever drives the
 // device asks it where it stands.
 
-import { Refusal } from "@vouch/shared/refusal";
-import { about } from "../exit";
+import { quote, Refusal } from "@vouch/shared/refusal";
+import type { Command } from "commander";
+import { about, usage } from "../exit";
+import { seconds } from "../signer";
 import { type Clock, realClock, sleep } from "./clock";
 import { openSession, type Session } from "./session";
-import { openDevice, type Transport } from "./transport";
+import { DEFAULT_BAUD, openDevice, type Transport } from "./transport";
 
 const REOPEN_MS = 250;
 
@@ -24,6 +26,31 @@ export interface LinkOptions {
   onText?: (line: Uint8Array) => void;
   /** Where sequence numbers begin. Default: anywhere. */
   firstSequence?: number;
+}
+
+/** What the flags of withLine give a command. */
+export interface LineFlags {
+  port: string;
+  baud: number;
+  timeout: number;
+}
+
+/** Adds the flags that name a line to a device. */
+export function withLine(command: Command, timeoutSeconds: number): Command {
+  return command
+    .requiredOption("-p, --port <PORT>", "serial port, or sim:FILE for a simulated device")
+    .option("--baud <RATE>", "speed of a serial port", baudRate, DEFAULT_BAUD)
+    .option("--timeout <SECONDS>", "all waiting together", seconds, timeoutSeconds);
+}
+
+function baudRate(text: string): number {
+  if (/^[1-9][0-9]{1,7}$/.test(text)) return Number(text);
+  throw usage(`found ${quote(text)}, expected a rate such as 115200`);
+}
+
+export function linkFrom(flags: LineFlags): LinkOptions {
+  const { baud } = flags;
+  return { timeoutMs: flags.timeout * 1000, open: (port) => openDevice(port, { baud }) };
 }
 
 export interface Link {
