@@ -16,7 +16,7 @@ import { checkDevice, presentFile, presentMember } from "./attested";
 import { parseBundle } from "./bundle";
 import type { Challenge } from "./companions";
 import type { Crypto } from "./crypto";
-import { type Case, checkHistory, checkReleaseLogged, type History } from "./history";
+import { type Case, checkHistory, type History } from "./history";
 import { checkImages, type Image } from "./measured";
 import type { Policy } from "./policy";
 import { checkRelease, checkStatus } from "./published";
@@ -83,7 +83,6 @@ export function appraise(question: Question): Verdict {
   const release = checkRelease(c);
   if (release !== null) checkImages(c, release, question.images);
   const history = checkHistory(c);
-  if (history !== null) checkReleaseLogged(c, history);
   const asOf = release && history ? checkStatus(c, release, history) : null;
   const devices: DeviceResult[] = [];
   if (release !== null && history !== null) {

@@ -148,7 +148,7 @@ function checkEnrolment(c: Case, device: Member | null, release: Release, histor
   const kid = kidOf(c.crypto.sha256(statement.publicKey));
   c.out.established(
     "enrolment",
-    `SN ${quote(statement.serial)}, key ${toHex(kid)}, enrolled by ${enroller.name}, record ${device.commitment.index}`,
+    `serial ${statement.serial}, key ${toHex(kid)}, enrolled by ${enroller.name}, record ${device.commitment.index}`,
     [
       `rule: one enroller's signature; SHA-256(tag, salt, statement) is the commitment in the log`,
       `bytes: enrolment of ${device.enrolment.length} bytes, commitment ${digest}; key made on the ${statement.keyOrigin}`,

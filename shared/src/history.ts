@@ -45,11 +45,12 @@ export interface History {
 /** Clocks of a log, a ledger and a verifier may differ by this much before a time counts as future. */
 const CLOCK_SKEW = 300;
 
-/** Claims 2 and 3 for the checkpoints. Returns null when no history could be established. */
+/** Claims 2 and 3. Returns null when no history could be established. */
 export function checkHistory(c: Case): History | null {
   const opened = c.out.attempt("log", () => openCheckpoints(c));
   if (opened === null) return null;
   const head = opened[opened.length - 1]!;
+  c.out.attempt("log", () => checkReleaseLogged(c, head, opened.length));
   const anchored = opened.map((checkpoint, i) => ({
     note: c.bundle.checkpoints[i]!.note,
     checkpoint,
@@ -57,11 +58,12 @@ export function checkHistory(c: Case): History | null {
   }));
   const times = anchored.flatMap((a) => (a.time === null ? [] : [a.time]));
   if (times.length === anchored.length) {
-    const first = isoTime(Math.min(...times));
-    const last = isoTime(Math.max(...times));
+    const [first, last] = [isoTime(Math.min(...times)), isoTime(Math.max(...times))];
+    const when = first === last ? `at ${first}` : `from ${first} to ${last}`;
+    const count = anchored.length === 1 ? "1 checkpoint" : `${anchored.length} checkpoints`;
     c.out.established(
       "ledger",
-      `directory: ${anchored.length} checkpoint${anchored.length === 1 ? "" : "s"} recorded ${first === last ? `at ${first}` : `from ${first} to ${last}`} (recorded locally, not public)`,
+      `directory: ${count} recorded ${when} (recorded locally, not public)`,
       anchored.map((a) => `receipt: checkpoint of size ${a.checkpoint.size}, recorded ${isoTime(a.time!)}`),
     );
   }
@@ -165,18 +167,13 @@ export function firstHolding(history: History, record: LogRecord): Anchored {
   return first;
 }
 
-export function checkReleaseLogged(c: Case, history: History): void {
-  c.out.attempt("log", () => {
-    checkLogged(c, c.bundle.release, history.head);
-    const quorum =
-      c.policy.quorum === "none" ? "no witnesses asked for" : `witness quorum ${c.policy.quorum} met`;
-    c.out.established(
-      "log",
-      `${history.head.origin}, record ${c.bundle.release.index} of ${history.head.size}; ${quorum}`,
-      [
-        `rule: RFC 6962 inclusion of the exact DSSE bytes, ${c.bundle.release.proof.length} hashes; ${history.anchored.length} consistent checkpoints`,
-        `bytes: root ${toHex(history.head.root)} signed by ${c.policy.log.name}`,
-      ],
-    );
-  });
+function checkReleaseLogged(c: Case, head: Checkpoint, checkpoints: number): void {
+  const { release } = c.bundle;
+  checkLogged(c, release, head);
+  const quorum =
+    c.policy.quorum === "none" ? "no witnesses asked for" : `witness quorum ${c.policy.quorum} met`;
+  c.out.established("log", `${head.origin}, record ${release.index} of ${head.size}; ${quorum}`, [
+    `rule: RFC 6962 inclusion of the exact DSSE bytes, ${release.proof.length} hashes; ${checkpoints} consistent checkpoints`,
+    `bytes: root ${toHex(head.root)} signed by ${c.policy.log.name}`,
+  ]);
 }

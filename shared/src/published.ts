@@ -221,7 +221,7 @@ function judgeAdvisory(c: Case, record: LogRecord, release: Release, history: Hi
     release.statement.subjects.some((s) => s.name === a.name && s.sha256 === a.sha256),
   );
   if (!hit) return;
-  const what = `advisory ${quote(statement.id)} affects ${release.statement.product} ${release.statement.version}: ${quote(statement.summary)}`;
+  const what = `advisory ${statement.id} affects ${release.statement.product} ${release.statement.version}: ${statement.summary}`;
   const hint =
     statement.fixedVersions.length === 0
       ? "no fixed version is released yet"

@@ -1,0 +1,343 @@
+// vouch demo: the whole story on a simulated device and a directory ledger, told in
+// under 40 lines. Every line is the outcome of a real command: the demo hands command
+// lines to the program's own dispatcher, as a person would type them.
+//
+//   maker     three people, two of whom approve; seal, log, status, anchor
+//   bench     flash, enrol, attest; log and anchor the commitments
+//   auditor   verify, from files                                            → patched
+//   attacker  an older image, an altered one, an old answer, a bent bit     → four refusals
+//   maker     one advisory                                                  → vulnerable
+//
+// What --keep leaves in its folder is the state at the good verdict; the rest of the
+// story plays in the subfolder `later`.
+
+import { randomBytes } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { formatChallenge } from "@vouch/shared/companions";
+import { Refusal } from "@vouch/shared/refusal";
+import type { Command } from "commander";
+import { writeWhole } from "../files";
+import type { Io } from "../io";
+import { type Build, run } from "../main";
+import { VERSION } from "../version";
+import * as advisory from "./advisory";
+import * as anchor from "./anchor";
+import * as attest from "./attest";
+import * as bundle from "./bundle";
+import * as enrol from "./enrol";
+import * as flash from "./flash";
+import * as keygen from "./keygen";
+import * as ledger from "./ledger";
+import * as log from "./log";
+import * as release from "./release";
+import * as sim from "./sim";
+import * as status from "./status";
+import * as verify from "./verify";
+
+const VERBS = {
+  advisory,
+  anchor,
+  attest,
+  bundle,
+  enrol,
+  flash,
+  keygen,
+  ledger,
+  log,
+  release,
+  sim,
+  status,
+  verify,
+};
+const BUILD: Build = {
+  version: VERSION,
+  verbs: Object.keys(VERBS),
+  load: (verb) => VERBS[verb as keyof typeof VERBS],
+};
+
+const PRODUCT = "pump-400";
+const IMAGE_BYTES = 24 * 1024; // enough for a progress bar, little enough for half a minute
+
+interface Outcome {
+  readonly exit: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Types one command line. File names in `args` are taken inside `folder` where they start with "./". */
+async function type(folder: string, args: readonly string[], io: Io): Promise<Outcome> {
+  let [stdout, stderr] = ["", ""];
+  const own: Io = {
+    ...io,
+    tty: { stdin: false, stdout: false, stderr: false },
+    color: { stdout: false, stderr: false },
+    stdout: (chunk) => {
+      stdout += typeof chunk === "string" ? chunk : new TextDecoder().decode(chunk);
+    },
+    stderr: (text) => {
+      stderr += text;
+    },
+    exitCode: 0,
+  };
+  await run(
+    args.map((arg) => arg.replace(/^((?:[a-z]+=|sim:|directory:)?)\.\//, `$1${folder}/`)),
+    own,
+    BUILD,
+  );
+  return { exit: own.exitCode, stdout, stderr };
+}
+
+class Story {
+  constructor(
+    readonly folder: string,
+    readonly io: Io,
+  ) {}
+
+  /** A command that must succeed; the story ends here when it doesn't. */
+  async does(line: string): Promise<Outcome> {
+    const outcome = await type(this.folder, line.split(" "), this.io);
+    if (outcome.exit !== 0) throw unexpected(line, outcome);
+    return outcome;
+  }
+
+  /** A command that must be refused with status 20. Returns the refusal's line. */
+  async refuses(who: string, what: string, line: string): Promise<string> {
+    const outcome = await type(this.folder, line.split(" "), this.io);
+    const told = outcome.stderr.split("\n").findLast((text) => /\[[a-z0-9-]+\]$/.test(text)) ?? "";
+    const code = /\[([a-z0-9-]+)\]$/.exec(told)?.[1];
+    if (outcome.exit !== 20 || code === undefined) throw unexpected(line, outcome);
+    this.tell(who, `${what}: refused, exit 20 [${code}]`);
+    return code;
+  }
+
+  tell(who: string, what: string): void {
+    if (!this.io.json) this.io.stdout(`${who.padEnd(10)}${what}\n`);
+  }
+
+  show(text: string): void {
+    if (!this.io.json) this.io.stdout(text);
+  }
+
+  path(name: string): string {
+    return join(this.folder, name);
+  }
+}
+
+function unexpected(line: string, outcome: Outcome): Refusal {
+  const last = outcome.stderr.trimEnd().split("\n").slice(-2).join("; ");
+  return new Refusal(
+    "demo-failed",
+    `\`vouch ${line}\` ended with status ${outcome.exit}: ${last || outcome.stdout.slice(0, 200)}`,
+  );
+}
+
+async function makerReleases(story: Story): Promise<void> {
+  for (const name of [
+    "alice",
+    "bob",
+    "carol",
+    "acme-vendor",
+    "acme-status",
+    "acme-enroller",
+    "fwlog.acme.example",
+  ]) {
+    await story.does(`keygen ${name} --plain --quiet -o ./${name}.key`);
+  }
+  await story.does("keygen ledger.acme.example --cosigner --plain --quiet -o ./ledger.key");
+  const vkey = (name: string) => readFileSync(story.path(`${name}.vkey`), "utf8").trim();
+  writeWhole(
+    story.path("policy"),
+    [
+      `log ${vkey("fwlog.acme.example")}`,
+      "quorum none",
+      `approver alice engineering ${vkey("alice")}`,
+      `approver bob quality ${vkey("bob")}`,
+      `approver carol security ${vkey("carol")}`,
+      `approve ${PRODUCT} 2 quality`,
+      `vendor ${PRODUCT} ${vkey("acme-vendor")}`,
+      `status ${vkey("acme-status")}`,
+      `enroller ${vkey("acme-enroller")}`,
+      `ledger directory ${vkey("ledger")}`,
+      "max-age status 30d",
+      "max-age evidence 7d",
+      "",
+    ].join("\n"),
+  );
+  story.tell(
+    "maker",
+    "keys for three approvers, of whom two must sign, quality among them; a policy for relying parties",
+  );
+  await story.does(
+    `sim --vendor ./acme-vendor.vkey --product ${PRODUCT} --model PUMP-400 --hw B --write-engine ./engine.bin`,
+  );
+  await seal(story, "old", "2.3.9", 5, ["bob", "carol"]);
+  await seal(story, "pump", "2.4.1", 7, ["alice", "bob"]);
+  story.tell("", "release 2.4.1, security version 7: alice and bob approve, then the manifest is sealed");
+  await story.does("log init ./log --key ./fwlog.acme.example.key");
+  await story.does("ledger init ./ledger --key ./ledger.key");
+  await logged(story, "old.dsse.json", "pump.dsse.json");
+  await story.does(
+    `status new --log ./log --product ${PRODUCT} --key ./acme-status.key -o ./status.dsse.json`,
+  );
+  await logged(story, "status.dsse.json");
+  story.tell("", "log: releases and a status statement, no advisory in force; its checkpoint anchored");
+  await anchored(story);
+}
+
+async function seal(
+  story: Story,
+  name: string,
+  version: string,
+  securityVersion: number,
+  approvers: readonly string[],
+) {
+  writeWhole(story.path(`${name}.bin`), randomBytes(IMAGE_BYTES));
+  await story.does(
+    `release new --product ${PRODUCT} --version ${version} --security-version ${securityVersion} --floor ${securityVersion} --model PUMP-400 --rev B --component app=./${name}.bin --component engine=./engine.bin --vendor ./acme-vendor.vkey -o ./${name}`,
+  );
+  for (const approver of approvers)
+    await story.does(`release sign ./${name}.dsse.json --key ./${approver}.key`);
+  await story.does(
+    `release seal ./${name}.dsse.json --suit ./${name}.suit --image ./${name}.bin --key ./acme-vendor.key --policy ./policy -o ./${name}.upload`,
+  );
+}
+
+const logged = (story: Story, ...files: string[]) =>
+  story.does(`log add ./log ${files.map((f) => `./${f}`).join(" ")} --key ./fwlog.acme.example.key`);
+const anchored = (story: Story) =>
+  story.does("anchor ./log --ledger directory:./ledger --ledger-key ./ledger.key");
+
+async function benchWorks(story: Story): Promise<void> {
+  await story.does("sim --create --state ./pump.flash --engine ./engine.bin");
+  await story.does("flash ./pump.upload --port sim:./pump.flash --policy ./policy --yes");
+  story.tell(
+    "bench",
+    `${IMAGE_BYTES / 1024} KB flashed over SMP; the device checks the manifest, restarts, confirms; its rollback floor is now 7`,
+  );
+  await story.does(
+    `enrol --port sim:./pump.flash --policy ./policy --key ./acme-enroller.key --product ${PRODUCT} --serial SN-1042 --yes -o ./pump.enrolment`,
+  );
+  await logged(story, "pump.commitment.dsse.json");
+  await anchored(story);
+  story.tell("", "SN-1042 enrolled: it proves that it holds its key; the log gets a salted commitment only");
+  await story.does(
+    "attest --port sim:./pump.flash --log ./log --policy ./policy --enrolment ./pump.enrolment --key ./acme-enroller.key -o ./pump.eat",
+  );
+  await logged(story, "pump.commitment.dsse.json");
+  await anchored(story);
+  story.tell(
+    "",
+    "attested over a nonce from the anchored checkpoint; the commitment to the evidence logged and anchored",
+  );
+  await story.does(`${BUNDLE} -o ./pump.vouch.json`);
+}
+
+const BUNDLE =
+  "bundle --log ./log --release ./pump.dsse.json --manifest ./pump.suit --evidence ./pump.eat --enrolment ./pump.enrolment";
+const VERIFY = "--policy ./policy --image ./pump.bin --image engine=./engine.bin";
+
+async function auditorAsks(story: Story): Promise<void> {
+  story.show(`\n$ vouch verify pump.vouch.json ${VERIFY.replaceAll("./", "")}\n`);
+  story.show(`${(await story.does(`verify ./pump.vouch.json ${VERIFY}`)).stdout}\n`);
+}
+
+async function attackerTries(story: Story): Promise<string[]> {
+  const bent = (file: string, name: string, at: (bytes: Uint8Array) => number) => {
+    const bytes = new Uint8Array(readFileSync(story.path(file)));
+    bytes[at(bytes)]! ^= 1;
+    writeWhole(story.path(name), bytes);
+  };
+  const flashes = (file: string) => `flash ./${file} --port sim:./pump.flash --policy ./policy --yes`;
+  const codes = [await story.refuses("attacker", "genuine but older 2.3.9 to flash", flashes("old.upload"))];
+  bent("pump.upload", "altered.upload", (bytes) => bytes.length - 100);
+  codes.push(await story.refuses("", "2.4.1 with one bit of the image altered", flashes("altered.upload")));
+  cpSync(story.path("pump.eat"), story.path("replayed.eat"));
+  const sizes = readdirSync(story.path("log/anchors")).map(Number);
+  const checkpoint = readFileSync(story.path(`log/anchors/${Math.max(...sizes)}/checkpoint`));
+  writeWhole(story.path("replayed.challenge"), formatChallenge({ checkpoint, random: randomBytes(32) }));
+  codes.push(
+    await story.refuses(
+      "",
+      "old evidence for a new challenge",
+      `verify ./pump.vouch.json ${VERIFY} --evidence ./replayed.eat`,
+    ),
+  );
+  bent("pump.vouch.json", "bent.vouch.json", (bytes) => Buffer.from(bytes).indexOf('"statement":"') + 200);
+  codes.push(
+    await story.refuses(
+      "",
+      "one bit bent in the bundle, inside the release statement",
+      `verify ./bent.vouch.json ${VERIFY}`,
+    ),
+  );
+  return codes;
+}
+
+async function makerWarns(story: Story): Promise<void> {
+  await story.does(
+    `advisory new --id ACME-2026-1 --product ${PRODUCT} --affects app=./pump.bin --fixed 2.4.2 --kind security --summary flow-sensor-input-is-not-checked --key ./acme-status.key -o ./advisory.dsse.json`,
+  );
+  await logged(story, "advisory.dsse.json");
+  await story.does(
+    `status new --log ./log --product ${PRODUCT} --key ./acme-status.key -o ./status2.dsse.json`,
+  );
+  await logged(story, "status2.dsse.json");
+  await anchored(story);
+  await story.does(`${BUNDLE} -o ./now.vouch.json`);
+  story.tell(
+    "maker",
+    "advisory ACME-2026-1 for 2.4.1, logged with a new status, anchored; the same device again:",
+  );
+  const line = `verify ./now.vouch.json ${VERIFY}`;
+  const outcome = await type(story.folder, line.split(" "), story.io);
+  if (outcome.exit !== 22) throw unexpected(line, outcome);
+  const lines = outcome.stdout.trimEnd().split("\n");
+  story.show(`${lines.find((text) => text.startsWith("advisories"))}\n${lines.at(-1)}\n`);
+}
+
+/** The folder to play in. A kept one must be new or empty: the demo never writes over anything. */
+function openFolder(keep: string | undefined): string {
+  if (keep === undefined) return mkdtempSync(join(tmpdir(), "vouch-demo-"));
+  if (existsSync(keep) && readdirSync(keep).length > 0) {
+    throw new Refusal("exists", `${keep} is not empty`, { hint: "name a new folder" });
+  }
+  mkdirSync(keep, { recursive: true });
+  return keep;
+}
+
+/** Plays the story. Refuses `demo-failed` when any command ends otherwise than it must. */
+export async function play(keep: string | undefined, io: Io): Promise<void> {
+  const folder = openFolder(keep);
+  try {
+    const story = new Story(folder, io);
+    await makerReleases(story);
+    await benchWorks(story);
+    await auditorAsks(story);
+    const later = new Story(join(folder, "later"), io);
+    mkdirSync(later.folder);
+    for (const name of readdirSync(folder)) {
+      if (name !== "later") cpSync(story.path(name), later.path(name), { recursive: true });
+    }
+    const refusals = await attackerTries(later);
+    await makerWarns(later);
+    if (io.json)
+      io.stdout(
+        `${JSON.stringify({ verdict: "patched", refusals, after: "vulnerable", kept: keep ?? null })}\n`,
+      );
+    else if (keep !== undefined)
+      io.stdout(`kept in ${keep}; what came after the good verdict in ${basename(later.folder)}/\n`);
+  } finally {
+    if (keep === undefined) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export function define(program: Command, io: Io): void {
+  program
+    .command("demo")
+    .description("Plays the whole story on a simulated device, in half a minute.")
+    .option("--keep <dir>", "leave every file in this folder")
+    .option("--json", "print the outcome as one JSON object")
+    .action((options: { keep?: string }) => play(options.keep, io));
+}
