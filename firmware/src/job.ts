@@ -17,7 +17,7 @@ import type { Engine } from "./engine";
 import { type Identity, keyKid, makeKey } from "./identity";
 import { type Measurement, startMeasurement, stepMeasurement } from "./measure";
 import type { Port } from "./port";
-import { NO_SLOT, payloadRegion, type Slot, type Slots } from "./slots";
+import { NO_SLOT, payloadRegion, type Slot, type Slots, versionOf } from "./slots";
 
 export const JOB_IDLE = 0;
 export const JOB_MEASURING = 1;
@@ -130,7 +130,7 @@ function noteMeasured(job: Job, m: Measurement, engine: Engine): void {
   const isEngine = job.components.length === 0;
   job.components.push({
     name: isEngine ? ENGINE : APP,
-    version: isEngine || running === null ? engine.version : `${running.sequence}.0.0`,
+    version: isEngine || running === null ? engine.version : versionOf(running),
     digest: m.digest as Uint8Array,
     keyedDigest: m.keyedDigest as Uint8Array,
     regionLength: m.regionLength,

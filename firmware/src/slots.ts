@@ -255,12 +255,19 @@ export function isActiveHash(s: Slots, hash: Uint8Array): boolean {
   return image !== null && equalBytes(image, hash);
 }
 
+const NO_VERSION = "0.0.0";
+
+/** What list and evidence call an image; a manifest may name no version. */
+export function versionOf(manifest: Manifest): string {
+  return manifest.version === "" ? NO_VERSION : manifest.version;
+}
+
 function describe(s: Slots, slot: number, shownAs: number): CborMap {
   const state = s.slots[slot] as Slot;
   const manifest = readManifest(s, slot);
   const map = cborMap([
     ["slot", shownAs],
-    ["version", manifest === null ? "0.0.0" : `${manifest.sequence}.0.0`],
+    ["version", manifest === null ? NO_VERSION : versionOf(manifest)],
     ["hash", state.image],
     ["bootable", state.kind === SLOT_CHECKED && manifest !== null],
     ["pending", s.pending === slot],

@@ -88,6 +88,7 @@ export function makeUploadFile(image: Uint8Array, options: ReleaseOptions = {}):
     digest: nodeHash(image),
     size: image.length,
     floor: 0,
+    version: `${fields.sequence ?? 1}.0.0`,
     ...fields,
   });
   const sign = (message: Uint8Array) => signEd25519(key.secretKey, message);

@@ -30,11 +30,21 @@ export interface EvidenceSalt {
 }
 
 /** The text fields of a companion file whose keys are exactly `version` and `keys`. */
-function fieldsOf(file: Uint8Array, what: string, version: string, keys: readonly string[]): Record<string, string> {
+function fieldsOf(
+  file: Uint8Array,
+  what: string,
+  version: string,
+  keys: readonly string[],
+): Record<string, string> {
   const json = parseJson(file, what, MAX_COMPANION);
-  const found = typeof json === "object" && json !== null && !Array.isArray(json) ? (json as Record<string, unknown>) : {};
-  if (Object.keys(found).join() !== ["version", ...keys].join()) throw malformed(what, `expected the keys version, ${keys.join(", ")}`);
-  if (Object.values(found).some((value) => typeof value !== "string")) throw malformed(what, "a field is not text");
+  const found =
+    typeof json === "object" && json !== null && !Array.isArray(json)
+      ? (json as Record<string, unknown>)
+      : {};
+  if (Object.keys(found).join() !== ["version", ...keys].join())
+    throw malformed(what, `expected the keys version, ${keys.join(", ")}`);
+  if (Object.values(found).some((value) => typeof value !== "string"))
+    throw malformed(what, "a field is not text");
   if (found["version"] !== version) {
     const known = `${version.slice(0, -1)}`;
     const code = String(found["version"]).startsWith(known) ? "unsupported-version" : `malformed-${what}`;
@@ -48,7 +58,8 @@ const malformed = (what: string, message: string) => new Refusal(`malformed-${wh
 function bytesOf(what: string, name: string, text: string, length?: number): Uint8Array {
   const bytes = fromBase64(text);
   if (bytes === null) throw malformed(what, `${name} is not canonical base64`);
-  if (length !== undefined && bytes.length !== length) throw malformed(what, `${name} has ${bytes.length} bytes, expected ${length}`);
+  if (length !== undefined && bytes.length !== length)
+    throw malformed(what, `${name} has ${bytes.length} bytes, expected ${length}`);
   return bytes;
 }
 
@@ -86,10 +97,15 @@ export function formatEnrolmentFile(enrolment: EnrolmentFile): Uint8Array {
 
 export function parseEvidenceSalt(file: Uint8Array): EvidenceSalt {
   const json = fieldsOf(file, "salt", "vouch-evidence-salt/v1", ["salt", "evidenceSha256"]);
-  if (!/^[0-9a-f]{64}$/.test(json["evidenceSha256"]!)) throw malformed("salt", "evidenceSha256 is not 64 hex digits");
+  if (!/^[0-9a-f]{64}$/.test(json["evidenceSha256"]!))
+    throw malformed("salt", "evidenceSha256 is not 64 hex digits");
   return { salt: bytesOf("salt", "salt", json["salt"]!, 16), evidenceSha256: json["evidenceSha256"]! };
 }
 
 export function formatEvidenceSalt(salt: EvidenceSalt): Uint8Array {
-  return formatJson({ version: "vouch-evidence-salt/v1", salt: toBase64(salt.salt), evidenceSha256: salt.evidenceSha256 });
+  return formatJson({
+    version: "vouch-evidence-salt/v1",
+    salt: toBase64(salt.salt),
+    evidenceSha256: salt.evidenceSha256,
+  });
 }

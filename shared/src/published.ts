@@ -79,6 +79,7 @@ function checkManifest(c: Case, statement: ReleaseStatement): Release {
     ["image size", statement.entry.length === manifest.size],
     ["security version", statement.securityVersion === manifest.sequence],
     ["floor", statement.floor === manifest.floor],
+    ["version", statement.version === manifest.version],
     ["vendor id", equalBytes(manifest.vendorId, vendorIdOf(vendor.name, c.crypto))],
     ["class id", equalBytes(manifest.classId, classIdOf(product, hardware.model, c.crypto))],
   ];

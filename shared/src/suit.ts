@@ -11,7 +11,7 @@
 //                 4: bstr [20, {1: vendor, 2: class, 3: bstr [-16, digest], 14: size}, 1, 15, 2, 15]}
 //        07 bstr [3, 15]                        7 validate: image match
 //        09 bstr [23, 2]                        9 invoke
-//        [-65537 floor]                         ours: the rollback floor, left out when 0
+//        [-65537 floor, -65538 version]         ours: rollback floor and release version
 //
 // What is signed is the bstr content [-16, digest], as the draft says. The
 // unsigned form, which approvers see, has the digest alone. Decoding reads the
@@ -42,6 +42,8 @@ export const MAX_ENVELOPE = 1020;
 const TAG_ENVELOPE = 107;
 const SHA256 = -16; // COSE algorithm number
 const FLOOR = -65537; // SUIT has no rollback floor; a private manifest key carries it
+const VERSION = -65538; // SUIT keeps versions in severable text, which a device drops
+const VERSION_MAX = 64;
 
 export interface Manifest {
   sequence: number;
@@ -53,6 +55,8 @@ export interface Manifest {
   size: number;
   /** What the device's rollback floor rises to when this image is confirmed; 0 leaves it. */
   floor: number;
+  /** The release's version, for people; nothing is decided by it. "" when the manifest has none. */
+  version: string;
 }
 
 /** A decoded envelope; only `fault` means anything unless it is 0. Nothing is verified yet. */
@@ -89,6 +93,10 @@ export function encodeManifest(m: Manifest): Uint8Array {
   if (m.floor > 0) {
     manifest.keys.push(FLOOR);
     manifest.values.push(m.floor);
+  }
+  if (m.version !== "") {
+    manifest.keys.push(VERSION);
+    manifest.values.push(m.version);
   }
   return encodeCbor(manifest);
 }
@@ -141,6 +149,18 @@ function digestInside(value: CborValue | undefined): Uint8Array | null {
   return isSized(digest, 32) ? digest : null;
 }
 
+// The characters of a semantic version: nothing a terminal could take for a command.
+function isVersion(value: CborValue): value is string {
+  if (typeof value !== "string" || value.length < 1 || value.length > VERSION_MAX) return false;
+  for (let i = 0; i < value.length; i++) {
+    const c = value.charCodeAt(i);
+    const isDigit = c >= 0x30 && c <= 0x39;
+    const isLetter = (c >= 0x41 && c <= 0x5a) || (c >= 0x61 && c <= 0x7a);
+    if (!isDigit && !isLetter && c !== 0x2b && c !== 0x2d && c !== 0x2e) return false; // + - .
+  }
+  return true;
+}
+
 // The values of a manifest; null where the one-component profile has no place for it.
 function readManifest(map: CborMap): Manifest | null {
   const sequence = mapGet(map, 2);
@@ -158,7 +178,17 @@ function readManifest(map: CborMap): Manifest | null {
   if (floor !== undefined && typeof floor !== "number") return null;
   // A floor above the image's own number would lock out the very image that sets it.
   if (floor !== undefined && (floor < 1 || floor > sequence)) return null;
-  return { sequence, vendorId, classId, digest, size, floor: floor === undefined ? 0 : floor };
+  const version = mapGet(map, VERSION);
+  if (version !== undefined && !isVersion(version)) return null;
+  return {
+    sequence,
+    vendorId,
+    classId,
+    digest,
+    size,
+    floor: floor === undefined ? 0 : floor,
+    version: version === undefined ? "" : version,
+  };
 }
 
 /** Takes an envelope apart. Byte strings are views of `bytes`. */
@@ -167,7 +197,7 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   const out: Envelope = {
     fault: FAULT_SUIT_MALFORMED,
     manifestBytes: none,
-    manifest: { sequence: 0, vendorId: none, classId: none, digest: none, size: 0, floor: 0 },
+    manifest: { sequence: 0, vendorId: none, classId: none, digest: none, size: 0, floor: 0, version: "" },
     auth: { digest: none, sign1: null },
   };
   if (bytes.length > MAX_ENVELOPE) {

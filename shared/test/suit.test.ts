@@ -35,6 +35,7 @@ const MANIFEST: Manifest = {
   digest: counting(32, 3),
   size: 4096,
   floor: 2,
+  version: "1.4.2",
 };
 const SIGNED = encodeEnvelope(encodeManifest(MANIFEST), sha256, kid, sign);
 const UNSIGNED = encodeEnvelope(encodeManifest(MANIFEST), sha256, kid, null);
@@ -42,7 +43,7 @@ const UNSIGNED = encodeEnvelope(encodeManifest(MANIFEST), sha256, kid, null);
 suit("a manifest comes back as it went in, signed or not", () => {
   for (const manifest of [
     MANIFEST,
-    { ...MANIFEST, sequence: 0, size: 1, floor: 0 },
+    { ...MANIFEST, sequence: 0, size: 1, floor: 0, version: "" },
     { ...MANIFEST, sequence: 2 ** 40 },
   ])
     for (const signer of [sign, null]) {

@@ -313,6 +313,7 @@ function logRelease(maker: Maker, version: string, approvers: readonly Key[]) {
   const manifest: Manifest = {
     sequence: 7,
     floor: 5,
+    version,
     vendorId: vendorIdOf(vendor.vkey.name, crypto),
     classId: classIdOf(product, MODEL, crypto),
     digest: crypto.sha256(app),

@@ -15,11 +15,11 @@ import {
 import { MAX_DSSE } from "@vouch/shared/dsse";
 import { Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
-import { type BundleParts, type DeviceFiles, makeBundle } from "../bundling";
 import { nodeCrypto } from "../crypto";
 import { about, usage } from "../exit";
 import { readInput, writeOutput } from "../files";
 import type { Io } from "../io";
+import { type BundleParts, type DeviceFiles, makeBundle } from "../log/bundling";
 
 const MAX_EVIDENCE = 64 * 1024;
 

@@ -15,9 +15,9 @@ import { decodeEvidence } from "@vouch/shared/evidence";
 import { proveConsistency, proveInclusion } from "@vouch/shared/merkle";
 import { faultRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { parseStatement, type StatusStatement } from "@vouch/shared/statement";
-import { nodeCrypto } from "./crypto";
-import { type Anchor, listAnchors } from "./log/anchors";
-import { type LoggedStatement, openLog, type ReleaseLog, readStatements } from "./log/store";
+import { nodeCrypto } from "../crypto";
+import { type Anchor, listAnchors } from "./anchors";
+import { type LoggedStatement, openLog, type ReleaseLog, readStatements } from "./store";
 
 export interface DeviceFiles {
   readonly evidence: Uint8Array;
