@@ -42,6 +42,19 @@ export const workspace = {
   },
 };
 
+/** Commander loads child_process for a feature we don't use; loading it costs a command 4 ms of its 80. */
+const lazyChildren = {
+  name: "lazy-children",
+  setup(build) {
+    build.onResolve({ filter: /^node:child_process$/ }, ({ importer }) =>
+      /[\\/]commander[\\/]/.test(importer) ? { path: "child_process", namespace: "lazy" } : undefined,
+    );
+    build.onLoad({ filter: /.*/, namespace: "lazy" }, () => ({
+      contents: 'exports.spawn = (...args) => require("node:child_process").spawn(...args);',
+    }));
+  },
+};
+
 /**
  * tweetnacl as the agent needs it: signatures. The package is one function around everything it can do, out of
  * which no bundler can leave anything; without that wrapper its functions stand at the top level and the
@@ -148,11 +161,12 @@ async function buildCli({ esbuild }, verbs, outdir) {
     target: "node20",
     external: EXTERNAL,
     outExtension: { ".js": ".cjs" },
-    minifySyntax: true,
-    minifyWhitespace: true, // names stay, for --debug; reading is most of the start-up time
+    minify: true, // reading the source is most of the start-up time
+    sourcemap: "linked", // read only under --debug, for the names in a stack
+    sourcesContent: false,
     legalComments: "none",
     logLevel: "warning",
-    plugins: [workspace],
+    plugins: [workspace, lazyChildren],
     define: { "process.env.NODE_ENV": '"production"', VOUCH_VERSION: JSON.stringify(version) },
   };
   const entry = [

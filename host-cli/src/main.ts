@@ -46,26 +46,25 @@ const SUMMARIES: Record<string, string> = {
 
 /** The program: what `dist/main.cjs` calls. Sets process.exitCode and returns; nothing is cut off in a pipe. */
 export async function start(build: Build): Promise<void> {
+  let broken = false;
   const io = processIo((error) => {
-    // A reader that has seen enough (`vouch … | head`) is no trouble; a full disk is.
-    if (error.code === "EPIPE") return;
-    process.exitCode = EXIT.trouble;
-    io.exitCode = EXIT.trouble;
-    process.stderr.write(`${describe(error, io.debug)}\n`);
+    broken = true;
+    io.stderr(`${describe(error, io.debug)}\n`);
   });
   const crash = (error: unknown) => {
-    process.exitCode = EXIT.trouble;
-    process.stderr.write(`${describe(error, io.debug)}\n`, () => process.exit(EXIT.trouble));
+    io.stderr(`${describe(error, io.debug)}\n`);
+    process.exit(EXIT.trouble); // nothing is pending: Io writes synchronously
   };
   process.on("uncaughtException", crash);
   process.on("unhandledRejection", crash);
   await run(process.argv.slice(2), io, build);
-  process.exitCode = io.exitCode;
+  process.exitCode = broken ? EXIT.trouble : io.exitCode;
 }
 
 /** One command line, start to end. Never throws: every outcome is in `io`. */
 export async function run(argv: readonly string[], io: Io, build: Build): Promise<void> {
   const args = globalFlags(argv, io);
+  if (io.debug) process.setSourceMapsEnabled(true); // before the verb is loaded, whose names are minified
   try {
     await dispatch(args, io, build);
   } catch (error) {
