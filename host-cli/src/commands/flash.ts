@@ -39,6 +39,7 @@ const DEFAULT_TIMEOUT_S = 600;
 const RETURN_MS = 120_000; // a swap of a large slot on a slow part
 const RESET_LOST_MS = 5000;
 const POLL_MS = 250;
+const RETURN_REPLY_MS = 500; // what a starting device misses is asked again
 const RECONNECTS = 10;
 
 export interface FlashOptions {
@@ -212,7 +213,7 @@ async function restart(link: Link, before: Identity): Promise<Identity> {
 async function identifyAgain(link: Link, end: number): Promise<Identity | null> {
   const { clock } = link.session;
   try {
-    return await identify(link.session, 1);
+    return await identify(link.session, { tries: 1, replyMs: RETURN_REPLY_MS });
   } catch (error) {
     if (!isRefusal(error) || (error.code !== "device-timeout" && error.code !== "device-closed")) throw error;
     if (clock.now() >= end) {

@@ -4,13 +4,17 @@
 // - Listeners for data, error and close are attached before the port opens: an
 //   unplugged board is only noticed while somebody reads, and an error event
 //   that nobody hears ends the process.
+// - A terminal that was hung up may read as empty for ever, and the binding then
+//   reads for ever: so we also watch whether the device file is still there.
 // - Modem lines are left alone: DTR and RTS reset many boards, and a
 //   pseudo-terminal has none. So no set(), and no hang-up when we close.
 // - Errors from the binding carry no code, only text; the table below reads it.
 
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { Refusal } from "@vouch/shared/refusal";
 import type { LineOptions, Transport } from "./transport";
+
+const WATCH_MS = 250;
 
 export async function openSerial(path: string, options: LineOptions): Promise<Transport> {
   const { SerialPort } = await import("serialport");
@@ -18,9 +22,12 @@ export async function openSerial(path: string, options: LineOptions): Promise<Tr
   let dataListener: (bytes: Uint8Array) => void = () => {};
   let closeListener: () => void = () => {};
   let isClosed = false;
+  let stopWatching = () => {};
   const gone = () => {
     if (isClosed) return;
     isClosed = true;
+    stopWatching();
+    if (port.isOpen) port.close(() => {});
     closeListener();
   };
   port.on("data", (bytes: Buffer) => dataListener(new Uint8Array(bytes)));
@@ -29,13 +36,18 @@ export async function openSerial(path: string, options: LineOptions): Promise<Tr
   await new Promise<void>((resolve, reject) => {
     port.open((error) => (error === null || error === undefined ? resolve() : reject(refuse(path, error))));
   });
+  stopWatching = watch(path, gone);
   return {
     label: path,
     write: (bytes) =>
       new Promise((resolve, reject) => {
-        port.write(Buffer.from(bytes), (error) =>
-          error === null || error === undefined ? resolve() : reject(error),
-        );
+        // On a closed port the binding would wait for it to open again.
+        if (isClosed) return reject(new Error(`${path} is closed`));
+        port.write(Buffer.from(bytes), (error) => {
+          if (error === null || error === undefined) return resolve();
+          gone();
+          reject(error);
+        });
       }),
     onData: (listener) => {
       dataListener = listener;
@@ -45,10 +57,22 @@ export async function openSerial(path: string, options: LineOptions): Promise<Tr
     },
     close: () =>
       new Promise((resolve) => {
+        isClosed = true;
+        stopWatching();
         if (port.isOpen) port.close(() => resolve());
         else resolve();
       }),
   };
+}
+
+/** Calls `gone` when the port's device file goes; there is none to watch for a COM port. */
+function watch(path: string, gone: () => void): () => void {
+  if (!existsSync(path)) return () => {};
+  const timer = setInterval(() => {
+    if (!existsSync(path)) gone();
+  }, WATCH_MS);
+  timer.unref();
+  return () => clearInterval(timer);
 }
 
 export interface PortEntry {

@@ -28,7 +28,7 @@ import {
 } from "@vouch/shared/smp";
 import { bytesField, type Fields, flagField, hasField, mapField, textField, uintField } from "./body";
 import { sleep } from "./clock";
-import type { Session } from "./session";
+import type { Request, Session } from "./session";
 import { call, deviceError } from "./smp";
 
 const POLL_MS = 100; // first, then half as long again
@@ -64,9 +64,12 @@ function vouchRequest(what: string, write: boolean, command: number, pairs: [str
 }
 
 /** Refuses `not-a-vouch-device` where an SMP server answers that lacks our group. */
-export async function identify(session: Session, tries?: number): Promise<Identity> {
+export async function identify(
+  session: Session,
+  patience: Pick<Request, "tries" | "replyMs"> = {},
+): Promise<Identity> {
   const request = vouchRequest("identify", false, VOUCH_IDENTIFY, []);
-  const reply = await session.exchange(tries === undefined ? request : { ...request, tries });
+  const reply = await session.exchange({ ...request, ...patience });
   if (reply.kind === "error") {
     if (reply.rc !== RC_NOT_SUPPORTED) throw deviceError(request.what, reply);
     throw new Refusal("not-a-vouch-device", `an SMP device answers, but not to group 64`);
