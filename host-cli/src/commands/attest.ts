@@ -6,7 +6,7 @@
 //   32 random bytes ───────────┘                      F.challenge = checkpoint A, random bytes
 //
 // The evidence can't be older than A. With --key, an enroller's, two more files
-// make the other bound possible: F.commitment.dsse.json goes to the log, whose
+// make the other bound possible: F.eat.commitment.dsse.json goes to the log, whose
 // next anchored checkpoint says "not after", and F.salt opens it to an auditor.
 
 import { randomBytes } from "node:crypto";
@@ -134,7 +134,7 @@ export function newestAnchored(logFolder: string): Uint8Array {
     if (size !== null && (best === undefined || size > best.size) && existsSync(path)) best = { size, path };
   }
   if (best !== undefined) return readInput(best.path, MAX_NOTE);
-  throw new Refusal("not-anchored", `${logFolder} has no anchored checkpoint`, {
+  throw new Refusal("not-anchored", "no checkpoint of the log is anchored", {
     hint: "`vouch anchor` places one on a ledger",
   });
 }
@@ -178,7 +178,7 @@ export async function writeEvidence(
     writeWhole(files.evidence, attested.evidence);
     return files;
   }
-  const more = { salt: `${base}.salt`, commitment: `${base}.commitment.dsse.json` };
+  const more = { salt: `${base}.salt`, commitment: `${base}.eat.commitment.dsse.json` };
   const { salt, statement } = await commitTo("evidence", attested.evidence, signer, nowSeconds);
   const evidenceSha256 = toHex(nodeCrypto.sha256(attested.evidence));
   writeWhole(more.salt, formatEvidenceSalt({ salt, evidenceSha256 }), { mode: 0o600 });

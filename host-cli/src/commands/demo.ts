@@ -219,13 +219,13 @@ async function benchWorks(story: Story): Promise<void> {
   await story.does(
     `enrol --port sim:./pump.flash --policy ./policy --key ./acme-enroller.key --product ${PRODUCT} --serial SN-1042 --yes -o ./pump.enrolment`,
   );
-  await logged(story, "pump.commitment.dsse.json");
+  await logged(story, "pump.enrolment.commitment.dsse.json");
   await anchored(story);
   story.tell("", "SN-1042 enrolled: it proves that it holds its key; the log gets a salted commitment only");
   await story.does(
     "attest --port sim:./pump.flash --log ./log --policy ./policy --enrolment ./pump.enrolment --key ./acme-enroller.key -o ./pump.eat",
   );
-  await logged(story, "pump.commitment.dsse.json");
+  await logged(story, "pump.eat.commitment.dsse.json");
   await anchored(story);
   story.tell(
     "",

@@ -4,7 +4,7 @@
 //   2. that evidence proves possession: the key it names signed it, over this
 //      nonce, for this device and model
 //   3. only then is the enrolment statement signed, and written        F.enrolment
-//      with a commitment for the log                                   F.commitment.dsse.json
+//      with a commitment for the log                    F.enrolment.commitment.dsse.json
 //   4. the device is told, and from then on refuses to be enrolled
 //
 // A cut between 3 and 4 leaves a file and a device that isn't told: the same
@@ -231,7 +231,7 @@ async function proveKey(
   };
 }
 
-const commitmentPath = (output: string) => `${output.replace(/\.enrolment$/, "")}.commitment.dsse.json`;
+const commitmentPath = (output: string) => `${output}.commitment.dsse.json`;
 
 /** Where the key was made, or would be. */
 function originOf(device: Identity): "device" | "station" {
