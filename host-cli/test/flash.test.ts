@@ -65,7 +65,7 @@ const imagesOf = (bench: Bench) =>
 flash("an image is uploaded, tested, restarted into and confirmed", async () => {
   const bench = makeBench();
   const io = memoryIo();
-  const report = await run(bench, sealed(IMAGE, { sequence: 3, floor: 2 }), { io });
+  const report = await run(bench, sealed(IMAGE, { sequence: 3, floor: 2, version: "2.4.1" }), { io });
   assert.is(report.result, "flashed");
   assert.is(report.confirmed, true);
   assert.is(report.image.sha256, hex(nodeHash(IMAGE)));
@@ -74,7 +74,8 @@ flash("an image is uploaded, tested, restarted into and confirmed", async () => 
   assert.equal([active?.active, active?.confirmed, hex(active!.hash!)], [true, true, hex(nodeHash(IMAGE))]);
   assert.is(bench.device.resets(), 1);
   assert.match(io.err(), /plan {4}erase the other slot, upload, test, restart, confirm/);
-  assert.match(io.err(), /uploading 100%/);
+  assert.match(io.err(), /uploading 100%\nchecked by the device/);
+  assert.match(io.err(), /^image {3}2\.4\.1, security version 3, 3001 bytes, sha256 [0-9a-f]{64}$/m);
 });
 
 flash("the image that runs already is left alone", async () => {

@@ -61,6 +61,8 @@ export interface FlashReport {
   readonly model: string;
   readonly ueid: string | null;
   readonly image: {
+    /** As the maker wrote it in the manifest; "" where that has none. */
+    readonly version: string;
     readonly sha256: string;
     readonly size: number;
     readonly securityVersion: number;
@@ -103,6 +105,11 @@ const onTrial = () =>
     hint: "flash the image on trial again to confirm it, or restart the device to go back",
   });
 
+/** The release's version, which nothing is decided by, and the number that counts. */
+function nameOf({ version, sequence }: { version: string; sequence: number }): string {
+  return `${version === "" ? "" : `${version}, `}security version ${sequence}`;
+}
+
 /** Says what will be done, and gets consent for it. */
 async function announce(
   options: FlashOptions,
@@ -137,6 +144,7 @@ async function install(link: Link, upload: CheckedUpload, device: Identity, io: 
   if (stored === undefined || !stored.bootable) {
     throw await refusedByDevice(link, "image-refused", "the device didn't take the image as bootable");
   }
+  if (!io.quiet && !io.json) io.stderr("checked by the device: signature, model, rollback and digest hold\n");
   await testImage(link.session, digest);
   const back = await restart(link, device);
   const active = (await readImages(link.session)).find((slot) => slot.active);
@@ -251,6 +259,7 @@ function reportFor(
     model: device.model,
     ueid: device.ueid === null ? null : toHex(device.ueid),
     image: {
+      version: upload.manifest.version,
       sha256: toHex(upload.manifest.digest),
       size: upload.size,
       securityVersion: upload.manifest.sequence,
@@ -319,7 +328,7 @@ function report(flash: FlashReport, io: Io): void {
     io.stdout(`${JSON.stringify(flash)}\n`);
     return;
   }
-  const { sha256, securityVersion } = flash.image;
+  const { sha256, version, securityVersion } = flash.image;
   const words = {
     flashed: flash.confirmed ? "flashed and confirmed" : "flashed, on trial until confirmed",
     "already-running": flash.confirmed ? "already runs, confirmed" : "already runs, on trial",
