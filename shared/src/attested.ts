@@ -17,7 +17,7 @@ import { kidOf, sigStructure } from "./cose";
 import type { Crypto } from "./crypto";
 import { parseEnvelope } from "./dsse";
 import { type Claims, challengeNonce, decodeEvidence } from "./evidence";
-import { type Anchored, type Case, checkLogged, firstHolding, type History } from "./history";
+import { type Anchored, type Case, checkLogged, type History, timedBy } from "./history";
 import { checkMeasured, type Image } from "./measured";
 import type { Release } from "./published";
 import { faultRefusal, isRefusal, quote, Refusal } from "./refusal";
@@ -286,7 +286,7 @@ function checkLoggedEvidence(
       `the evidence is record ${logged.record.index}, inside the tree of size ${challenge.checkpoint.size} that its challenge came from`,
     );
   }
-  return firstHolding(history, logged.record);
+  return timedBy(history, logged.record);
 }
 
 /** Both ends of the bracket must lie within max-age before T: hoarded evidence is stale evidence. */

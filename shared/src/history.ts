@@ -160,9 +160,14 @@ export function checkLogged(c: Case, record: LogRecord, head: Checkpoint): void 
   );
 }
 
-/** The first checkpoint of the bundle that holds the record. It counts as used. */
+/** The first checkpoint of the bundle that holds a record of the head. */
 export function firstHolding(history: History, record: LogRecord): Anchored {
-  const first = history.anchored.find((a) => a.checkpoint.size > record.index)!;
+  return history.anchored.find((a) => a.checkpoint.size > record.index)!;
+}
+
+/** The same, for a claim that rests on its time: the checkpoint then has its place in a minimal bundle. */
+export function timedBy(history: History, record: LogRecord): Anchored {
+  const first = firstHolding(history, record);
   history.used.add(first);
   return first;
 }

@@ -12,7 +12,7 @@
 import type { LogRecord } from "./bundle";
 import { equalBytes, toHex } from "./bytes";
 import { parseEnvelope } from "./dsse";
-import { type Case, checkLogged, firstHolding, type History } from "./history";
+import { type Case, checkLogged, firstHolding, type History, timedBy } from "./history";
 import { classIdOf, vendorIdOf } from "./ids";
 import { faultRefusal, quote, Refusal } from "./refusal";
 import { requireApproval, signersOf } from "./signers";
@@ -162,7 +162,7 @@ function openStatus(
       `the status speaks for log size ${statement.logSize} but is record ${record.index}`,
     );
   }
-  const time = firstHolding(history, record).time;
+  const { time } = timedBy(history, record);
   if (time !== null) checkStatusAge(c, statement, time);
   return { statement, time };
 }
@@ -222,6 +222,11 @@ function judgeAdvisory(c: Case, record: LogRecord, release: Release, history: Hi
     release.statement.subjects.some((s) => s.name === a.name && s.sha256 === a.sha256),
   );
   if (!hit) return;
+  const { time } = firstHolding(history, record);
+  if (time !== null && time > c.at && secondsOf(statement.created) > c.at) {
+    c.out.note(`advisory ${statement.id} affects this release but came after ${isoTime(c.at)}`);
+    return;
+  }
   const what = `advisory ${statement.id} affects ${release.statement.product} ${release.statement.version}: ${statement.summary}`;
   const hint =
     statement.fixedVersions.length === 0

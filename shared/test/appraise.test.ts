@@ -8,7 +8,7 @@ import { EXIT_STATUS } from "@vouch/shared/verdict";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeCrypto } from "../../host-cli/src/crypto";
-import { imageOf, makeWorld, NOW, T0, type World, type WorldOptions } from "./world";
+import { imageOf, LATE, makeWorld, NOW, T0, type World, type WorldOptions } from "./world";
 
 const test = suite("appraise");
 
@@ -91,6 +91,27 @@ const rows: readonly [
     "vulnerable",
     "advisory-in-force",
     { advisories: [{ ...affecting, listed: false }] },
+  ],
+  [
+    "an advisory written and logged after the moment asked about",
+    "patched",
+    "",
+    { advisories: [{ ...affecting, listed: false, late: true, created: NOW + 100 }] },
+    { now: NOW + 2 * LATE },
+  ],
+  [
+    "an advisory that only its anchor makes look late",
+    "vulnerable",
+    "advisory-in-force",
+    { advisories: [{ ...affecting, listed: false, late: true }] },
+    { now: NOW + 2 * LATE },
+  ],
+  [
+    "the same late advisory, asked about now",
+    "vulnerable",
+    "advisory-in-force",
+    { advisories: [{ ...affecting, listed: false, late: true, created: NOW + 100 }] },
+    { at: NOW + 2 * LATE, now: NOW + 2 * LATE },
   ],
   ["an advisory names another image", "patched", "", { advisories: [{ ...affecting, affects: false }] }],
   [

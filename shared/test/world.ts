@@ -31,6 +31,7 @@ import { nodeCrypto as crypto } from "../../host-cli/src/crypto";
 
 export const T0 = 1_795_000_000; // the first anchor; the rest follows in minutes
 export const NOW = T0 + 3600;
+export const LATE = 86400; // when late advisories are anchored, seconds after T0
 
 export interface Key {
   readonly vkey: Vkey;
@@ -45,6 +46,10 @@ export interface AdvisoryWish {
   readonly affects: boolean;
   /** Logged before the status and listed by it; otherwise logged after it. */
   readonly listed: boolean;
+  /** Logged after everything else, and anchored a day later. */
+  readonly late?: boolean;
+  /** Unix seconds; ten minutes before the first anchor unless said. */
+  readonly created?: number;
 }
 
 export interface WorldOptions {
@@ -223,33 +228,33 @@ export function makeWorld(options: WorldOptions = {}): World {
 
   const challenged = checkpointNow(maker, T0);
   const evidence = enrolled.map((device, i) => logEvidence(maker, device, releases[i]!, challenged.note));
-  const head = options.logEvidence === false ? challenged : checkpointNow(maker, T0 + 120);
+  const stages = [challenged];
+  if (options.logEvidence !== false) stages.push(checkpointNow(maker, T0 + 120));
+  const late = (options.advisories ?? []).filter((wish) => wish.late === true);
+  const lateRecords = late.map((wish) => logAdvisory(maker, releases[0]!, wish));
+  if (late.length > 0) stages.push(checkpointNow(maker, T0 + LATE));
+  const head = stages[stages.length - 1]!;
   const reader = readerOf(maker);
   const record = (index: number): LogRecord => ({
     index: BigInt(index),
     statement: maker.leaves[index]!,
     proof: proveInclusion(BigInt(index), head.size, reader, crypto),
   });
-  const receipts = (notes: readonly Uint8Array[], time: number) => [
-    { kind: "directory", proof: directoryReceipt(notes, ledger, time) },
-  ];
-  const first: BundledCheckpoint = {
-    note: challenged.note,
-    consistency: proveConsistency(challenged.size, head.size, reader, crypto),
-    receipts: receipts([challenged.note], T0),
-  };
-  const last: BundledCheckpoint = {
-    note: head.note,
-    consistency: [],
-    receipts: receipts([challenged.note, head.note], T0 + 120),
-  };
+  const notes = stages.map((stage) => stage.note);
+  const checkpoints = stages.map(
+    (stage, i): BundledCheckpoint => ({
+      note: stage.note,
+      consistency: proveConsistency(stage.size, head.size, reader, crypto),
+      receipts: [{ kind: "directory", proof: directoryReceipt(notes.slice(0, i + 1), ledger, stage.time) }],
+    }),
+  );
   const bundles = releases.map(
     (release, i): Bundle => ({
       release: record(release.index),
       manifest: release.suit,
       status: record(statusIndex),
-      advisories: advisories.map(record),
-      checkpoints: head === challenged ? [first] : [first, last],
+      advisories: [...advisories, ...lateRecords].map(record),
+      checkpoints,
       devices: [
         {
           evidence: evidence[i]!.bytes,
@@ -302,6 +307,7 @@ const readerOf = (maker: Maker) =>
 function checkpointNow(maker: Maker, time: number) {
   const size = maker.leaves.length;
   return {
+    time,
     size: BigInt(size),
     note: checkpointNote(size, readerOf(maker), maker.log, maker.witnesses, time),
   };
@@ -345,29 +351,30 @@ function logRelease(maker: Maker, version: string, approvers: readonly Key[]) {
 
 const kidOfKey = (key: Key) => kidOf(crypto.sha256(key.vkey.publicKey));
 
+function logAdvisory(maker: Maker, release: { readonly manifest: Manifest }, wish: AdvisoryWish): number {
+  const statement = dsse(
+    {
+      kind: "advisory",
+      subjects: [{ name: "app", sha256: wish.affects ? toHex(release.manifest.digest) : "ab".repeat(32) }],
+      id: wish.id,
+      product: maker.product,
+      advisoryKind: wish.kind ?? "security",
+      state: wish.state ?? "affected",
+      fixedVersions: ["9.9.9"],
+      summary: "the flow sensor can be misread",
+      created: wish.created === undefined ? CREATED : isoTime(wish.created),
+    },
+    [maker.status],
+  );
+  return add(maker, statement);
+}
+
 /** The advisories wished for and the status between them. */
 function logStatus(maker: Maker, release: { readonly manifest: Manifest }) {
   const { options, product, log, leaves } = maker;
   const app = toHex(release.manifest.digest);
-  const advisory = (wish: AdvisoryWish) =>
-    add(
-      maker,
-      dsse(
-        {
-          kind: "advisory",
-          subjects: [{ name: "app", sha256: wish.affects ? app : "ab".repeat(32) }],
-          id: wish.id,
-          product,
-          advisoryKind: wish.kind ?? "security",
-          state: wish.state ?? "affected",
-          fixedVersions: ["9.9.9"],
-          summary: "the flow sensor can be misread",
-          created: CREATED,
-        },
-        [maker.status],
-      ),
-    );
-  const wishes = options.advisories ?? [];
+  const advisory = (wish: AdvisoryWish) => logAdvisory(maker, release, wish);
+  const wishes = (options.advisories ?? []).filter((wish) => wish.late !== true);
   const listed = wishes.filter((w) => w.listed).map((w) => ({ id: w.id, index: advisory(w) }));
   const statement = dsse(
     {
