@@ -36,8 +36,6 @@ export interface Device {
   readonly block: EngineBlock;
   /** Resolves when the agent has taken the bytes or they are lost. */
   receive(bytes: Uint8Array): Promise<void>;
-  /** Bytes of heap in use, the largest seen after a turn. */
-  heapPeak(): number;
   /** Takes its power away. Its flash is closed. */
   stop(): void;
 }
@@ -59,7 +57,6 @@ export async function startDevice(
   let engine: Engine | undefined;
   let isResetting = false;
   let isStopped = false;
-  let heapPeak = 0;
   let cancel = () => {};
 
   const boot = async () => {
@@ -94,7 +91,6 @@ export async function startDevice(
     try {
       if (input !== undefined) running.receive(input.bytes);
       if (!isResetting) wait = running.tick();
-      heapPeak = Math.max(heapPeak, running.heapUsed());
     } catch (error) {
       fault = error as Error;
     }
@@ -156,7 +152,6 @@ export async function startDevice(
         queue.push({ bytes: bytes.slice(), done });
         schedule(0);
       }),
-    heapPeak: () => heapPeak,
     stop() {
       if (isStopped) return;
       isStopped = true;
