@@ -123,9 +123,7 @@ async function announce(
     if (!io.quiet && !io.json) io.stderr(`${line}\n`);
   };
   const ueid = device.ueid === null ? "no device id yet" : `device id ${toHex(device.ueid).slice(0, 16)}…`;
-  say(
-    `image   security version ${manifest.sequence}, ${upload.size} bytes, sha256 ${toHex(manifest.digest)}`,
-  );
+  say(`image   ${nameOf(manifest)}, ${upload.size} bytes, sha256 ${toHex(manifest.digest)}`);
   say(`signed  by ${vendor.name}, the key this device boots by`);
   say(`device  ${device.model} on ${options.port}, ${ueid}, runs security version ${device.sequence}`);
   const last = options.confirm === false ? "test, restart" : "test, restart, confirm";
@@ -334,7 +332,6 @@ function report(flash: FlashReport, io: Io): void {
     "already-running": flash.confirmed ? "already runs, confirmed" : "already runs, on trial",
     "would-flash": "would be flashed",
   };
-  io.stdout(
-    `${flash.model}: security version ${securityVersion}, sha256 ${sha256}: ${words[flash.result]}\n`,
-  );
+  const name = nameOf({ version, sequence: securityVersion });
+  io.stdout(`${flash.model}: ${name}, sha256 ${sha256}: ${words[flash.result]}\n`);
 }
