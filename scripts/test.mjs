@@ -16,7 +16,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const CACHE = join(ROOT, "node_modules/.cache/vouch-test", String(process.pid)); // packages resolve from here
-const TIMEOUT_MS = Number(process.env.VOUCH_TEST_TIMEOUT_MS ?? 240_000);
+const TIMEOUT_MS = Number(process.env.VOUCH_TEST_TIMEOUT_MS ?? 600_000);
 const GRACE_MS = Math.min(10_000, TIMEOUT_MS / 2); // from the last test to the end of the process
 
 const totals = { passed: 0, failed: 0, skips: [] };
