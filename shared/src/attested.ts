@@ -13,10 +13,10 @@ import type { Bundle, BundledDevice } from "./bundle";
 import { equalBytes, toHex, utf8Decode } from "./bytes";
 import { commitment, ENROLMENT_TAG, EVIDENCE_TAG } from "./commitment";
 import type { Challenge } from "./companions";
-import { kidOf, sigStructure } from "./cose";
+import { kidOf } from "./cose";
 import type { Crypto } from "./crypto";
 import { parseEnvelope } from "./dsse";
-import { type Claims, challengeNonce, decodeEvidence } from "./evidence";
+import { type Claims, challengeNonce, decodeEvidence, evidenceMessage } from "./evidence";
 import { type Anchored, type Case, checkLogged, type History, timedBy } from "./history";
 import { checkMeasured, type Image } from "./measured";
 import type { Release } from "./published";
@@ -169,8 +169,7 @@ function checkEvidence(c: Case, device: Presented, key: Key, release: Release, h
       `the evidence names key ${sign1.kid ? toHex(sign1.kid) : "none"}, the enrolment ${toHex(key.kid)}`,
     );
   }
-  const message = sigStructure(sign1.protectedBytes, new Uint8Array(0), sign1.payload!);
-  if (!c.crypto.verifyEd25519(key.publicKey, message, sign1.signature)) {
+  if (!c.crypto.verifyEd25519(key.publicKey, evidenceMessage(sign1), sign1.signature)) {
     throw new Refusal("evidence-bad-signature", `the evidence's signature is not by key ${toHex(key.kid)}`);
   }
   const asked = device.challenge;
