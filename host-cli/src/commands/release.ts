@@ -13,7 +13,7 @@
 
 import { existsSync } from "node:fs";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
-import { formatEnvelope, keyidOf } from "@vouch/shared/dsse";
+import { formatEnvelope, keyidOf, MAX_DSSE } from "@vouch/shared/dsse";
 import { classIdOf, vendorIdOf } from "@vouch/shared/ids";
 import type { Policy } from "@vouch/shared/policy";
 import { quote, Refusal } from "@vouch/shared/refusal";
@@ -89,6 +89,7 @@ export function newRelease(wanted: NewRelease, now: number): DraftedRelease {
     digest: app.sha256,
     size: app.size,
     floor: wanted.floor,
+    version: wanted.version,
   };
   const manifestBytes = encodeManifest(manifest);
   const statement: ReleaseStatement = {
@@ -204,7 +205,7 @@ export async function signRelease(
   for (const { name, path } of components) checkComponent(statement, name, path);
   const signed = await about(file, () => signEnvelope(envelope, signer));
   // Signing may wait for a person; somebody else's approval must not get lost in that time.
-  if (!equalBytes(readInput(file, bytes.length), bytes)) {
+  if (!equalBytes(readInput(file, MAX_DSSE), bytes)) {
     throw new Refusal("changed-meanwhile", `${file} was changed while this was being signed`, {
       hint: "sign it again",
     });

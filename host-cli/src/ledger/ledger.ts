@@ -11,6 +11,7 @@
 // What is anchored is the checkpoint note itself: two that conflict, on one
 // ledger, are a fraud anybody can see.
 
+import { isRefusal } from "@vouch/shared/refusal";
 import type { Signer } from "../signer";
 
 /** Bytes that want a signature, and what the ledger needs to go on. */
@@ -68,6 +69,8 @@ export interface Recorded extends Verified {
   readonly fresh: boolean;
 }
 
+const ATTEMPTS = 5;
+
 /** All of it, for who has the key at hand. The receipt has passed our verifier. */
 export async function recordNote(
   ledger: Ledger,
@@ -76,9 +79,19 @@ export async function recordNote(
   now: number,
 ): Promise<Recorded> {
   const known = await ledger.find(note);
-  const submitted =
-    known ?? (await ledger.submit(await signPrepared(await ledger.prepare(note, now), signer)));
+  const submitted = known ?? (await submitNote(ledger, note, signer, now));
   await ledger.confirm(submitted);
   const receipt = await ledger.prove(submitted);
   return { ...ledger.verify(receipt, note), receipt, fresh: known === null };
+}
+
+/** Others may get in between preparing and submitting; then it is prepared and signed again. */
+async function submitNote(ledger: Ledger, note: Uint8Array, signer: Signer, now: number): Promise<Submitted> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await ledger.submit(await signPrepared(await ledger.prepare(note, now), signer));
+    } catch (error) {
+      if (attempt === ATTEMPTS || !isRefusal(error) || error.code !== "ledger-moved") throw error;
+    }
+  }
 }

@@ -1,0 +1,489 @@
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { equalBytes, toHex, utf8Encode } from "@vouch/shared/bytes";
+import { formatEnvelope, keyidOf, openEnvelope, parseEnvelope } from "@vouch/shared/dsse";
+import { classIdOf, vendorIdOf } from "@vouch/shared/ids";
+import { type Policy, parsePolicy } from "@vouch/shared/policy";
+import { parseStatement, type ReleaseStatement } from "@vouch/shared/statement";
+import {
+  decodeEnvelope,
+  encodeEnvelope,
+  encodeManifest,
+  splitUpload,
+  verifyEnvelope,
+} from "@vouch/shared/suit";
+import { formatVkey, makeVkey } from "@vouch/shared/vkey";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { type NewRelease, newRelease, signRelease } from "../src/commands/release";
+import { nodeCrypto } from "../src/crypto";
+import { sealRelease } from "../src/seal";
+import { draftEnvelope, signEnvelope } from "../src/statementfile";
+import { checkUpload } from "../src/upload";
+import { NOON, newFolder, newSigner, refuses, type TestSigner, withCut } from "./maker-kit";
+
+const release = suite("release");
+const vendor = newSigner("acme-vendor");
+const people = {
+  alice: [newSigner("alice"), "engineering"],
+  bob: [newSigner("bob"), "quality"],
+  carol: [newSigner("carol"), "quality"],
+  dave: [newSigner("dave"), "security"],
+} as const;
+type Person = keyof typeof people;
+const APP = new Uint8Array(5000).map((_, i) => i * 7);
+const ENGINE = new Uint8Array(3000).fill(9);
+let folder = "";
+const at = (name: string) => join(folder, name);
+
+release.before.each(() => {
+  folder = newFolder("release");
+  writeFileSync(at("pump.bin"), APP);
+  writeFileSync(at("engine.bin"), ENGINE);
+});
+release.after.each(() => rmSync(folder, { recursive: true, force: true }));
+
+const policyOf = (approve: string, vendorLine = `vendor pump ${formatVkey(vendor.vkey)}`): Policy =>
+  parsePolicy(
+    utf8Encode(
+      `log ${formatVkey(makeVkey("log.example", 1, newSigner("l").publicKey))}\nquorum none\n${vendorLine}\n${Object.entries(
+        people,
+      )
+        .map(([name, [signer, role]]) => `approver ${name} ${role} ${formatVkey(signer.vkey)}\n`)
+        .join("")}${approve}\n`,
+    ),
+    nodeCrypto,
+  );
+const TWO = policyOf("approve pump 2 engineering quality");
+
+const wanted = (changes: Partial<NewRelease> = {}): NewRelease => ({
+  product: "pump",
+  version: "2.4.1",
+  securityVersion: 7,
+  floor: 5,
+  model: "PUMP400",
+  revisions: ["A", "B"],
+  components: [
+    { name: "app", path: at("pump.bin") },
+    { name: "engine", path: at("engine.bin") },
+  ],
+  vendor: vendor.vkey,
+  output: at("pump"),
+  ...changes,
+});
+
+const sealing = (policy: Policy = TWO) => ({
+  file: at("pump.dsse.json"),
+  suit: at("pump.suit"),
+  image: at("pump.bin"),
+  output: at("pump.upload"),
+  policy,
+});
+
+async function approved(...names: Person[]) {
+  newRelease(wanted(), NOON);
+  for (const name of names) await signRelease(at("pump.dsse.json"), [], people[name][0]);
+}
+
+release("new states what it was told, of which the manifest says the same, unsigned", () => {
+  writeFileSync(at("sbom.json"), `{"bomFormat": "CycloneDX", "specVersion": "1.6"}`);
+  const { statement } = newRelease(
+    wanted({
+      udiDi: "09506000117843",
+      sbom: { path: at("sbom.json") },
+      sourceCommit: "ab".repeat(20),
+      supportEnds: "2031-12-31",
+      changeClass: "major",
+    }),
+    NOON,
+  );
+  const envelope = parseEnvelope(readFileSync(at("pump.dsse.json")));
+  assert.equal(envelope.signatures, []);
+  assert.equal(parseStatement(envelope.payload), statement);
+  const suit = decodeEnvelope(readFileSync(at("pump.suit")));
+  assert.is(suit.auth.sign1, null);
+  const appDigest = toHex(nodeCrypto.sha256(APP));
+  const expected: ReleaseStatement = {
+    kind: "release",
+    subjects: [
+      { name: "app", sha256: appDigest },
+      { name: "engine", sha256: toHex(nodeCrypto.sha256(ENGINE)) },
+    ],
+    product: "pump",
+    version: "2.4.1",
+    securityVersion: 7,
+    floor: 5,
+    hardware: { model: "PUMP400", revisions: ["A", "B"] },
+    entry: { offset: 0, length: 5000 },
+    suitDigest: toHex(nodeCrypto.sha256(suit.manifestBytes)),
+    changeClass: "major",
+    created: "2026-01-15T12:00:00Z",
+    udiDi: "09506000117843",
+    sbom: {
+      sha256: toHex(nodeCrypto.sha256(readFileSync(at("sbom.json")))),
+      mediaType: "application/vnd.cyclonedx+json",
+    },
+    sourceCommit: "ab".repeat(20),
+    supportEnds: "2031-12-31",
+  };
+  assert.equal(statement, expected);
+  const { manifest } = suit;
+  assert.equal(
+    [manifest.sequence, manifest.floor, manifest.size, toHex(manifest.digest)],
+    [7, 5, 5000, appDigest],
+  );
+  assert.is(toHex(manifest.vendorId), toHex(vendorIdOf("acme-vendor", nodeCrypto)));
+  assert.is(toHex(manifest.classId), toHex(classIdOf("pump", "PUMP400", nodeCrypto)));
+});
+
+for (const [name, code, changes] of [
+  ["a version that isn't semantic", "malformed-statement", { version: "2.4" }],
+  ["a version with leading zeros", "malformed-statement", { version: "2.04.1" }],
+  ["a floor above the security version", "malformed-statement", { floor: 8 }],
+  ["security version 0", "malformed-statement", { securityVersion: 0, floor: 0 }],
+  ["a product of two words", "malformed-statement", { product: "infusion pump" }],
+  ["a model with a line feed", "malformed-name", { model: "" }],
+  ["a revision twice", "malformed-statement", { revisions: ["A", "A"] }],
+  ["no revision", "malformed-statement", { revisions: [] }],
+  ["a short commit id", "malformed-statement", { sourceCommit: "abcdef1" }],
+  ["a support end that is no day", "malformed-statement", { supportEnds: "2031-02-30" }],
+  ["a GTIN with a wrong check digit", "udi-check-digit", { udiDi: "09506000117844" }],
+  ["a UDI with a serial number", "udi-personal", { udiDi: "(01)09506000117843(21)SN1042" }],
+  ["a UDI that is none", "malformed-udi", { udiDi: "pump" }],
+  ["a cosigner's key as vendor", "wrong-key-type", { vendor: makeVkey("w", 4, vendor.publicKey) }],
+] as const) {
+  release(`new refuses ${name}, and writes nothing`, async () => {
+    const before = readdirSync(folder);
+    await refuses(code, () => newRelease(wanted(changes), NOON));
+    assert.equal(readdirSync(folder), before);
+  });
+}
+
+release(
+  "new refuses a missing app, a component twice, an empty image and an SBOM it can't name",
+  async () => {
+    const app = { name: "app", path: at("pump.bin") };
+    await refuses("no-app", () => newRelease(wanted({ components: [{ ...app, name: "engine" }] }), NOON));
+    await refuses("malformed-statement", () => newRelease(wanted({ components: [app, app] }), NOON));
+    await refuses("not-found", () =>
+      newRelease(wanted({ components: [{ ...app, path: at("nothing") }] }), NOON),
+    );
+    writeFileSync(at("empty"), "");
+    await refuses("malformed-statement", () =>
+      newRelease(wanted({ components: [{ ...app, path: at("empty") }] }), NOON),
+    );
+    await refuses("sbom-type", () => newRelease(wanted({ sbom: { path: at("pump.bin") } }), NOON));
+    assert.not(existsSync(at("pump.dsse.json")));
+  },
+);
+
+release("a draft is never written over; one cut short is finished by the next attempt", async () => {
+  for (let cut = 0; ; cut++) {
+    for (const file of readdirSync(folder))
+      if (file.startsWith("pump.") && file !== "pump.bin") rmSync(at(file));
+    const { finished } = await withCut(cut, true, () => newRelease(wanted(), NOON));
+    if (finished) break;
+    if (!existsSync(at("pump.dsse.json"))) newRelease(wanted(), NOON);
+    parseEnvelope(readFileSync(at("pump.dsse.json")));
+    assert.is(decodeEnvelope(readFileSync(at("pump.suit"))).fault, 0);
+  }
+  await refuses("exists", () => newRelease(wanted(), NOON));
+  rmSync(at("pump.dsse.json"));
+  await refuses("exists", () => newRelease(wanted({ securityVersion: 8 }), NOON)); // another manifest lies there
+});
+
+release("each approver signs in place, once", async () => {
+  newRelease(wanted(), NOON);
+  const file = at("pump.dsse.json");
+  const { payload } = parseEnvelope(readFileSync(file));
+  const components = [{ name: "engine", path: at("engine.bin") }];
+  const first = await signRelease(file, components, people.alice[0]);
+  assert.equal([first.keyid, first.signatures], [keyidOf(people.alice[0].publicKey, nodeCrypto), 1]);
+  await signRelease(file, [], people.bob[0]);
+  const envelope = parseEnvelope(readFileSync(file));
+  assert.is(toHex(envelope.payload), toHex(payload));
+  assert.is(openEnvelope(envelope, [people.alice[0], people.bob[0]], nodeCrypto).length, 2);
+  const before = readFileSync(file);
+  await refuses("already-signed", () => signRelease(file, [], people.alice[0]));
+  await refuses("image-mismatch", () =>
+    signRelease(file, [{ name: "app", path: at("engine.bin") }], people.carol[0]),
+  );
+  await refuses("component-unnamed", () =>
+    signRelease(file, [{ name: "boot", path: at("pump.bin") }], people.carol[0]),
+  );
+  assert.equal(readFileSync(file), before);
+});
+
+release("an approval that came in while another was being given isn't lost", async () => {
+  newRelease(wanted(), NOON);
+  const file = at("pump.dsse.json");
+  const slow: TestSigner = {
+    ...people.alice[0],
+    sign: async (message) => {
+      await signRelease(file, [], people.bob[0]);
+      return people.alice[0].sign(message);
+    },
+  };
+  await refuses("changed-meanwhile", () => signRelease(file, [], slow));
+  assert.is(parseEnvelope(readFileSync(file)).signatures.length, 1);
+});
+
+release("seal writes what a device and a verifier accept", async () => {
+  await approved("alice", "bob");
+  const sealed = await sealRelease(sealing(), vendor);
+  assert.equal([...sealed.approvers].sort(), ["alice", "bob"]);
+  assert.equal(sealed.dropped, []);
+  const upload = readFileSync(at("pump.upload"));
+  checkUpload(upload, [{ product: "pump", vkey: vendor.vkey }]);
+  const { envelope, payload } = splitUpload(upload);
+  assert.is(toHex(envelope), toHex(readFileSync(at("pump.suit"))));
+  assert.is(toHex(payload), toHex(APP));
+  const suit = decodeEnvelope(envelope);
+  assert.is(verifyEnvelope(suit, vendor.publicKey, nodeCrypto.sha256, nodeCrypto.verifyEd25519), 0);
+});
+
+/** Of all choices of t approvals that cover the roles, by brute force, the one whose key ids come first. */
+function lowestChoice(signed: readonly Person[], t: number, roles: readonly string[]): string[] | null {
+  const idOf = (name: Person) => keyidOf(people[name][0].publicKey, nodeCrypto);
+  const choices: Person[][] = [];
+  for (let bits = 0; bits < 1 << signed.length; bits++) {
+    const choice = signed.filter((_, i) => bits & (1 << i)).sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1));
+    if (choice.length === t && roles.every((role) => choice.some((name) => people[name][1] === role)))
+      choices.push(choice);
+  }
+  const key = (choice: Person[]) => choice.map(idOf).join();
+  return choices.sort((a, b) => (key(a) < key(b) ? -1 : 1))[0] ?? null;
+}
+
+release(
+  "seal keeps exactly t signatures for every set of signers and every rule, the lowest key ids that cover the roles",
+  async () => {
+    newRelease(wanted(), NOON);
+    const draft = parseEnvelope(readFileSync(at("pump.dsse.json")));
+    const suit = readFileSync(at("pump.suit"));
+    const names = Object.keys(people) as Person[];
+    for (const rule of [
+      "1 quality",
+      "2 quality",
+      "2 engineering quality",
+      "2 security",
+      "3 quality",
+      "3 engineering quality security",
+      "4 quality",
+    ]) {
+      const [t = "", ...roles] = rule.split(" ");
+      const policy = policyOf(`approve pump ${rule}`);
+      for (let bits = 1; bits < 16; bits++) {
+        const signed = names.filter((_, i) => bits & (1 << i));
+        let envelope = draft;
+        for (const name of signed) envelope = await signEnvelope(envelope, people[name][0]);
+        writeFileSync(at("pump.dsse.json"), formatEnvelope(envelope));
+        writeFileSync(at("pump.suit"), suit);
+        const expected = lowestChoice(signed, Number(t), roles);
+        const what = `${rule}: ${signed}`;
+        if (expected === null) {
+          const code = signed.length < Number(t) ? "approvals-missing" : "role-missing";
+          await refuses(code, () => sealRelease(sealing(policy), vendor));
+          assert.is(toHex(readFileSync(at("pump.suit"))), toHex(suit), what);
+          continue;
+        }
+        const sealed = await sealRelease(sealing(policy), vendor);
+        assert.equal(sealed.approvers, expected, what);
+        assert.equal(
+          [...sealed.dropped].sort(),
+          signed.filter((name) => !expected.includes(name)).sort(),
+          what,
+        );
+        const kept = parseEnvelope(readFileSync(at("pump.dsse.json")));
+        const candidates = expected.map((name) => people[name as Person][0]);
+        assert.is(openEnvelope(kept, candidates, nodeCrypto, Number(t)).length, Number(t), what);
+      }
+    }
+  },
+);
+
+release(
+  "a stranger's signature is left out and named; a forged one by an approver stops everything",
+  async () => {
+    await approved("alice", "bob");
+    const stranger = newSigner("stranger");
+    await signRelease(at("pump.dsse.json"), [], stranger);
+    const id = keyidOf(stranger.publicKey, nodeCrypto);
+    const { dropped } = await sealRelease(sealing(), vendor);
+    assert.equal(dropped, [`unknown key ${id.slice(0, 16)}…`]);
+
+    const envelope = parseEnvelope(readFileSync(at("pump.dsse.json")));
+    const forged = { keyid: keyidOf(people.carol[0].publicKey, nodeCrypto), sig: new Uint8Array(64) };
+    const signatures = [...envelope.signatures, forged].sort((a, b) => (a.keyid < b.keyid ? -1 : 1));
+    writeFileSync(at("pump.dsse.json"), formatEnvelope({ ...envelope, signatures }));
+    await refuses("bad-signature", () => sealRelease(sealing(), vendor));
+  },
+);
+
+release("seal refuses, table of flaws, and writes nothing", async () => {
+  await approved("alice", "bob");
+  const suit = decodeEnvelope(readFileSync(at("pump.suit")));
+  const dsse = parseEnvelope(readFileSync(at("pump.dsse.json")));
+  const statement = parseStatement(dsse.payload) as ReleaseStatement;
+  const save = (name: string, bytes: Uint8Array) => {
+    writeFileSync(at(name), bytes);
+    return at(name);
+  };
+  const unsigned = (manifestBytes: Uint8Array) =>
+    encodeEnvelope(manifestBytes, nodeCrypto.sha256, new Uint8Array(0), null);
+  const otherImage = save(
+    "other.bin",
+    APP.map((b) => b ^ 1),
+  );
+  const higher = save("higher.suit", unsigned(encodeManifest({ ...suit.manifest, sequence: 8 })));
+  /** The statement names this manifest by digest, which says something else than the statement. */
+  const contradicting = async (name: string, manifest: typeof suit.manifest) => {
+    const bytes = encodeManifest(manifest);
+    save(`${name}.suit`, unsigned(bytes));
+    const named = { ...statement, suitDigest: toHex(nodeCrypto.sha256(bytes)) };
+    const signed = await signEnvelope(
+      await signEnvelope(draftEnvelope(named), people.alice[0]),
+      people.bob[0],
+    );
+    save(`${name}.dsse.json`, formatEnvelope(signed));
+    return { ...sealing(), suit: at(`${name}.suit`), file: at(`${name}.dsse.json`) };
+  };
+  const good = sealing();
+  const { manifest } = suit;
+  const rows = [
+    [
+      "no rule for the product",
+      "no-approval-rule",
+      { ...good, policy: policyOf("approve other 2 quality") },
+      vendor,
+    ],
+    [
+      "too few approvals",
+      "approvals-missing",
+      { ...good, policy: policyOf("approve pump 3 quality") },
+      vendor,
+    ],
+    ["a role missing", "role-missing", { ...good, policy: policyOf("approve pump 2 security") }, vendor],
+    ["another manifest", "manifest-mismatch", { ...good, suit: higher }, vendor],
+    [
+      "a manifest that is none",
+      "suit-malformed",
+      { ...good, suit: save("a.suit", utf8Encode("\u0001")) },
+      vendor,
+    ],
+    ["another image", "image-mismatch", { ...good, image: otherImage }, vendor],
+    ["a longer image", "image-mismatch", { ...good, image: save("long.bin", new Uint8Array(5001)) }, vendor],
+    ["a key that isn't the vendor's", "wrong-vendor-key", good, newSigner("acme-vendor")],
+    [
+      "a product without vendor",
+      "no-vendor",
+      { ...good, policy: policyOf("approve pump 2 quality", "") },
+      vendor,
+    ],
+    [
+      "a sequence approvers didn't see",
+      "manifest-contradicts-release",
+      await contradicting("seq", { ...manifest, sequence: 9 }),
+      vendor,
+    ],
+    [
+      "a floor approvers didn't see",
+      "manifest-contradicts-release",
+      await contradicting("floor", { ...manifest, floor: 6 }),
+      vendor,
+    ],
+    [
+      "a size approvers didn't see",
+      "manifest-contradicts-release",
+      await contradicting("size", { ...manifest, size: 4999 }),
+      vendor,
+    ],
+    [
+      "another image's manifest",
+      "manifest-contradicts-release",
+      await contradicting("digest", { ...manifest, digest: new Uint8Array(32) }),
+      vendor,
+    ],
+    [
+      "another model's manifest",
+      "manifest-contradicts-release",
+      await contradicting("class", { ...manifest, classId: new Uint8Array(16) }),
+      vendor,
+    ],
+    [
+      "another vendor's manifest",
+      "manifest-contradicts-release",
+      await contradicting("vendor", { ...manifest, vendorId: new Uint8Array(16) }),
+      vendor,
+    ],
+    ["a statement that is no release", "wrong-statement", { ...good, file: await advisoryFile() }, vendor],
+  ] as const;
+  const before = snapshot();
+  for (const [name, code, options, signer] of rows) {
+    const error = await refuses(code, () => sealRelease(options, signer)).catch((e: Error) =>
+      assert.unreachable(`${name}: ${e.message}`),
+    );
+    assert.ok(error, name);
+    assert.equal(snapshot(), before, `${name}: something was written`);
+  }
+});
+
+async function advisoryFile(): Promise<string> {
+  const advisory = {
+    kind: "advisory",
+    subjects: [{ name: "app", sha256: "0".repeat(64) }],
+    id: "A-1",
+    product: "pump",
+    advisoryKind: "security",
+    state: "affected",
+    fixedVersions: [],
+    summary: "x",
+    created: "2026-01-15T12:00:00Z",
+  } as const;
+  writeFileSync(at("advisory.dsse.json"), formatEnvelope(draftEnvelope(advisory)));
+  return at("advisory.dsse.json");
+}
+
+const snapshot = () =>
+  Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(at(name), "hex")]));
+
+release(
+  "killed before any file operation, a seal leaves whole files, and another run finishes it with the same bytes",
+  async () => {
+    await approved("alice", "bob", "carol", "dave");
+    const base = newFolder("sealed");
+    cpSync(folder, base, { recursive: true });
+    await sealRelease(sealing(), vendor);
+    const expected = snapshot();
+    for (let cut = 0; ; cut++) {
+      rmSync(folder, { recursive: true });
+      cpSync(base, folder, { recursive: true });
+      const { finished } = await withCut(cut, true, () => sealRelease(sealing(), vendor));
+      assert.is(decodeEnvelope(readFileSync(at("pump.suit"))).fault, 0, `cut ${cut}`);
+      assert.ok(parseEnvelope(readFileSync(at("pump.dsse.json"))).signatures.length >= 2, `cut ${cut}`);
+      // The upload is the last to appear: where it is, the rest is done.
+      if (existsSync(at("pump.upload"))) {
+        for (const file of ["pump.suit", "pump.dsse.json", "pump.upload"]) {
+          assert.is(readFileSync(at(file), "hex"), expected[file], `${file} after cut ${cut}`);
+        }
+      }
+      await sealRelease(sealing(), vendor);
+      for (const file of ["pump.suit", "pump.dsse.json", "pump.upload"]) {
+        assert.is(readFileSync(at(file), "hex"), expected[file], `${file} after a second run, cut ${cut}`);
+      }
+      if (finished) break;
+    }
+    rmSync(base, { recursive: true });
+  },
+);
+
+release("a vendor's signature that doesn't verify never leaves the program", async () => {
+  await approved("alice", "bob");
+  const before = snapshot();
+  const broken: TestSigner = { ...vendor, sign: async () => new Uint8Array(64) };
+  await refuses("bad-signature", () => sealRelease(sealing(), broken));
+  assert.equal(snapshot(), before);
+  assert.ok(equalBytes(APP, readFileSync(at("pump.bin"))));
+});
+
+release.run();
