@@ -35,8 +35,19 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "image-unknown-signer",
   "image-unsigned",
   "inclusion-mismatch",
+  "log-damaged",
+  "log-forked",
+  "manifest-contradicts-release",
+  "manifest-mismatch",
+  "log-damaged",
+  "log-forked",
+  "manifest-contradicts-release",
+  "manifest-mismatch",
   "nonce-mismatch",
+  "receipt-not-canonical",
+  "receipt-signatures",
   "rolled-back",
+  "salt-mismatch",
   "signature-length",
   "signature-range",
   "suit-class-mismatch",
@@ -57,8 +68,10 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
 
 /** Refusals that say something needed for an answer is missing, pending, stale or unknown. */
 export const UNPROVEN_CODES: ReadonlySet<string> = new Set<string>([
+  "approvals-missing",
   "cose-unsupported-algorithm",
   "not-anchored",
+  "role-missing",
   "unknown-log",
   "unknown-signer",
 ]);

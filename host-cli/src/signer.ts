@@ -45,7 +45,12 @@ export function withSigner(command: Command): Command {
     .option("-k, --key <FILE>", "sign with this key file")
     .option("--signer-cmd <CMD>", "sign with an outside program (HSM, KMS, smart card)")
     .option("--passphrase-file <FILE>", "read the key's passphrase from FILE, - is stdin")
-    .option("--signer-timeout <SECONDS>", "how long the outside program may take", seconds, DEFAULT_TIMEOUT_S);
+    .option(
+      "--signer-timeout <SECONDS>",
+      "how long the outside program may take",
+      seconds,
+      DEFAULT_TIMEOUT_S,
+    );
 }
 
 /** A flag's value as a number of seconds. */

@@ -126,6 +126,7 @@ maker("a session: keys, release, approvals, seal, log, status, anchor, advisory"
   );
   assert.match(again, /already carries a signature by key/);
   await vouchRefuses("approvals-missing", ...seal());
+  assert.is((await vouch(seal())).exitCode, 21);
   assert.not(existsSync(at("pump.upload")));
   await vouchOk("release", "sign", at("pump.dsse.json"), "--key", at("bob.key"));
   assert.match(
@@ -256,6 +257,15 @@ maker("a session: keys, release, approvals, seal, log, status, anchor, advisory"
   assert.match(text, /records {4}4: 1 release, 2 status, 1 advisory/);
   assert.match(text, /signature {2}by fwlog\.acme\.example/);
   assert.match(text, /anchor {5}size 2 on directory, recorded 20/);
+  const bundle = join(at("log"), "tile/entries/000.p/4");
+  const good = readFileSync(bundle);
+  writeFileSync(
+    bundle,
+    good.map((byte, i) => (i === 700 ? byte ^ 1 : byte)),
+  );
+  await vouchRefuses("log-damaged", "log", "check", at("log"));
+  assert.is((await vouch(["log", "check", at("log")])).exitCode, 20);
+  writeFileSync(bundle, good);
   const unsigned = JSON.parse(await vouchOk("log", "check", at("log"), "--json"));
   assert.equal([unsigned.size, unsigned.signatureChecked, unsigned.anchors[0].time], [4, false, null]);
 });
