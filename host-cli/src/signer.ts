@@ -78,7 +78,7 @@ export async function loadSigner(options: SignerOptions, io: Io): Promise<Signer
 
 /** The verifier key in a one-line file, or given as the argument itself. */
 export function readVkey(fileOrText: string): Vkey {
-  if (/^[^/]+\+[0-9a-f]{8}\+/.test(fileOrText)) return parseVkey(fileOrText, nodeCrypto);
+  if (/^[^+\s]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*$/.test(fileOrText)) return parseVkey(fileOrText, nodeCrypto);
   return about(fileOrText, () => parseVkeyLine(readInput(fileOrText, MAX_KEY_FILE)));
 }
 

@@ -11,7 +11,7 @@ import { makeKeyFiles, nameExistingKey } from "../src/commands/keygen";
 import { nodeCrypto } from "../src/crypto";
 import { describe } from "../src/exit";
 import { createKey, openKey, publicKeyOf, vkeyPathOf } from "../src/keys";
-import { loadSigner, splitWords } from "../src/signer";
+import { loadSigner, readVkey, splitWords } from "../src/signer";
 import { refuses } from "./maker-kit";
 import { memoryIo } from "./memory-io";
 
@@ -271,6 +271,13 @@ keys("a signer command is words and quotes, nothing more", () => {
 
 keys("the verifier key of x.key is x.vkey; of anything else the name with .vkey after it", () => {
   assert.equal(["a/x.key", "x.pem", "x"].map(vkeyPathOf), ["a/x.vkey", "x.pem.vkey", "x.vkey"]);
+});
+
+keys("a verifier key may be given as text or as a file, also when its name holds slashes", () => {
+  const line = formatVkey(makeVkey("example.org/a/log", 1, createKey(null).publicKey));
+  assert.is(readVkey(line).name, "example.org/a/log");
+  assert.is(formatVkey(readVkey(file("x.vkey", `${line}\n`))), line);
+  assert.is(formatVkey(readVkey(file("y.vkey", line))), line);
 });
 
 keys.run();
