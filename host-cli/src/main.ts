@@ -130,11 +130,13 @@ const statusLine = Object.entries(EXIT)
 
 /** `vouch --help`: the verbs by name, none of them loaded. */
 function describeVerbs(program: Command, build: Build): string {
-  for (const verb of build.verbs)
+  const told = Object.keys(SUMMARIES).filter((verb) => build.verbs.includes(verb));
+  for (const verb of new Set([...told, ...build.verbs]))
     program
       .command(verb)
       .description(SUMMARIES[verb] ?? "")
       .helpOption(false);
+  program.option("-V, --version", "print the version");
   return `${program.helpInformation()}\nExit status: ${statusLine}\n`;
 }
 
@@ -153,7 +155,11 @@ function settle(command: Command, io: Io): void {
 function mistake(error: CommanderError, args: readonly string[]): Error | undefined {
   if (error.code === "commander.help") return undefined;
   const [message = "", ...rest] = error.message.replace(/^error: /, "").split("\n");
-  const meant = /Did you mean (.*)\?/.exec(rest.join(" "))?.[1];
+  const missing = /^required option '(?:-\w, )?(--[a-z-]+)/.exec(message)?.[1];
+  // A required flag that is missing was most often mistyped, and commander asks for it first.
+  const typo =
+    missing && args.find((arg) => /^-/.test(arg) && arg !== missing && nearest(arg, [missing]) !== undefined);
+  const meant = typo ? missing : /Did you mean (.*)\?/.exec(rest.join(" "))?.[1];
   const hint =
     meant === undefined ? `\`vouch ${args[0]} --help\` shows what it takes` : `did you mean ${meant}?`;
   return usage(`${args[0]}: ${message}`, hint);

@@ -27,22 +27,23 @@ export interface BundleOptions {
   readonly log: string;
   readonly release: string;
   readonly manifest: string;
-  readonly evidence: readonly string[];
-  readonly enrolment: readonly string[];
+  readonly evidence?: readonly string[];
+  readonly enrolment?: readonly string[];
   readonly public?: boolean;
 }
 
 /** Reads the parts' files. Refuses what reading them refuses, and `salt-mismatch`. */
 export function readParts(options: BundleOptions): BundleParts {
-  if (options.public === true && options.evidence.length > 0) {
+  const { evidence = [], enrolment = [] } = options;
+  if (options.public === true && evidence.length > 0) {
     throw usage("--public and --evidence contradict each other", "a public bundle holds no device evidence");
   }
   return {
     logFolder: options.log,
     release: readInput(options.release, MAX_DSSE),
     manifest: readInput(options.manifest, MAX_EVIDENCE),
-    devices: options.evidence.map(readDevice),
-    enrolments: options.enrolment.map((path) =>
+    devices: evidence.map(readDevice),
+    enrolments: enrolment.map((path) =>
       about(path, () => parseEnrolmentFile(readInput(path, MAX_COMPANION))),
     ),
   };
@@ -71,24 +72,19 @@ function saltFor(evidence: Uint8Array, file: Uint8Array): Uint8Array {
   );
 }
 
-const collect = (value: string, before: readonly string[]) => [...before, value];
+const collect = (value: string, before: readonly string[] = []) => [...before, value];
 
 export function define(program: Command, io: Io): void {
   program
     .command("bundle")
     .description("Puts all that offline verification needs into one file.")
-    .requiredOption("--log <dir>", "the release log, with its anchors")
-    .requiredOption("--release <file>", "the release statement (.dsse.json), as logged")
-    .requiredOption("--manifest <file>", "the sealed manifest (.suit)")
-    .option(
-      "--evidence <file>",
-      "evidence (.eat), its .challenge and .salt beside it (repeatable)",
-      collect,
-      [],
-    )
-    .option("--enrolment <file>", "the enrolment of an evidence's key (repeatable)", collect, [])
+    .requiredOption("--log <DIR>", "the release log, with its anchors")
+    .requiredOption("--release <FILE>", "the release statement (.dsse.json), as logged")
+    .requiredOption("--manifest <FILE>", "the sealed manifest (.suit)")
+    .option("--evidence <FILE>", "evidence (.eat), its .challenge and .salt beside it (repeatable)", collect)
+    .option("--enrolment <FILE>", "the enrolment of an evidence's key (repeatable)", collect)
     .option("--public", "leave devices out")
-    .option("-o, --output <file>", "where to write; stdout unless named")
+    .option("-o, --output <FILE>", "where to write; stdout unless named")
     .option("--json", "print what was made as one JSON object; needs --output")
     .action((options: BundleOptions & { output?: string }) => {
       if (io.json && options.output === undefined)

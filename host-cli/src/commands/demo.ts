@@ -338,7 +338,7 @@ export function define(program: Command, io: Io): void {
   program
     .command("demo")
     .description("Plays the whole story on a simulated device, in half a minute.")
-    .option("--keep <dir>", "leave every file in this folder")
+    .option("--keep <DIR>", "leave every file in this folder")
     .option("--json", "print the outcome as one JSON object")
     .action((options: { keep?: string }) => play(options.keep, io));
 }

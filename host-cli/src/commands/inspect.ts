@@ -285,7 +285,7 @@ export function toldText(told: Told): string {
 export function define(program: Command, io: Io): void {
   program
     .command("inspect")
-    .description("print any artefact readably, and what was not verified")
+    .description("Prints any artefact readably, and what was not verified.")
     .argument("<file>", "the artefact, or - for stdin")
     .option("--json", "one JSON object")
     .action((file: string) => {

@@ -79,25 +79,24 @@ export function printVerdict(verdict: Verdict, subject: string, explain: boolean
   io.exitCode = EXIT_STATUS[verdict.word];
 }
 
-const collect = (value: string, before: readonly string[]) => [...before, value];
+const collect = (value: string, before: readonly string[] = []) => [...before, value];
 
 export function define(program: Command, io: Io): void {
   program
     .command("verify")
-    .description("settle whether a bundle, image and device hold up, offline")
+    .description("Settles whether a bundle, image and device hold up, offline.")
     .argument("<bundle>", "the bundle (.vouch.json), or - for stdin")
-    .requiredOption("--policy <file>", "whom to trust: keys, thresholds, ages")
+    .requiredOption("--policy <FILE>", "whom to trust: keys, thresholds, ages")
     .option(
-      "--image <[component=]file>",
+      "--image <[COMPONENT=]FILE>",
       "an image to hash; app unless a component is named (repeatable)",
       collect,
-      [],
     )
     .option(
-      "--evidence <file>",
+      "--evidence <FILE>",
       "judge this evidence (.eat, with its .challenge beside it) instead of the bundle's",
     )
-    .option("--at <time>", "answer for this moment (2026-01-15T09:00:00Z) instead of now")
+    .option("--at <TIME>", "answer for this moment (2026-01-15T09:00:00Z) instead of now")
     .option("--release-only", "stop after claim 4: verified says nothing of any device")
     .option("--offline", "open no socket (the default; accepted for scripts)")
     .option("--explain", "name the rule and the bytes of each step")
