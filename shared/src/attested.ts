@@ -88,6 +88,8 @@ export function checkDevice(
   history: History,
   images: readonly Image[],
 ): DeviceResult {
+  // What names no enrolled key may be no evidence at all: that is wrong, not merely unknown.
+  if (device.member === null) c.out.attempt("evidence", () => openEvidence(device.evidence));
   const key = c.out.attempt("enrolment", () => checkEnrolment(c, device.member, release, history));
   const shown = key && c.out.attempt("evidence", () => checkEvidence(c, device, key, release, history));
   const components = shown ? checkMeasured(c, shown.claims, release, images) : [];
@@ -159,10 +161,16 @@ function checkEnrolment(c: Case, device: Member | null, release: Release, histor
   return { enrolment: statement, kid, publicKey: statement.publicKey };
 }
 
+/** Evidence in its one form. Who signed it is another question. */
+function openEvidence(bytes: Uint8Array) {
+  const { fault, sign1, claims } = decodeEvidence(bytes);
+  if (fault !== 0 || sign1 === null || claims === null) throw faultRefusal(fault, "the evidence");
+  return { sign1, claims };
+}
+
 /** 6. The device signed this, over our nonce, between two times. */
 function checkEvidence(c: Case, device: Presented, key: Key, release: Release, history: History): Shown {
-  const { fault, sign1, claims } = decodeEvidence(device.evidence);
-  if (fault !== 0 || sign1 === null || claims === null) throw faultRefusal(fault, "the evidence");
+  const { sign1, claims } = openEvidence(device.evidence);
   if (sign1.kid === null || !equalBytes(sign1.kid, key.kid)) {
     throw new Refusal(
       "evidence-other-key",
