@@ -1,0 +1,37 @@
+// The command as people type it: every session in scripts/*.txt, each in a folder
+// of its own, against the built program. What they share, a maker's folder with a
+// device whose verdict is good, is what one `vouch demo --keep` left.
+
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { runScript, titleOf, vouch } from "./session";
+
+const SCRIPTS = "host-cli/test/scripts";
+const folder = mkdtempSync(join(tmpdir(), "vouch-sessions-"));
+const demo = join(folder, "demo");
+
+const sessions = suite("sessions");
+
+sessions.before(() => {
+  const { status, stderr } = vouch(folder, ["demo", "--keep", demo]);
+  assert.is(status, 0, stderr);
+  // What came after the good verdict: a bundle of the same device under an advisory.
+  cpSync(join(demo, "later/now.vouch.json"), join(demo, "vulnerable.vouch.json"));
+  rmSync(join(demo, "later"), { recursive: true });
+});
+sessions.after(() => rmSync(folder, { recursive: true }));
+
+for (const file of readdirSync(SCRIPTS).sort()) {
+  const text = readFileSync(join(SCRIPTS, file), "utf8");
+  sessions(`${file}: ${titleOf(text)}`, () => {
+    assert.match(titleOf(text), /^[a-z`-].*[^.]$/, "a script begins with a sentence that says what it shows");
+    const own = join(folder, file);
+    mkdirSync(own);
+    runScript(text, own, demo);
+    rmSync(own, { recursive: true });
+  });
+}
+sessions.run();
