@@ -51,6 +51,8 @@ export function checkMeasured(
       );
     } else if (image === undefined) {
       checkImageNeeded(c, measured.name);
+    } else if (toHex(image.sha256) !== digest) {
+      // Refuted already, as the file it is. Its keyed digest would only seem to accuse the device.
     } else {
       keyedDigestChecked =
         c.out.attempt("measured", () => checkKeyed(claims.nonce, measured, image)) !== null;
@@ -130,6 +132,7 @@ export function checkImages(c: Case, release: Release, images: readonly Image[])
         throw new Refusal(
           "image-mismatch",
           `${image.component} image hashes to ${actual}, the release says ${subject.sha256}`,
+          { hint: "this is about the file given, not about what a device measured" },
         );
       }
       c.out.established("image", `${image.component} sha256 ${actual.slice(0, 16)}…, as the statement says`, [

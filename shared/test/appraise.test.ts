@@ -319,6 +319,17 @@ for (const [name, word, code, options, question] of [
   });
 }
 
+test("a wrong image file doesn't accuse the device", () => {
+  const verdict = ask(makeWorld(), { images: [engine, imageOf("app", good.engine)] });
+  assert.is(verdict.word, "refuted");
+  assert.is(codes(verdict), "image-mismatch");
+  assert.ok(verdict.steps.some(({ claim, holds }) => claim === "measured" && holds));
+  assert.equal(
+    verdict.devices[0]?.components.map(({ keyedDigestChecked }) => keyedDigestChecked),
+    [true, false],
+  );
+});
+
 test("a bundle without devices asks for evidence", () => {
   const world = makeWorld({ logEvidence: false });
   const verdict = ask({ ...world, bundle: { ...world.bundle, devices: [] } });
