@@ -100,8 +100,9 @@ export function define(program: Command, io: Io): void {
       };
       if (io.json) io.stdout(`${JSON.stringify({ file: options.output, ...made })}\n`);
       else if (!io.quiet) {
+        const { bytes, checkpoints, advisories, devices } = made;
         io.stderr(
-          `bundle of ${made.bytes} bytes: ${made.checkpoints} checkpoints, ${made.advisories} advisories, ${made.devices} devices\n`,
+          `bundle of ${bytes} bytes; checkpoints: ${checkpoints}, advisories: ${advisories}, devices: ${devices}\n`,
         );
       }
     });
