@@ -106,7 +106,7 @@ export async function buildAgent({ esbuild, typescript }, entry = join(ROOT, "fi
     format: "iife",
     platform: "browser",
     target: "es2020",
-    define: { "process.env.NODE_ENV": '"production"' },
+    define: { "process.env.NODE_ENV": '"production"', Buffer: "undefined" }, // no host here: shared/src/bytes.ts
     logLevel: "warning",
     plugins: [workspace, signatures],
     // Without this esbuild defines class fields and module objects through helpers of its own.

@@ -5,6 +5,27 @@
 // over, UTF-8 (RFC 3629) has no overlong forms and no surrogates. They return
 // null for anything else. Engines on boards have no TextEncoder, Buffer or btoa,
 // and some give back an Array from a typed array's slice: hence copyBytes.
+//
+// Where there is a Buffer it does the work: in a process that lives for a tenth
+// of a second these loops would run uncompiled, or be compiled at once for
+// nothing. It forgives where we don't, so what it read is printed again and
+// compared. `portableBytes` are the loops, and pass the same tests.
+
+interface NodeBytes extends Uint8Array {
+  equals(other: Uint8Array): boolean;
+  toString(encoding?: string): string;
+}
+
+// Undefined in the agent: its build says so, and the branches that ask are gone.
+declare const Buffer:
+  | {
+      from(text: string, encoding?: string): NodeBytes;
+      from(memory: ArrayBufferLike, start: number, length: number): NodeBytes;
+    }
+  | undefined;
+
+// Below this many bytes a call into the platform costs more than the loop.
+const SHORT = 24;
 
 /** The byte strings one after another. */
 export function concatBytes(list: Uint8Array[]): Uint8Array {
@@ -35,13 +56,19 @@ export function copyBytes(source: Uint8Array, start: number, end: number): Uint8
 
 const HEX = "0123456789abcdef";
 
-export function toHex(bytes: Uint8Array): string {
+function hexByLoop(bytes: Uint8Array): string {
   let out = "";
   for (let i = 0; i < bytes.length; i++) {
     const b = bytes[i]!;
     out += HEX.charAt(b >> 4) + HEX.charAt(b & 15);
   }
   return out;
+}
+
+export function toHex(bytes: Uint8Array): string {
+  if (typeof Buffer !== "undefined" && bytes.length >= SHORT)
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
+  return hexByLoop(bytes);
 }
 
 // -1 for what isn't a digit; upper case isn't.
@@ -65,7 +92,7 @@ export function fromHex(text: string): Uint8Array | null {
 
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-export function toBase64(bytes: Uint8Array): string {
+function base64ByLoop(bytes: Uint8Array): string {
   let out = "";
   for (let i = 0; i < bytes.length; i += 3) {
     const left = bytes.length - i;
@@ -79,6 +106,12 @@ export function toBase64(bytes: Uint8Array): string {
   return out;
 }
 
+export function toBase64(bytes: Uint8Array): string {
+  if (typeof Buffer !== "undefined" && bytes.length >= SHORT)
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
+  return base64ByLoop(bytes);
+}
+
 function base64Digit(c: number): number {
   if (c >= 65 && c <= 90) return c - 65;
   if (c >= 97 && c <= 122) return c - 71;
@@ -86,7 +119,7 @@ function base64Digit(c: number): number {
   return c === 43 ? 62 : c === 47 ? 63 : -1;
 }
 
-export function fromBase64(text: string): Uint8Array | null {
+function bytesOfBase64ByLoop(text: string): Uint8Array | null {
   const length = text.length;
   if (length % 4 !== 0) return null;
   let padding = 0;
@@ -110,8 +143,15 @@ export function fromBase64(text: string): Uint8Array | null {
   return (held & ((1 << bits) - 1)) === 0 ? out : null;
 }
 
-/** UTF-8 of a text; a lone surrogate becomes U+FFFD, as in every encoder of the platform. */
-export function utf8Encode(text: string): Uint8Array {
+export function fromBase64(text: string): Uint8Array | null {
+  if (typeof Buffer !== "undefined" && text.length >= SHORT) {
+    const read = Buffer.from(text, "base64");
+    return read.toString("base64") === text ? copyBytes(read, 0, read.length) : null;
+  }
+  return bytesOfBase64ByLoop(text);
+}
+
+function utf8ByLoop(text: string): Uint8Array {
   const out = new Uint8Array(text.length * 3);
   let at = 0;
   for (let i = 0; i < text.length; i++) {
@@ -140,8 +180,16 @@ export function utf8Encode(text: string): Uint8Array {
   return copyBytes(out, 0, at);
 }
 
-/** The text of UTF-8 bytes, or null. */
-export function utf8Decode(bytes: Uint8Array): string | null {
+/** UTF-8 of a text; a lone surrogate becomes U+FFFD, as in every encoder of the platform. */
+export function utf8Encode(text: string): Uint8Array {
+  if (typeof Buffer !== "undefined" && text.length >= SHORT) {
+    const written = Buffer.from(text);
+    return copyBytes(written, 0, written.length);
+  }
+  return utf8ByLoop(text);
+}
+
+function textOfUtf8ByLoop(bytes: Uint8Array): string | null {
   let out = "";
   let i = 0;
   while (i < bytes.length) {
@@ -166,3 +214,23 @@ export function utf8Decode(bytes: Uint8Array): string | null {
   }
   return out;
 }
+
+/** The text of UTF-8 bytes, or null. */
+export function utf8Decode(bytes: Uint8Array): string | null {
+  if (typeof Buffer !== "undefined" && bytes.length >= SHORT) {
+    const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    const text = view.toString();
+    // Whatever is no UTF-8 was read as U+FFFD, and that is written otherwise.
+    return Buffer.from(text).equals(view) ? text : null;
+  }
+  return textOfUtf8ByLoop(bytes);
+}
+
+/** What every platform runs, for the tests. */
+export const portableBytes = {
+  toHex: hexByLoop,
+  toBase64: base64ByLoop,
+  fromBase64: bytesOfBase64ByLoop,
+  utf8Encode: utf8ByLoop,
+  utf8Decode: textOfUtf8ByLoop,
+};
