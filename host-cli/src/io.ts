@@ -159,8 +159,13 @@ function hiddenLine(stdin: NodeJS.ReadStream): Promise<string> {
       settle();
     };
     const take = (bytes: Buffer) => {
-      for (const char of decoder.decode(bytes, { stream: true })) {
-        if (char === "\r" || char === "\n") return finish(() => resolve(line));
+      const chars = [...decoder.decode(bytes, { stream: true })];
+      for (const [at, char] of chars.entries()) {
+        if (char === "\r" || char === "\n") {
+          // Two answers pasted at once: the second is the next question's.
+          if (at + 1 < chars.length) stdin.unshift(chars.slice(at + 1).join(""));
+          return finish(() => resolve(line));
+        }
         // Raw mode hands us what the terminal would have turned into a signal or an end of file.
         if (char === "\u0003" || char === "\u0004") {
           return finish(() => reject(new Refusal("interrupted", "no passphrase was given")));
