@@ -162,9 +162,12 @@ function hiddenLine(stdin: NodeJS.ReadStream): Promise<string> {
       const chars = [...decoder.decode(bytes, { stream: true })];
       for (const [at, char] of chars.entries()) {
         if (char === "\r" || char === "\n") {
-          // Two answers pasted at once: the second is the next question's.
-          if (at + 1 < chars.length) stdin.unshift(chars.slice(at + 1).join(""));
-          return finish(() => resolve(line));
+          return finish(() => {
+            // Two answers pasted at once: the second is the next question's. Paused, or it is handed out here.
+            stdin.pause();
+            if (at + 1 < chars.length) stdin.unshift(chars.slice(at + 1).join(""));
+            resolve(line);
+          });
         }
         // Raw mode hands us what the terminal would have turned into a signal or an end of file.
         if (char === "\u0003" || char === "\u0004") {
