@@ -15,7 +15,8 @@ import { isRefusal, quote, Refusal } from "./refusal";
 
 const MAX_DEPTH = 32; // JSON.stringify recurses: the bound must hold before it runs
 
-const LONE_SURROGATE = /\p{Surrogate}/u;
+const LONE_SURROGATE = /[\ud800-\udfff]/u; // under u a pair is one character, and not in this range
+const ASCII = /^[ -~]*$/; // asked first: a regex of Unicode properties takes longer to make than all of verify's strings to test
 // Control, format (bidi overrides too), line and paragraph separators: they could
 // make a terminal show something other than what was signed.
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]/u;
@@ -30,14 +31,14 @@ export function parseJson(input: Uint8Array | string, what: string, maxBytes: nu
   }
   const text = typeof input === "string" ? input : utf8Decode(input);
   if (text === null) throw new Refusal("malformed-json", `${what} isn't UTF-8`);
-  if (depthOf(text) > MAX_DEPTH) {
-    throw new Refusal("malformed-json", `${what} nests deeper than ${MAX_DEPTH} levels`);
-  }
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(text); // takes any depth, or throws where an engine recurses
   } catch (cause) {
     throw new Refusal("malformed-json", `${what} isn't JSON`, { cause });
+  }
+  if (isDeeper(value, MAX_DEPTH)) {
+    throw new Refusal("malformed-json", `${what} nests deeper than ${MAX_DEPTH} levels`);
   }
   if (JSON.stringify(value) !== text) {
     throw new Refusal(
@@ -54,21 +55,10 @@ export function formatJson(value: unknown): Uint8Array {
   return utf8Encode(JSON.stringify(value));
 }
 
-// Brackets outside strings; on text that isn't JSON the answer is merely a number.
-function depthOf(text: string): number {
-  let depth = 0;
-  let deepest = 0;
-  let inString = false;
-  for (let i = 0; i < text.length; i++) {
-    const c = text.charCodeAt(i);
-    if (inString) {
-      if (c === 0x5c) i++;
-      else if (c === 0x22) inString = false;
-    } else if (c === 0x22) inString = true;
-    else if (c === 0x5b || c === 0x7b) deepest = Math.max(deepest, ++depth);
-    else if (c === 0x5d || c === 0x7d) depth--;
-  }
-  return deepest;
+// At most 33 calls deep, whatever the value.
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((item) => isDeeper(item, levels - 1));
 }
 
 function checkStrings(value: unknown, what: string): void {
@@ -85,6 +75,8 @@ function checkStrings(value: unknown, what: string): void {
     }
   }
 }
+
+const isVisible = (text: string): boolean => ASCII.test(text) || !INVISIBLE.test(text);
 
 /** Reads `value`, found at `at`, as a T. Throws `malformed-json`. */
 export type Shape<T> = (value: unknown, at: string) => T;
@@ -145,7 +137,7 @@ export const list =
 export const text =
   (max: number): Shape<string> =>
   (value, at) => {
-    if (typeof value !== "string" || value === "" || value.length > max || INVISIBLE.test(value)) {
+    if (typeof value !== "string" || value === "" || value.length > max || !isVisible(value)) {
       throw wrong(at, value, `1 to ${max} visible characters`);
     }
     return value;

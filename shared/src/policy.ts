@@ -125,7 +125,9 @@ function readLine(draft: Draft, line: string): void {
     throw malformed(`it is ${line.length} characters, at most ${MAX_LINE} are accepted`);
   if (/^[ \t]*#/.test(line)) return;
   // Anything else invisible (CR, no-break space, bidi marks) could make a line read as another.
-  if (/[^\P{C}\t]|[^\P{Z} ]/u.test(line)) throw malformed("it holds a control character or an odd space");
+  // ASCII is asked about first: properties are slow to make a regex of.
+  if (!/^[\t -~]*$/.test(line) && /[^\P{C}\t]|[^\P{Z} ]/u.test(line))
+    throw malformed("it holds a control character or an odd space");
   const [verb = "", ...args] = line.split(/[ \t]+/).filter((field) => field !== "");
   if (verb === "") return;
   const reader = Object.hasOwn(LINES, verb) ? LINES[verb] : undefined;
