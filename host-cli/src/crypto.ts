@@ -8,7 +8,7 @@
 // Making a KeyObject costs about as much as a tenth of a signature, and a fleet
 // is verified with few keys many times: the last ones used are kept.
 
-import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
+import { createPublicKey, hash, type KeyObject, verify } from "node:crypto";
 import type { Crypto } from "@vouch/shared/crypto";
 import { FAULT_NONE } from "@vouch/shared/fault";
 import { checkPublicKey, checkSignature } from "@vouch/shared/strict";
@@ -31,7 +31,7 @@ function keyObject(publicKey: Uint8Array): KeyObject {
 
 export const nodeCrypto: Crypto = {
   sha256(bytes) {
-    const digest = createHash("sha256").update(bytes).digest();
+    const digest = hash("sha256", bytes, "buffer");
     return new Uint8Array(digest.buffer, digest.byteOffset, digest.byteLength);
   },
   verifyEd25519(publicKey, message, signature) {

@@ -125,7 +125,7 @@ export function describe(error: unknown, debug: boolean): string {
 
 /** Text with every control and direction character escaped, so that it can't move a terminal's cursor. */
 export function printable(text: string): string {
-  if (/^[ -~…]*$/.test(text)) return text; // most of it; the properties below are slow to make a regex of
+  if (/^[ -~\u2026]*$/.test(text)) return text; // most of it; the properties below are slow to make a regex of
   return text.replace(
     /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
     (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`,

@@ -67,6 +67,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] 
 
 // The policy while it is read, with what must be known across lines.
 interface Draft extends Omit<Mutable<Policy>, "log" | "quorum" | "maxAge"> {
+  readonly crypto: Pick<Crypto, "sha256">;
   log: Vkey | null;
   quorum: string | null;
   maxAge: { status: number | null; evidence: number | null };
@@ -92,6 +93,7 @@ export function parsePolicy(bytes: Uint8Array, crypto: Pick<Crypto, "sha256">): 
   if (lines.length > MAX_LINES)
     throw malformed(`it has ${lines.length} lines, at most ${MAX_LINES} are accepted`);
   const draft: Draft = {
+    crypto,
     log: null,
     witnesses: [],
     groups: [],
@@ -233,7 +235,7 @@ const LINES: { readonly [verb: string]: LineReader } = {
 };
 
 /** What can only be said once all lines are read. */
-function finish({ roles: _roles, names: _names, log, quorum, ...rest }: Draft): Policy {
+function finish({ crypto: _crypto, roles: _roles, names: _names, log, quorum, ...rest }: Draft): Policy {
   if (log === null) throw malformed("policy: no log line");
   if (quorum === null) throw malformed("policy: no quorum line");
   for (const { product, threshold, roles } of rest.approve) {
@@ -277,7 +279,7 @@ export function isMinimalQuorum(policy: Policy, cosigned: ReadonlySet<string>): 
 }
 
 function key(draft: Draft, text: string, type: number, role: string): Vkey {
-  const vkey = parseVkey(text);
+  const vkey = parseVkey(text, draft.crypto);
   if (vkey.type !== type)
     throw malformed(`key ${quote(vkey.name)} is of type ${vkey.type}, expected ${type}`);
   const id = toHex(vkey.publicKey);
