@@ -11,7 +11,7 @@ import { verifyCosignature } from "./cosignature";
 import type { Crypto } from "./crypto";
 import { checkConsistency, checkInclusion, leafHash } from "./merkle";
 import { evalQuorum, isMinimalQuorum, type Policy } from "./policy";
-import { verifyDirectoryReceipt } from "./receipt";
+import { ledgerFor, verifyDirectoryReceipt } from "./receipt";
 import { quote, Refusal } from "./refusal";
 import { isoTime } from "./time";
 import type { Findings } from "./verdict";
@@ -131,14 +131,17 @@ function anchorTime(c: Case, i: number): number {
         "unsupported-receipt",
         `a receipt is of kind ${quote(kind)}, this program checks directory`,
       );
-    const ledger = c.policy.ledgers.find((l) => l.kind === kind);
-    if (ledger === undefined || typeof ledger.root === "string") {
+    const ledger = ledgerFor(
+      proof,
+      c.policy.ledgers.flatMap((l) => (l.kind === "directory" ? [l.root] : [])),
+    );
+    if (ledger === undefined) {
       throw new Refusal(
         "ledger-not-public",
         "the bundle is anchored in a directory, the policy names other ledgers only",
       );
     }
-    const { time } = verifyDirectoryReceipt(proof, note, ledger.root, c.crypto);
+    const { time } = verifyDirectoryReceipt(proof, note, ledger, c.crypto);
     if (time > c.now + CLOCK_SKEW)
       throw new Refusal("receipt-from-future", `a receipt says ${isoTime(time)}, it is ${isoTime(c.now)}`);
     return time;

@@ -23,10 +23,11 @@
 // the keeper's, and the folder can be forked. Verdicts say so.
 
 import { equalBytes } from "./bytes";
-import { openCheckpoint } from "./checkpoint";
+import { openCheckpoint, parseCheckpoint } from "./checkpoint";
 import { verifyCosignature } from "./cosignature";
 import type { Crypto } from "./crypto";
 import { checkInclusion, leafHash } from "./merkle";
+import { parseNote } from "./note";
 import { formatProof, parseProof } from "./proof";
 import { quote, Refusal } from "./refusal";
 import { KEY_COSIGNATURE, KEY_ED25519, makeVkey, type Vkey } from "./vkey";
@@ -76,4 +77,14 @@ export function verifyDirectoryReceipt(
     crypto,
   );
   return { time, ledgerSize: checkpoint.size };
+}
+
+/**
+ * Of the ledgers a policy names, the one to judge a receipt by: whose name its checkpoint bears. Where none fits,
+ * the first, by which it will be refused. Nothing is verified here. Throws as parsing does.
+ */
+export function ledgerFor(receipt: Uint8Array, ledgers: readonly Vkey[]): Vkey | undefined {
+  if (ledgers.length <= 1) return ledgers[0];
+  const { origin } = parseCheckpoint(parseNote(parseProof(receipt).checkpoint).text);
+  return ledgers.find(({ name }) => name === origin) ?? ledgers[0];
 }

@@ -12,7 +12,7 @@ import { MAX_DSSE } from "@vouch/shared/dsse";
 import { rootOf } from "@vouch/shared/merkle";
 import type { Policy } from "@vouch/shared/policy";
 import type { StatementKind } from "@vouch/shared/predicates";
-import { verifyDirectoryReceipt } from "@vouch/shared/receipt";
+import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { Refusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
@@ -100,9 +100,10 @@ function checkAnchor(log: ReleaseLog, anchor: Anchor, policy: Policy | null): Ch
     );
   }
   return anchor.receipts.map(({ kind, proof }) => {
-    const ledger = policy?.ledgers.find((l) => l.kind === kind);
-    if (ledger === undefined || ledger.kind !== "directory") return { size, kind, time: null };
-    return { size, kind, time: verifyDirectoryReceipt(proof, anchor.note, ledger.root, nodeCrypto).time };
+    const named = policy?.ledgers.flatMap((l) => (l.kind === "directory" ? [l.root] : [])) ?? [];
+    const ledger = kind === "directory" ? ledgerFor(proof, named) : undefined;
+    if (ledger === undefined) return { size, kind, time: null };
+    return { size, kind, time: verifyDirectoryReceipt(proof, anchor.note, ledger, nodeCrypto).time };
   });
 }
 
