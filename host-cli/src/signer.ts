@@ -90,6 +90,15 @@ function parseVkeyLine(file: Uint8Array): Vkey {
 function fileSigner(path: string, passphraseFile: string | undefined, io: Io): Promise<Signer> {
   return about(path, async (): Promise<Signer> => {
     const file = readInput(path, MAX_KEY_FILE);
+    if (/^[^\s+]+\+[0-9a-f]{8}\+/.test(utf8Decode(file) ?? "")) {
+      throw new Refusal(
+        "malformed-key",
+        "found a verifier key, expected the private key that belongs to it",
+        {
+          hint: "name the .key file beside it",
+        },
+      );
+    }
     const { name, publicKey } = vkeyBeside(path);
     const key = await openKey(file, () => readPassphrase({ file: passphraseFile, subject: path }, io));
     file.fill(0);

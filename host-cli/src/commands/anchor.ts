@@ -71,8 +71,12 @@ export function define(program: Command, io: Io): void {
     .option("--json", "print one JSON object")
     .action(async (logFolder: string, flags: Flags) => {
       const { checkpoint, size } = openLog(logFolder);
-      if (!io.quiet) io.stderr(`anchoring ${checkpoint.origin}, size ${size}, on ${flags.ledger}\n`);
-      if (flags.dryRun) return;
+      const { origin } = checkpoint;
+      if (!io.quiet && !io.json) io.stderr(`anchoring ${origin}, size ${size}, on ${flags.ledger}\n`);
+      if (flags.dryRun) {
+        if (io.json) io.stdout(`${JSON.stringify({ dryRun: true, origin, size: Number(size) })}\n`);
+        return;
+      }
       const { ledgerKey, ...rest } = flags;
       const options: SignerOptions = { ...rest, key: ledgerKey };
       if (ledgerKey === undefined && flags.signerCmd === undefined)

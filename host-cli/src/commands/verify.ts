@@ -62,11 +62,9 @@ export function printVerdict(verdict: Verdict, subject: string, explain: boolean
   else io.stdout(verdictText(verdict, explain, io));
   const reason = mainReason(verdict);
   if (reason !== undefined && !io.json) {
-    const error = new Refusal(
-      reason.code,
-      reason.message,
-      reason.hint === undefined ? {} : { hint: reason.hint },
-    );
+    const isNoBundle = reason.claim === "bundle" && verdict.product === null;
+    const hint = reason.hint ?? (isNoBundle ? `\`vouch inspect ${subject}\` tells what it is` : undefined);
+    const error = new Refusal(reason.code, reason.message, hint === undefined ? {} : { hint });
     try {
       about(subject, () => {
         throw error;
