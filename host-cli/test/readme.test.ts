@@ -2,7 +2,7 @@
 // held against the tables that decide, the man page against --help, links must lead
 // somewhere.
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { Refusal } from "@vouch/shared/refusal";
@@ -80,6 +80,12 @@ pages("each refusal the README explains has the exit status it says", () => {
       else assert.is(inVerdict, Number(exit), code);
     }
   }
+});
+
+pages("the agent has the size that the README says", () => {
+  const said = Number(/It takes (\d+) KB of flash/.exec(read("README.md"))?.[1]);
+  const kilobytes = statSync("host-cli/dist/agent.js").size / 1024;
+  assert.ok(Math.abs(kilobytes - said) < 2, `${kilobytes.toFixed(1)} KB`);
 });
 
 const DOCS = [
