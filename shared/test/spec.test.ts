@@ -3,6 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { appraise } from "@vouch/shared/appraise";
 import { toHex, utf8Encode } from "@vouch/shared/bytes";
 import { openCheckpoint } from "@vouch/shared/checkpoint";
 import { commitment, ENROLMENT_TAG } from "@vouch/shared/commitment";
@@ -16,6 +17,7 @@ import {
 } from "@vouch/shared/companions";
 import { portableCrypto } from "@vouch/shared/crypto";
 import { formatEnvelope, parseEnvelope } from "@vouch/shared/dsse";
+import { earOf } from "@vouch/shared/ear";
 import { type Policy, parsePolicy } from "@vouch/shared/policy";
 import { verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { requireApproval, signersOf } from "@vouch/shared/signers";
@@ -128,5 +130,25 @@ spec("directory-ledger.md: the receipt proves the checkpoint, which the challeng
 spec("verdict.md: words and exit statuses are those of the program", () => {
   const rows = [...page("verdict").matchAll(/^\| `(\w+)` \| (\d+) \|/gm)];
   assert.equal(Object.fromEntries(rows.map(([, word, exit]) => [word, Number(exit)])), EXIT_STATUS);
+});
+
+spec("verdict.md: every member of the JSON is in the table, and no other", () => {
+  const question = { policy, crypto: portableCrypto, at: 1, now: 1, images: [], handed: null };
+  const verdict = appraise({ ...question, bundle: new Uint8Array(0), releaseOnly: false });
+  const {
+    eat_nonce: _,
+    vouch,
+    submods,
+    ...rest
+  } = { eat_nonce: "", ...earOf(verdict, 1, "") } as Record<string, object>;
+  const members = [
+    ...Object.keys({ ...rest, submods, eat_nonce: "" }),
+    ...Object.keys(Object.values(submods!)[0]).map((name) => `submods.*.${name}`),
+    ...Object.keys(vouch!).map((name) => `vouch.${name}`),
+  ];
+  const table = page("verdict").split("## Members")[1] ?? "";
+  const rows = [...table.matchAll(/^\| (`.*?`) \| /gm)].map(([, cell = ""]) => cell);
+  const listed = rows.flatMap((cell) => [...cell.matchAll(/`([^`]+?)(?:\[\])?`/g)].map(([, name]) => name));
+  assert.equal([...listed].sort(), members.sort());
 });
 spec.run();
