@@ -135,16 +135,13 @@ spec("verdict.md: words and exit statuses are those of the program", () => {
 spec("verdict.md: every member of the JSON is in the table, and no other", () => {
   const question = { policy, crypto: portableCrypto, at: 1, now: 1, images: [], handed: null };
   const verdict = appraise({ ...question, bundle: new Uint8Array(0), releaseOnly: false });
-  const {
-    eat_nonce: _,
-    vouch,
-    submods,
-    ...rest
-  } = { eat_nonce: "", ...earOf(verdict, 1, "") } as Record<string, object>;
+  const ear = earOf(verdict, 1, "") as { submods: object; vouch: object };
+  const { vouch, ...rest } = ear;
   const members = [
-    ...Object.keys({ ...rest, submods, eat_nonce: "" }),
-    ...Object.keys(Object.values(submods!)[0]).map((name) => `submods.*.${name}`),
-    ...Object.keys(vouch!).map((name) => `vouch.${name}`),
+    "eat_nonce", // absent here: there is no evidence
+    ...Object.keys(rest),
+    ...Object.keys(Object.values(ear.submods)[0]).map((name) => `submods.*.${name}`),
+    ...Object.keys(vouch).map((name) => `vouch.${name}`),
   ];
   const table = page("verdict").split("## Members")[1] ?? "";
   const rows = [...table.matchAll(/^\| (`.*?`) \| /gm)].map(([, cell = ""]) => cell);
