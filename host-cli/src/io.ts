@@ -9,7 +9,7 @@
 // sets `exitCode` and returns, because process.exit() drops what is still in
 // the pipe (STYLE.md, "The command line").
 
-import { fstatSync, readSync, writeSync } from "node:fs";
+import { fstatSync, readSync, statSync, writeSync } from "node:fs";
 import { Refusal } from "@vouch/shared/refusal";
 
 export interface Io {
@@ -77,10 +77,13 @@ export function processIo(failed: (error: unknown) => void): Io {
   return io;
 }
 
-/** Most often stdout is a pipe or a file: then node:tty, which brings the whole of node:net, stays unloaded. */
+/** Most often stdout is a pipe, a file or nothing: then node:tty, which brings all of node:net, stays unloaded. */
 function isTerminal(fd: number): boolean {
   try {
-    return fstatSync(fd).isCharacterDevice() && (require("node:tty") as typeof import("node:tty")).isatty(fd);
+    const stat = fstatSync(fd);
+    if (!stat.isCharacterDevice() || stat.rdev === statSync("/dev/null", { throwIfNoEntry: false })?.rdev)
+      return false;
+    return (require("node:tty") as typeof import("node:tty")).isatty(fd);
   } catch {
     return false; // closed before we were started
   }
