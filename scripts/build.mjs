@@ -9,6 +9,7 @@
 //
 //   host-cli/src/commands/X.ts ──▶ host-cli/dist/commands/X.cjs   one bundle a verb
 //   host-cli/src/main.ts       ──▶ host-cli/dist/main.cjs         knows the verbs by name
+//        each, compiled by V8  ──▶ host-cli/dist/….cjs.v20.20.2-x64   bin/vouch.cjs says why
 //
 // A verb loads two files and no more. Packages that hold binaries or find
 // files beside themselves stay outside; they resolve from node_modules.
@@ -16,8 +17,11 @@
 // failed build leaves a working one.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { Script } from "node:vm";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "host-cli/dist");
@@ -195,6 +199,19 @@ async function buildCli({ esbuild }, verbs, outdir) {
   ]);
 }
 
+/** Whole, or each run would compile the rest. Bundles with an import() in them stay with Node's own loader. */
+function compileAhead(files) {
+  const { compiledOf, wrap } = createRequire(import.meta.url)("../host-cli/bin/vouch.cjs");
+  for (const file of files) {
+    const source = readFileSync(file, "utf8");
+    if (/\bimport\(/.test(source)) continue;
+    setFlagsFromString("--no-lazy");
+    const script = new Script(wrap(source), { filename: file });
+    setFlagsFromString("--lazy"); // what is written now names its flags, and is refused under others
+    writeFileSync(compiledOf(file), script.createCachedData());
+  }
+}
+
 /** Puts the new build in the old one's place. Somebody else's build may get there first; then theirs goes. */
 function replaceFolder(fresh, target) {
   for (let attempt = 1; ; attempt++) {
@@ -217,7 +234,7 @@ async function main() {
   if (tools === undefined) {
     console.error("build: esbuild and typescript aren't installed; run `npm ci`");
     // `npx vouch` in a fresh clone runs `prepare` before it runs us: that isn't a failure,
-    // bin/vouch.mjs then says what to do.
+    // bin/vouch.cjs then says what to do.
     if (process.env.npm_lifecycle_event !== "prepare") process.exitCode = 1;
     return;
   }
@@ -229,6 +246,7 @@ async function main() {
     const agent = await buildAgent(tools);
     writeFileSync(join(fresh, "agent.js"), agent);
     await buildCli(tools, verbs, fresh);
+    compileAhead([join(fresh, "main.cjs"), ...verbs.map((verb) => join(fresh, `commands/${verb}.cjs`))]);
     replaceFolder(fresh, DIST);
     console.log(`built ${weigh(agent)}, vouch with ${verbs.length} verbs, in ${Date.now() - started} ms`);
   } catch (error) {

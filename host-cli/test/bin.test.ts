@@ -12,15 +12,19 @@ import {
   realpathSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
+import { Script } from "node:vm";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { skip } from "../../shared/test/skip";
 
 const bin = suite("bin");
 
+const { compiledOf, wrap } = createRequire(resolve("host-cli/bin/vouch.cjs"))("./vouch.cjs");
 const folder = mkdtempSync(join(tmpdir(), "vouch-bin-"));
 const clone = join(folder, "clone");
 const { version } = JSON.parse(readFileSync("host-cli/package.json", "utf8"));
@@ -56,14 +60,54 @@ bin.before(() => {
 });
 bin.after(() => rmSync(folder, { recursive: true }));
 
-bin("is executable and starts node", () => {
-  assert.match(readFileSync("host-cli/bin/vouch.mjs", "utf8"), /^#!\/usr\/bin\/env node\n/);
-  assert.is(statSync("host-cli/bin/vouch.mjs").mode & 0o111, 0o111);
+for (const entry of ["host-cli/bin/vouch.cjs", "host-cli/bin/vouch.mjs"]) {
+  bin(`${entry} is executable and starts node`, () => {
+    assert.match(readFileSync(entry, "utf8"), /^#!\/usr\/bin\/env node\n/);
+    assert.is(statSync(entry).mode & 0o111, 0o111);
+  });
+
+  bin(`${entry} says what to do when nothing is built`, () => {
+    const { status, stdout, stderr } = run(process.execPath, [entry, "verify"], clone);
+    assert.equal([status, stdout, stderr], [1, "", NOT_BUILT]);
+  });
+
+  bin(`${entry} runs what is built`, () => {
+    const { status, stdout, stderr } = run(process.execPath, [entry, "--version"], process.cwd());
+    assert.equal([status, stdout, stderr], [0, `vouch ${version}\n`, ""]);
+  });
+}
+
+bin("this Node takes what the build compiled with it, of main and of verify", () => {
+  for (const name of ["main.cjs", "commands/verify.cjs"]) {
+    const file = join("host-cli/dist", name);
+    const cachedData = readFileSync(compiledOf(file));
+    const script = new Script(wrap(readFileSync(file, "utf8")), { cachedData });
+    assert.is(script.cachedDataRejected, false, name);
+  }
 });
 
-bin("says what to do when nothing is built", () => {
-  const { status, stdout, stderr } = run(process.execPath, ["host-cli/bin/vouch.mjs", "verify"], clone);
-  assert.equal([status, stdout, stderr], [1, "", NOT_BUILT]);
+bin("whatever is wrong with what was compiled, the text runs, and says the same", () => {
+  const dist = join(clone, "host-cli/dist");
+  const noVerb = () => run(process.execPath, ["host-cli/bin/vouch.cjs", "verify", "nothing"], clone);
+  cpSync("host-cli/dist", dist, { recursive: true });
+  const files = ["main.cjs", "commands/verify.cjs"].map((name) => compiledOf(join(dist, name)));
+  const good = noVerb();
+  assert.is(good.status, 1);
+  assert.match(good.stderr, /--policy/);
+  for (const spoil of [
+    (bytes: Buffer) => bytes.fill(0, 0, 64), // another V8, another text
+    (bytes: Buffer) => bytes.subarray(0, 1000),
+    () => Buffer.alloc(0),
+    null,
+  ]) {
+    for (const file of files) {
+      if (spoil === null) rmSync(file);
+      else writeFileSync(file, spoil(readFileSync(file)));
+    }
+    const { status, stdout, stderr } = noVerb();
+    assert.equal([status, stdout, stderr], [good.status, good.stdout, good.stderr]);
+  }
+  rmSync(dist, { recursive: true });
 });
 
 const noNpx = run("npx", ["--version"], folder).status === 0 ? undefined : "npx is not installed";
@@ -90,7 +134,7 @@ else {
 bin("an install links the command", () => {
   const link = "node_modules/.bin/vouch";
   assert.ok(existsSync(link), "npm ci makes it");
-  if (process.platform !== "win32") assert.is(realpathSync(link), realpathSync("host-cli/bin/vouch.mjs"));
+  if (process.platform !== "win32") assert.is(realpathSync(link), realpathSync("host-cli/bin/vouch.cjs"));
   const { status, stdout } = run(process.execPath, [link, "--version"], process.cwd());
   assert.is(stdout, `vouch ${version}\n`);
   assert.is(status, 0);
@@ -99,14 +143,14 @@ bin("an install links the command", () => {
 bin("a closed pipe is no error, a full disk is", () => {
   const closed = spawnSync(
     "sh",
-    ["-c", `{ "${process.execPath}" host-cli/bin/vouch.mjs --help; echo "status $?" >&2; } | true`],
+    ["-c", `{ "${process.execPath}" host-cli/bin/vouch.cjs --help; echo "status $?" >&2; } | true`],
     {
       encoding: "utf8",
     },
   );
   assert.is(closed.stderr, "status 0\n");
   if (!existsSync("/dev/full")) return skip(bin, "a full disk is trouble", "no /dev/full here");
-  const full = spawnSync("sh", ["-c", `"${process.execPath}" host-cli/bin/vouch.mjs --help > /dev/full`], {
+  const full = spawnSync("sh", ["-c", `"${process.execPath}" host-cli/bin/vouch.cjs --help > /dev/full`], {
     encoding: "utf8",
   });
   assert.match(full.stderr, /^vouch: .*ENOSPC.* \[enospc\]\n$/);
