@@ -191,10 +191,13 @@ function judgeManifest(u: Upload): number {
   return FAULT_NONE;
 }
 
-// Whether a slot already holds, checked, what this manifest describes.
+// Whether a slot already holds, checked, what this manifest describes. Only the one that runs
+// and the one a test would run count: a confirmed image that rotted is neither, and is repaired by
+// the same release.
 function isThere(u: Upload): boolean {
   const manifest = u.manifest as Manifest;
   for (let i = 0; i < 2; i++) {
+    if (i !== u.slot && i !== u.slots.active) continue;
     const slot = u.slots.slots[i] as Slot;
     if (slot.kind === SLOT_CHECKED && slot.image !== null && slot.manifest !== null) {
       if (

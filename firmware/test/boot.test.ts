@@ -1,6 +1,7 @@
 import { faultCode } from "@vouch/shared/refusal";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { MANIFEST_AREA } from "../src/slots";
 import {
   confirm,
   flash,
@@ -156,6 +157,36 @@ boot("a pending image that changed is not run: the confirmed one is, and says wh
   reset(device);
   assert.equal([running(device), faultCode(lastFault(device))], ["3.0.0", "boot-image-changed"]);
   assert.is(images(device).length, 1);
+});
+
+boot("a confirmed image that rotted is repaired by the release it came from", () => {
+  const device = makeDevice();
+  const release = makeUploadFile(old, { sequence: 3, floor: 3 });
+  flash(device, old, { sequence: 3, floor: 3 });
+  const at = device.layout.slots[0].address + MANIFEST_AREA + 100;
+  device.flash[at] = (device.flash[at] ?? 0) ^ 1;
+  device.powerCycle();
+  assert.is(identify(device).seq, 0, "nothing runs");
+  assert.is(upload(device, release)?.match, true);
+  assert.is(testImage(device, old).images[1].pending, true);
+  reset(device);
+  confirm(device);
+  assert.equal([identify(device).seq, identify(device).floor], [3, 3]);
+  assert.equal([images(device)[0].active, images(device)[0].confirmed], [true, true]);
+});
+
+boot("an image in the slot that isn't written next counts for nothing", () => {
+  const device = makeDevice();
+  upload(device, makeUploadFile(old, { sequence: 3 }));
+  testImage(device, old);
+  reset(device); // on trial, and nothing confirmed
+  const release = makeUploadFile(next, { sequence: 4 });
+  upload(device, release);
+  device.powerCycle();
+  assert.is(upload(device, release)?.match, true);
+  testImage(device, next);
+  reset(device);
+  assert.is(identify(device).seq, 4);
 });
 
 boot("images swap places in the list, and the running one is slot 0 wherever it lies", () => {

@@ -87,6 +87,37 @@ flash("the image that runs already is left alone", async () => {
   assert.is(wroteAnything(bench.line), false);
 });
 
+flash("a confirmed image that rotted is repaired by the same command", async () => {
+  const bench = makeBench();
+  const file = sealed(IMAGE, { sequence: 3, floor: 3 });
+  await run(bench, file);
+  const at = bench.device.layout.slots[0].address + 1024 + 100;
+  bench.device.flash[at]! ^= 1;
+  bench.device.powerCycle();
+  assert.is((await run(bench, file)).result, "flashed");
+  assert.is((await imagesOf(bench))[0]!.confirmed, true);
+});
+
+flash("what the device checked is said once it has agreed to run the image", async () => {
+  const bench = makeBench();
+  const { open } = bench.line;
+  const refusesTest = async () => {
+    const transport = await open();
+    const write = async (bytes: Uint8Array) => {
+      await transport.write(bytes);
+      const last = bench.line.sent.at(-1);
+      if (last?.group === 1 && last.command === 0 && last.op === 2) bench.line.pull();
+    };
+    return { ...transport, write };
+  };
+  const io = memoryIo();
+  const upload = checkUpload(sealed(IMAGE), VENDORS);
+  const link = { ...bench.link, open: refusesTest };
+  const refused = await refusal(bench.clock.run(flashDevice({ port: "bench", upload, yes: true, link }, io)));
+  assert.is(refused.code, "device-closed");
+  assert.not.match(io.err(), /checked by the device/);
+});
+
 flash("the same image under a new manifest is flashed", async () => {
   const bench = makeBench();
   await run(bench, sealed(IMAGE, { sequence: 3 }));

@@ -142,8 +142,8 @@ async function install(link: Link, upload: CheckedUpload, device: Identity, io: 
   if (stored === undefined || !stored.bootable) {
     throw await refusedByDevice(link, "image-refused", "the device didn't take the image as bootable");
   }
-  if (!io.quiet && !io.json) io.stderr("checked by the device: signature, model, rollback and digest hold\n");
   await testImage(link.session, digest);
+  if (!io.quiet && !io.json) io.stderr("checked by the device: signature, model, rollback and digest hold\n");
   const back = await restart(link, device);
   const active = (await readImages(link.session)).find((slot) => slot.active);
   if (!isImage(active, upload) || back.sequence !== upload.manifest.sequence) {
