@@ -2,15 +2,15 @@
 //
 //   1. the statement is a release, and no signature on it by a known approver is wrong
 //   2. t approvers signed, each role the policy names among them
-//   3. the manifest is the one the statement names by digest, and says the same
+//   3. the manifest is the one the statement names by digest, and says the same (agreement.ts)
 //   4. the image is the one both name
 //   5. the sealing key is the vendor's, by the policy
 // Then the manifest is signed, and what came out is verified like anybody would.
 
+import { contradiction } from "@vouch/shared/agreement";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { kidOf } from "@vouch/shared/cose";
 import { type Envelope as Dsse, type EnvelopeSignature, formatEnvelope, keyidOf } from "@vouch/shared/dsse";
-import { classIdOf, vendorIdOf } from "@vouch/shared/ids";
 import type { Policy } from "@vouch/shared/policy";
 import { faultRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { type Signer as Approver, requireApproval, signersOf } from "@vouch/shared/signers";
@@ -23,6 +23,7 @@ import {
   MAX_ENVELOPE,
   verifyEnvelope,
 } from "@vouch/shared/suit";
+import type { Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "./crypto";
 import { about } from "./exit";
 import { readInput, writeWhole } from "./files";
@@ -56,9 +57,10 @@ export async function sealRelease(options: SealOptions, signer: Signer): Promise
   const { policy } = options;
   const { envelope, statement } = readReleaseFile(options.file);
   const chosen = about(options.file, () => chooseApprovals(envelope, statement.product, policy));
-  const suit = about(options.suit, () => checkManifest(options.suit, statement));
+  const vendor = vendorOf(statement.product, policy);
+  const suit = about(options.suit, () => checkManifest(options.suit, statement, vendor));
   const image = about(options.image, () => checkImage(options.image, statement));
-  checkVendor(statement.product, policy, signer, suit);
+  checkSealer(statement.product, vendor, signer);
   const sealed = await signManifest(suit.manifestBytes, signer);
   const dsse = formatEnvelope({ ...envelope, signatures: chosen.kept.map(({ signature }) => signature) });
   const upload = encodeUpload(sealed, image);
@@ -118,7 +120,7 @@ function firstChoice(
   return undefined;
 }
 
-function checkManifest(path: string, statement: ReleaseStatement): Envelope {
+function checkManifest(path: string, statement: ReleaseStatement, vendor: Vkey): Envelope {
   const suit = decodeEnvelope(readInput(path, MAX_ENVELOPE));
   if (suit.fault !== 0) throw faultRefusal(suit.fault, "the manifest");
   const actual = toHex(nodeCrypto.sha256(suit.manifestBytes));
@@ -128,22 +130,11 @@ function checkManifest(path: string, statement: ReleaseStatement): Envelope {
       `the manifest hashes to ${actual}, the release names ${statement.suitDigest}`,
     );
   }
-  // The digest settles which manifest it is; that it says what approvers read is another matter.
-  const { manifest } = suit;
-  const app = statement.subjects.find(({ name }) => name === "app");
-  const classId = classIdOf(statement.product, statement.hardware.model, nodeCrypto);
-  const same: readonly (readonly [string, boolean])[] = [
-    ["image digest", toHex(manifest.digest) === app?.sha256],
-    ["image size", manifest.size === statement.entry.length],
-    ["security version", manifest.sequence === statement.securityVersion],
-    ["floor", manifest.floor === statement.floor],
-    ["class id", equalBytes(manifest.classId, classId)],
-  ];
-  const wrong = same.find(([, holds]) => !holds);
-  if (wrong !== undefined) {
+  const wrong = contradiction(statement, suit.manifest, vendor.name, nodeCrypto);
+  if (wrong !== null) {
     throw new Refusal(
       "manifest-contradicts-release",
-      `the manifest's ${wrong[0]} is not the one that the release states`,
+      `the manifest's ${wrong} is not the one that the release states`,
     );
   }
   return suit;
@@ -158,22 +149,18 @@ function checkImage(path: string, statement: ReleaseStatement): Uint8Array {
   return image;
 }
 
-function checkVendor(product: string, policy: Policy, signer: Signer, suit: Envelope): void {
+function vendorOf(product: string, policy: Policy): Vkey {
   const vendor = policy.vendors.find((v) => v.product === product)?.vkey;
-  if (vendor === undefined)
-    throw new Refusal("no-vendor", `the policy has no vendor line for ${quote(product)}`);
-  if (!equalBytes(vendor.publicKey, signer.publicKey)) {
-    throw new Refusal(
-      "wrong-vendor-key",
-      `the sealing key is ${quote(signer.name)}, the policy's vendor for ${quote(product)} is ${quote(vendor.name)}`,
-    );
-  }
-  if (!equalBytes(suit.manifest.vendorId, vendorIdOf(vendor.name, nodeCrypto))) {
-    throw new Refusal(
-      "manifest-contradicts-release",
-      `the manifest's vendor id is not that of ${quote(vendor.name)}`,
-    );
-  }
+  if (vendor !== undefined) return vendor;
+  throw new Refusal("no-vendor", `the policy has no vendor line for ${quote(product)}`);
+}
+
+function checkSealer(product: string, vendor: Vkey, signer: Signer): void {
+  if (equalBytes(vendor.publicKey, signer.publicKey)) return;
+  throw new Refusal(
+    "wrong-vendor-key",
+    `the sealing key is ${quote(signer.name)}, the policy's vendor for ${quote(product)} is ${quote(vendor.name)}`,
+  );
 }
 
 async function signManifest(manifestBytes: Uint8Array, signer: Signer): Promise<Uint8Array> {

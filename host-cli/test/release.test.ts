@@ -416,6 +416,12 @@ release("seal refuses, table of flaws, and writes nothing", async () => {
       await contradicting("vendor", { ...manifest, vendorId: new Uint8Array(16) }),
       vendor,
     ],
+    [
+      "a version approvers didn't see",
+      "manifest-contradicts-release",
+      await contradicting("version", { ...manifest, version: "9.9.9" }),
+      vendor,
+    ],
     ["a statement that is no release", "wrong-statement", { ...good, file: await advisoryFile() }, vendor],
   ] as const;
   const before = snapshot();
