@@ -16,7 +16,7 @@ import { bytesIn, mapOf, textIn } from "./body";
 import type { Port } from "./port";
 
 export const ENGINE_BLOCK_BYTES = 512;
-const TEXT_MAX = 48; // identify carries four of them in one frame
+const TEXT_MAX = 40; // identify carries four of them in one frame
 
 export interface Engine {
   vendorKey: Uint8Array;

@@ -46,6 +46,7 @@ import type { Engine } from "./engine";
 import { clearIdentity, type Identity, keyKid, ORIGIN_DEVICE, ORIGIN_NONE, setEnrolled } from "./identity";
 import { forgetJob, isRunning, isSameJob, JOB_FAILED, JOB_READY, JOB_WORDS, startJob } from "./job";
 import { groupError, plainError, type Request } from "./link";
+import type { Slot } from "./slots";
 import { maxUpload } from "./upload";
 
 export const AGENT_VERSION = "0.1.0";
@@ -91,6 +92,7 @@ function identify(agent: Agent): CborMap {
     ["cid", engine === null ? null : engine.classId],
     ["floor", device.slots.floor],
     ["seq", running === null ? 0 : running.sequence],
+    ["mdig", running === null ? null : (device.slots.slots[device.slots.active] as Slot).manifest],
     ["bootcount", device.starts],
     ["slots", 2],
     ["max", maxUpload(agent.upload)],

@@ -163,7 +163,7 @@ boot("a confirmed image that rotted is repaired by the release it came from", ()
   const device = makeDevice();
   const release = makeUploadFile(old, { sequence: 3, floor: 3 });
   flash(device, old, { sequence: 3, floor: 3 });
-  const at = device.layout.slots[0].address + MANIFEST_AREA + 100;
+  const at = device.layout.slots[0]!.address + MANIFEST_AREA + 100;
   device.flash[at] = (device.flash[at] ?? 0) ^ 1;
   device.powerCycle();
   assert.is(identify(device).seq, 0, "nothing runs");

@@ -1,5 +1,6 @@
 import { cborMap } from "@vouch/shared/cbor";
 import { encodeFrame, encodeMessage, smpHeader } from "@vouch/shared/smp";
+import { decodeEnvelope, splitUpload } from "@vouch/shared/suit";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -23,9 +24,10 @@ import {
   reset,
   test as testImage,
   upload,
+  vendor,
   vendorId,
 } from "./kit";
-import type { SimDevice } from "./sim";
+import { makeEngine, type SimDevice } from "./sim";
 
 const commands = suite("commands");
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
@@ -247,6 +249,7 @@ commands("identify says who the device is, before and after it is flashed and en
     cid: hex(classId),
     floor: 0,
     seq: 0,
+    mdig: null,
     bootcount: 1,
     slots: 2,
     max: 9216,
@@ -254,6 +257,7 @@ commands("identify says who the device is, before and after it is flashed and en
     job: "idle",
   });
   flash(device, makeImage("app"), { sequence: 7, floor: 5 });
+  const sent = splitUpload(makeUploadFile(makeImage("app"), { sequence: 7, floor: 5 }));
   enrol(device);
   const later = identify(device);
   assert.equal(later, {
@@ -263,6 +267,7 @@ commands("identify says who the device is, before and after it is flashed and en
     origin: "device",
     floor: 5,
     seq: 7,
+    mdig: hex(nodeHash(decodeEnvelope(sent.envelope).manifestBytes)),
     bootcount: 2,
     job: "ready",
   });
@@ -270,9 +275,18 @@ commands("identify says who the device is, before and after it is flashed and en
 });
 
 commands("an identify reply fits the buffer that is advertised", () => {
-  const device = makeDevice();
+  const longest = "x".repeat(40);
+  const texts = { model: longest, hardwareVersion: longest, name: longest, version: longest };
+  const engine = makeEngine(
+    { vendorKey: vendor.publicKey, vendorId, classId, ...texts },
+    makeImage("js"),
+    4096,
+  );
+  const device = makeDevice({ engine });
+  flash(device, makeImage("app"), { sequence: Number.MAX_SAFE_INTEGER, floor: Number.MAX_SAFE_INTEGER });
   enrol(device);
   const [answer] = exchange(device, frame(false, 64, 0, cborMap([])));
+  assert.is(identify(device).seq, Number.MAX_SAFE_INTEGER);
   assert.ok((answer?.header.length ?? 999) + 8 <= 508);
 });
 

@@ -10,6 +10,7 @@ import { type FlashOptions, type FlashReport, flashDevice } from "../src/command
 import { nodeCrypto } from "../src/crypto";
 import { withLink } from "../src/device/link";
 import { readImages, resetDevice } from "../src/device/smp";
+import { identify } from "../src/device/vouch";
 import { statusOf } from "../src/exit";
 import { checkUpload, type Vendor } from "../src/upload";
 import {
@@ -91,7 +92,7 @@ flash("a confirmed image that rotted is repaired by the same command", async () 
   const bench = makeBench();
   const file = sealed(IMAGE, { sequence: 3, floor: 3 });
   await run(bench, file);
-  const at = bench.device.layout.slots[0].address + 1024 + 100;
+  const at = bench.device.layout.slots[0]!.address + 1024 + 100;
   bench.device.flash[at]! ^= 1;
   bench.device.powerCycle();
   assert.is((await run(bench, file)).result, "flashed");
@@ -122,6 +123,17 @@ flash("the same image under a new manifest is flashed", async () => {
   const bench = makeBench();
   await run(bench, sealed(IMAGE, { sequence: 3 }));
   assert.is((await run(bench, sealed(IMAGE, { sequence: 4 }))).result, "flashed");
+});
+
+flash("another release of the same image and number is flashed, and is the one that runs", async () => {
+  const bench = makeBench();
+  await run(bench, sealed(IMAGE, { sequence: 3, version: "2.4.1" }));
+  const other = sealed(IMAGE, { sequence: 3, version: "2.4.1-eu" });
+  const report = await run(bench, other);
+  assert.is(report.result, "flashed");
+  const device = await bench.clock.run(withLink("bench", bench.link, (link) => identify(link.session)));
+  assert.is(hex(device.manifestDigest!), report.image.manifestSha256);
+  assert.is((await run(bench, other)).result, "already-running");
 });
 
 flash("--no-confirm leaves it on trial, flashing it again confirms it", async () => {

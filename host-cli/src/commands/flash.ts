@@ -80,7 +80,7 @@ export async function flashDevice(options: FlashOptions, io: Io): Promise<FlashR
     const device = await identify(link.session);
     checkTarget(upload, device, options.allowDowngrade === true);
     const active = (await readImages(link.session)).find((slot) => slot.active);
-    const runs = isImage(active, upload) && device.sequence === upload.manifest.sequence;
+    const runs = isRunning(device, upload);
     const reportOf = (result: FlashReport["result"], confirmed: boolean) =>
       reportFor(result, confirmed, port, device, upload);
     if (runs && (active?.confirmed === true || options.confirm === false)) {
@@ -94,6 +94,11 @@ export async function flashDevice(options: FlashOptions, io: Io): Promise<FlashR
     await keep(link, upload);
     return reportOf("flashed", true);
   });
+}
+
+/** Two releases may have the same image; the manifest tells them apart. */
+function isRunning(device: Identity, upload: CheckedUpload): boolean {
+  return device.manifestDigest !== null && equalBytes(device.manifestDigest, upload.manifestDigest);
 }
 
 function isImage(slot: ImageSlot | undefined, upload: CheckedUpload): boolean {
@@ -145,8 +150,7 @@ async function install(link: Link, upload: CheckedUpload, device: Identity, io: 
   await testImage(link.session, digest);
   if (!io.quiet && !io.json) io.stderr("checked by the device: signature, model, rollback and digest hold\n");
   const back = await restart(link, device);
-  const active = (await readImages(link.session)).find((slot) => slot.active);
-  if (!isImage(active, upload) || back.sequence !== upload.manifest.sequence) {
+  if (!isRunning(back, upload)) {
     const fault = await lastFault(link.session);
     const why = fault === 0 ? "" : `: ${faultCode(fault)}`;
     throw new Refusal(
@@ -237,7 +241,7 @@ async function identifyAgain(link: Link, end: number): Promise<Identity | null> 
 async function keep(link: Link, upload: CheckedUpload): Promise<void> {
   await confirmImage(link.session);
   const active = (await readImages(link.session)).find((slot) => slot.active);
-  if (isImage(active, upload) && active?.confirmed === true) return;
+  if (isRunning(await identify(link.session), upload) && active?.confirmed === true) return;
   throw new Refusal(
     "image-reverted",
     `the device went back to the image from before ahead of the confirmation`,

@@ -54,6 +54,8 @@ export interface Identity {
   classId: Uint8Array;
   floor: number;
   sequence: number;
+  /** SHA-256 of the running image's manifest: which release it is. Null when none runs. */
+  manifestDigest: Uint8Array | null;
   bootCount: number;
   maxUpload: number;
   hasRandom: boolean;
@@ -98,6 +100,7 @@ export async function identify(
     classId: bytesField(fields, "cid", 16),
     floor: uintField(fields, "floor"),
     sequence: uintField(fields, "seq"),
+    manifestDigest: hasField(fields, "mdig") ? bytesField(fields, "mdig", 32) : null,
     bootCount: uintField(fields, "bootcount"),
     maxUpload: uintField(fields, "max"),
     hasRandom: flagField(fields, "random"),

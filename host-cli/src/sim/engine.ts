@@ -21,7 +21,7 @@ import { QUICKJS_VERSION } from "./quickjs";
 
 const BLOCK_BYTES = 512;
 const BUNDLE_MAX = ENGINE_BYTES - BLOCK_BYTES;
-const TEXT_MAX = 48; // what the agent takes
+const TEXT_MAX = 40; // what the agent takes
 
 export interface EngineSpec {
   /** The built agent: ES5 text in ASCII. */
