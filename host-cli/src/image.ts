@@ -1,9 +1,10 @@
 // Image files for verification: hashed as a stream, so that a 64 MB image costs no memory.
 
 import { createHash } from "node:crypto";
+import { statSync } from "node:fs";
 import type { Image } from "@vouch/shared/measured";
 import { usage } from "./exit";
-import { readChunks } from "./files";
+import { readChunks, readInput } from "./files";
 
 export const MAX_IMAGE = 128 * 1024 * 1024;
 const PADDING = new Uint8Array(64 * 1024).fill(0xff);
@@ -25,26 +26,49 @@ export function openImages(flags: readonly string[]): Image[] {
   return images;
 }
 
+/** A file's image; refuses `image-changed` when it reads otherwise the second time. */
 export function openImage(component: string, path: string): Image {
-  const hash = createHash("sha256");
-  let size = 0;
-  readChunks(path, MAX_IMAGE, (chunk) => {
-    hash.update(chunk);
-    size += chunk.length;
-  });
+  const whole = isFile(path) ? null : readInput(path, MAX_IMAGE); // a pipe can be read once only
+  const pieces = (take: (chunk: Uint8Array) => void) =>
+    whole === null ? readChunks(path, MAX_IMAGE, take) : take(whole);
+  const { size, sha256 } = digestOf(pieces);
   return {
     component,
     size,
-    sha256: hash.digest(),
-    keyed: (nonce, length) => keyedDigest(path, size, nonce, length),
+    sha256,
+    keyed(nonce, regionLength) {
+      const keyed = createHash("sha256").update(nonce);
+      const again = digestOf((take) =>
+        pieces((chunk) => {
+          keyed.update(chunk);
+          take(chunk);
+        }),
+      );
+      if (again.sha256.compare(sha256) !== 0) throw new ImageChanged(path);
+      for (let left = regionLength - size; left > 0; left -= PADDING.length) {
+        keyed.update(left < PADDING.length ? PADDING.subarray(0, left) : PADDING);
+      }
+      return keyed.digest();
+    },
   };
 }
 
-function keyedDigest(path: string, size: number, nonce: Uint8Array, regionLength: number): Uint8Array {
-  const hash = createHash("sha256").update(nonce);
-  readChunks(path, MAX_IMAGE, (chunk) => hash.update(chunk));
-  for (let left = regionLength - size; left > 0; left -= PADDING.length) {
-    hash.update(left < PADDING.length ? PADDING.subarray(0, left) : PADDING);
+/** Not a Refusal: it must end the run as trouble, and never become a finding about the device. */
+export class ImageChanged extends Error {
+  constructor(readonly path: string) {
+    super("the image changed while it was read");
   }
-  return hash.digest();
+}
+
+const isFile = (path: string) =>
+  path !== "-" && statSync(path, { throwIfNoEntry: false })?.isFile() !== false;
+
+function digestOf(pieces: (take: (chunk: Uint8Array) => void) => void) {
+  const hash = createHash("sha256");
+  let size = 0;
+  pieces((chunk) => {
+    hash.update(chunk);
+    size += chunk.length;
+  });
+  return { size, sha256: hash.digest() };
 }

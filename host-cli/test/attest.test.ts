@@ -18,6 +18,7 @@ import * as assert from "uvu/assert";
 import {
   type AttestOptions,
   attest,
+  evidenceFiles,
   newestAnchored,
   openEnrolment,
   writeEvidence,
@@ -39,6 +40,7 @@ suiteOf.before.each(() => {
 suiteOf.after.each(() => rmSync(folder, { recursive: true, force: true }));
 
 const NOTE = logNote(7);
+const ANCHOR = { checkpoint: NOTE, ledger: "directory", receipt: utf8Encode("a receipt") };
 
 /** A bench whose device is enrolled, and its enrolment. */
 async function enrolledBench(random = 1): Promise<{ bench: Bench; enrolment: EnrolmentStatement }> {
@@ -60,7 +62,7 @@ async function enrolledBench(random = 1): Promise<{ bench: Bench; enrolment: Enr
 }
 
 const run = (bench: Bench, options: Partial<AttestOptions> = {}) => {
-  const whole = { port: "bench", checkpoint: NOTE, enrolment: null, link: bench.link, ...options };
+  const whole = { port: "bench", anchor: ANCHOR, enrolment: null, link: bench.link, ...options };
   return bench.clock.run(attest(whole, memoryIo()));
 };
 
@@ -77,9 +79,10 @@ async function refusal(work: Promise<unknown>) {
 suiteOf("the evidence carries the nonce that checkpoint and random bytes give", async () => {
   const { bench, enrolment } = await enrolledBench();
   const { evidence, challenge, claims } = await run(bench, { enrolment });
-  const { checkpoint, random } = parseChallenge(challenge);
-  assert.is(toHex(checkpoint), toHex(NOTE));
-  assert.is(toHex(claims.nonce), toHex(challengeNonce(nodeCrypto.sha256, NOTE, random)));
+  const { random, ...dated } = parseChallenge(challenge);
+  assert.equal(dated, ANCHOR);
+  const nonce = challengeNonce(nodeCrypto.sha256, NOTE, ANCHOR.receipt, random);
+  assert.is(toHex(claims.nonce), toHex(nonce));
   assert.is(toHex(decodeEvidence(evidence).claims!.ueid), enrolment.ueid);
 });
 
@@ -209,10 +212,15 @@ suiteOf("a device that restarts while it measures is asked again", async () => {
 suiteOf("evidence and challenge are written, and with a signer salt and commitment too", async () => {
   const { bench, enrolment } = await enrolledBench();
   const attested = await run(bench, { enrolment });
-  const alone = await writeEvidence(join(folder, "a.eat"), attested, null, 1767225600);
+  const alone = await writeEvidence(evidenceFiles(join(folder, "a.eat"), false), attested, null, 1767225600);
   assert.equal(Object.keys(alone), ["evidence", "challenge"]);
   assert.is(existsSync(join(folder, "a.salt")), false);
-  const files = await writeEvidence(join(folder, "b.eat"), attested, enroller, 1767225600);
+  const files = await writeEvidence(
+    evidenceFiles(join(folder, "b.eat"), true),
+    attested,
+    enroller,
+    1767225600,
+  );
   const { salt, evidenceSha256 } = parseEvidenceSalt(readFileSync(files.salt!));
   assert.is(evidenceSha256, toHex(nodeCrypto.sha256(attested.evidence)));
   const committed = parseStatement(parseEnvelope(readFileSync(files.commitment!)).payload);
@@ -221,19 +229,34 @@ suiteOf("evidence and challenge are written, and with a signer salt and commitme
   assert.is(toHex(readFileSync(files.evidence)), toHex(attested.evidence));
 });
 
-suiteOf("--log takes the newest anchored checkpoint by size, not by name or date", () => {
-  for (const size of ["9", "10", "2"]) {
+suiteOf("evidence is never written over, whichever of its files is there", async () => {
+  for (const name of ["c.eat", "c.challenge", "c.salt", "c.eat.commitment.dsse.json"]) {
+    writeFileSync(join(folder, name), "kept");
+    const refused = await refusal((async () => evidenceFiles(join(folder, "c.eat"), true))());
+    assert.is(refused.code, "exists");
+    rmSync(join(folder, name));
+  }
+  const nowhere = await refusal((async () => evidenceFiles(join(folder, "no", "d.eat"), false))());
+  assert.is(nowhere.code, "not-found");
+});
+
+suiteOf("--log takes the newest checkpoint that has a receipt, by size, not by name or date", () => {
+  for (const size of ["9", "10", "2", "11"]) {
     mkdirSync(join(folder, "anchors", size), { recursive: true });
     writeFileSync(join(folder, "anchors", size, "checkpoint"), logNote(Number(size)));
+    // The newest anchor was cut short before its receipt was kept.
+    if (size !== "11")
+      writeFileSync(join(folder, "anchors", size, "directory.tlog-proof"), `receipt ${size}`);
   }
-  mkdirSync(join(folder, "anchors", "11")); // anchoring was cut short
   mkdirSync(join(folder, "anchors", "012"));
   writeFileSync(join(folder, "anchors", "012", "checkpoint"), logNote(12));
-  assert.is(toHex(newestAnchored(folder)), toHex(logNote(10)));
+  const { checkpoint, ledger, receipt } = newestAnchored(folder, null);
+  assert.is(toHex(checkpoint), toHex(logNote(10)));
+  assert.is(`${ledger} ${Buffer.from(receipt)}`, "directory receipt 10");
 });
 
 suiteOf("a log that nobody anchored can't date an attestation", async () => {
-  const refused = await refusal((async () => newestAnchored(folder))());
+  const refused = await refusal((async () => newestAnchored(folder, null))());
   assert.is(refused.code, "not-anchored");
   assert.is(statusOf(refused), 21);
 });

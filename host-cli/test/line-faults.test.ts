@@ -140,7 +140,7 @@ const TASKS: Record<string, Task> = {
     const nonceBytes = Uint8Array.from({ length: 32 }, () => below(random, 256));
     const options = {
       port: "bench",
-      checkpoint: logNote(3),
+      anchor: { checkpoint: logNote(3), ledger: "directory", receipt: new Uint8Array(9) },
       enrolment: null,
       random: nonceBytes,
       link: bench.link,

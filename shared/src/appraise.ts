@@ -12,14 +12,16 @@
 // not be established: they would rest on nothing. Pure: the time and the policy are
 // arguments; nothing here reads a clock, a file or a network.
 
-import { checkDevice, presentFile, presentMember } from "./attested";
+import { checkDevice, labelOf, presentFile, presentMember } from "./attested";
 import { parseBundle } from "./bundle";
+import { toBase64 } from "./bytes";
 import type { Challenge } from "./companions";
 import type { Crypto } from "./crypto";
 import { type Case, checkHistory, type History } from "./history";
 import { checkImages, type Image } from "./measured";
 import type { Policy } from "./policy";
 import { checkRelease, checkStatus } from "./published";
+import { isoTime } from "./time";
 import { type DeviceResult, Findings, type Verdict, worst } from "./verdict";
 
 export type { Image } from "./measured";
@@ -39,8 +41,12 @@ export interface Question {
   readonly handed: readonly { readonly evidence: Uint8Array; readonly challenge: Challenge }[] | null;
 }
 
+/** Bytes of image and padding that one run hashes for keyed digests. */
+const MAX_HASHED = 512 * 1024 * 1024;
+
 const LIMITS_ALWAYS = [
   "inclusion in a log does not mean newest; what was logged after the status statement's size is not seen",
+  "a status key alone can leave out an advisory or a withdrawal; whoever reads the whole log sees that",
   "the manifest key alone can make an image boot, but never give it a verdict",
 ];
 const LIMITS_DEVICE = [
@@ -48,8 +54,24 @@ const LIMITS_DEVICE = [
   "a second enrolment of the same device would be visible only to the enroller",
 ];
 
-/** Answers the question. Throws only on a bug: every refusal is a finding of the verdict. */
+/**
+ * Answers the question. Throws only on a bug: every refusal is a finding of the verdict. Where
+ * something is too old for now, the verdict says for which moment the answer would be better.
+ */
 export function appraise(question: Question): Verdict {
+  const verdict = settleAt(question);
+  if (verdict.word !== "unproven" || !verdict.reasons.every((reason) => TOO_OLD.has(reason.code)))
+    return verdict;
+  const moments = [verdict.asOf?.time, ...verdict.devices.map((d) => d.notAfter)];
+  const moment = Math.max(...moments.map((time) => time ?? Number.NaN));
+  if (!(moment < question.at) || settleAt({ ...question, at: moment }).reasons.length > 0) return verdict;
+  const hint = `for a past moment: --at ${isoTime(moment)}`;
+  return { ...verdict, reasons: verdict.reasons.map((reason) => ({ ...reason, hint })) };
+}
+
+const TOO_OLD: ReadonlySet<string> = new Set(["status-stale", "evidence-stale"]);
+
+function settleAt(question: Question): Verdict {
   const out = new Findings();
   const bundle = out.attempt("bundle", () => parseBundle(question.bundle));
   const base = {
@@ -73,6 +95,7 @@ export function appraise(question: Question): Verdict {
     };
   }
   const c: Case = {
+    budget: { left: MAX_HASHED },
     bundle,
     policy: question.policy,
     crypto: question.crypto,
@@ -90,7 +113,9 @@ export function appraise(question: Question): Verdict {
       question.handed?.map((h) => presentFile(h.evidence, h.challenge, bundle, c.crypto)) ??
       bundle.devices.map(presentMember);
     if (!question.releaseOnly) {
-      for (const device of asked) devices.push(checkDevice(c, device, release, history, question.images));
+      for (const [i, device] of asked.entries()) {
+        devices.push(checkDevice(c, device, labelOf(device, i), release, history, question.images));
+      }
       if (asked.length === 0) {
         out.failed(
           "evidence",
@@ -120,6 +145,7 @@ export function appraise(question: Question): Verdict {
 function checkNothingUnused(c: Case, history: History): void {
   if (c.out.reasons.length > 0) return;
   const { anchored, used } = history;
+  checkNothingTwice(c);
   const before = anchored[anchored.length - 2]?.checkpoint.size ?? 0n;
   const { release, status, advisories, devices } = c.bundle;
   const records = [release, status, ...advisories, ...devices.map((d) => d.commitment)];
@@ -131,6 +157,18 @@ function checkNothingUnused(c: Case, history: History): void {
       "surplus-checkpoint",
       `no claim uses the checkpoint of size ${unused.checkpoint.size}`,
     );
+  }
+}
+
+/** A record or a device that stands twice would count, and be counted, twice. */
+function checkNothingTwice(c: Case): void {
+  const { advisories, devices } = c.bundle;
+  const isRepeated = (keys: readonly string[]) => new Set(keys).size !== keys.length;
+  if (
+    isRepeated(advisories.map((a) => String(a.index))) ||
+    isRepeated(devices.map((d) => toBase64(d.evidence)))
+  ) {
+    c.out.failed("bundle", "surplus-member", "an advisory or a device stands in the bundle twice");
   }
 }
 

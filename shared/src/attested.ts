@@ -17,7 +17,16 @@ import { kidOf } from "./cose";
 import type { Crypto } from "./crypto";
 import { parseEnvelope } from "./dsse";
 import { type Claims, challengeNonce, decodeEvidence, evidenceMessage } from "./evidence";
-import { type Anchored, type Case, checkLogged, type History, timedBy } from "./history";
+import {
+  type Anchored,
+  type Case,
+  checkLogged,
+  firstHolding,
+  type History,
+  horizonOf,
+  type Receipt,
+  timedBy,
+} from "./history";
 import { checkMeasured, type Image } from "./measured";
 import type { Release } from "./published";
 import { faultRefusal, isRefusal, quote, Refusal } from "./refusal";
@@ -29,11 +38,8 @@ import type { DeviceResult } from "./verdict";
 /** Evidence as presented for judgement: from the bundle, or handed over beside it. */
 export interface Presented {
   readonly evidence: Uint8Array;
-  /** The bundle names its challenge's checkpoint by size, a challenge file carries the note itself. */
-  readonly challenge: { readonly random: Uint8Array } & (
-    | { readonly size: bigint }
-    | { readonly note: Uint8Array }
-  );
+  /** The bundle names its challenge's checkpoint by size, a challenge file carries note and receipt. */
+  readonly challenge: BundledDevice["challenge"] | Challenge;
   /** The member of the bundle that says whose key this is; null when the bundle has none. */
   readonly member: Omit<BundledDevice, "evidence" | "challenge"> | null;
 }
@@ -53,7 +59,13 @@ export function presentFile(
   const kid = decodeEvidence(evidence).sign1?.kid ?? null;
   const enrolled = bundle.devices.find((d) => kid !== null && equalBytes(enrolledKid(d, crypto), kid));
   const member = same ?? (enrolled === undefined ? null : { ...enrolled, logged: null });
-  return { evidence, challenge: { note: challenge.checkpoint, random: challenge.random }, member };
+  return { evidence, challenge, member };
+}
+
+/** What reasons and results call a device: the key id its evidence names, else its place. */
+export function labelOf(device: Presented, place: number): string {
+  const kid = decodeEvidence(device.evidence).sign1?.kid;
+  return kid == null ? `device-${place + 1}` : toHex(kid);
 }
 
 function enrolledKid(device: BundledDevice, crypto: Crypto): Uint8Array {
@@ -84,16 +96,20 @@ interface Shown {
 export function checkDevice(
   c: Case,
   device: Presented,
+  label: string,
   release: Release,
   history: History,
   images: readonly Image[],
 ): DeviceResult {
+  c.out.device = label;
   // What names no enrolled key may be no evidence at all: that is wrong, not merely unknown.
   if (device.member === null) c.out.attempt("evidence", () => openEvidence(device.evidence));
   const key = c.out.attempt("enrolment", () => checkEnrolment(c, device.member, release, history));
   const shown = key && c.out.attempt("evidence", () => checkEvidence(c, device, key, release, history));
   const components = shown ? checkMeasured(c, shown.claims, release, images) : [];
+  c.out.device = null;
   return {
+    label,
     kid: key ? toHex(key.kid) : "",
     serial: key?.enrolment.serial ?? null,
     ueid: key?.enrolment.ueid ?? null,
@@ -140,6 +156,14 @@ function checkEnrolment(c: Case, device: Member | null, release: Release, histor
     );
   }
   checkLogged(c, device.commitment, history.head);
+  const { time } = firstHolding(history, device.commitment);
+  if (time !== null && time > horizonOf(c)) {
+    c.out.failed(
+      "enrolment",
+      "enrolment-after-t",
+      `the enrolment was recorded at ${isoTime(time)}, the question is about ${isoTime(c.at)}`,
+    );
+  }
   const { product, model } = statement;
   if (product !== release.statement.product || model !== release.statement.hardware.model) {
     throw new Refusal(
@@ -150,7 +174,7 @@ function checkEnrolment(c: Case, device: Member | null, release: Release, histor
   const kid = kidOf(c.crypto.sha256(statement.publicKey));
   c.out.established(
     "enrolment",
-    `serial ${statement.serial}, key ${toHex(kid)}, enrolled by ${enroller.name}, record ${device.commitment.index}`,
+    `serial ${plainOrQuoted(statement.serial)}, key ${toHex(kid)}, enrolled by ${enroller.name}, record ${device.commitment.index}`,
     [
       `rule: one enroller's signature; SHA-256(tag, salt, statement) is the commitment in the log`,
       `bytes: enrolment of ${device.enrolment.length} bytes, commitment ${digest}; key made on the ${statement.keyOrigin}`,
@@ -160,6 +184,9 @@ function checkEnrolment(c: Case, device: Member | null, release: Release, histor
     c.out.note("the device key was made at the enrolment station, not on the device");
   return { enrolment: statement, kid, publicKey: statement.publicKey };
 }
+
+/** A serial number as it stands, unless it could be read as part of the line around it. */
+const plainOrQuoted = (text: string) => (/^[\w.-]{1,40}$/.test(text) ? text : quote(text));
 
 /** Evidence in its one form. Who signed it is another question. */
 function openEvidence(bytes: Uint8Array) {
@@ -180,21 +207,10 @@ function checkEvidence(c: Case, device: Presented, key: Key, release: Release, h
   if (!c.crypto.verifyEd25519(key.publicKey, evidenceMessage(sign1), sign1.signature)) {
     throw new Refusal("evidence-bad-signature", `the evidence's signature is not by key ${toHex(key.kid)}`);
   }
-  const asked = device.challenge;
-  const challenge = history.anchored.find((a) =>
-    "size" in asked ? a.checkpoint.size === asked.size : equalBytes(a.note, asked.note),
-  );
-  if (challenge === undefined) {
-    throw new Refusal(
-      "challenge-not-anchored",
-      "the challenge rests on a checkpoint that the bundle does not hold",
-      {
-        hint: "anchor that checkpoint, then make the bundle again",
-      },
-    );
-  }
-  history.used.add(challenge);
-  const nonce = challengeNonce(c.crypto.sha256, challenge.note, device.challenge.random);
+  const challenge = findChallenge(device.challenge, history);
+  const { anchored, receipt } = challenge;
+  history.used.add(anchored);
+  const nonce = challengeNonce(c.crypto.sha256, anchored.note, receipt.proof, device.challenge.random);
   if (!equalBytes(nonce, claims.nonce)) {
     throw new Refusal(
       "nonce-mismatch",
@@ -204,9 +220,9 @@ function checkEvidence(c: Case, device: Presented, key: Key, release: Release, h
   checkIdentity(key, claims, release, c.crypto);
   const logged = device.member?.logged ?? null;
   const notAfter = logged && checkLoggedEvidence(c, device.evidence, challenge, logged, history);
-  const shown = { claims, notBefore: challenge.time, notAfter: notAfter?.time ?? null };
+  const shown = { claims, notBefore: receipt.time, notAfter: notAfter?.time ?? null };
   const ages = c.out.reasons.length;
-  checkEvidenceAge(c, shown, challenge, notAfter);
+  checkEvidenceAge(c, receipt.time, notAfter);
   if (!claims.confirmed)
     c.out.failed(
       "evidence",
@@ -224,6 +240,29 @@ function checkEvidence(c: Case, device: Presented, key: Key, release: Release, h
       "a debugger or console was open on the device (dbgstat 0): its memory could be changed after measuring",
     );
   return shown;
+}
+
+interface Dated {
+  readonly anchored: Anchored;
+  /** The receipt in the nonce: its ledger's clock is what nobody could have known before. */
+  readonly receipt: Receipt;
+}
+
+/** The checkpoint and the receipt the nonce was made from, as claims 2 and 3 went over them. */
+function findChallenge(asked: Presented["challenge"], history: History): Dated {
+  for (const anchored of history.anchored) {
+    const receipt = anchored.receipts.find((r) =>
+      "size" in asked
+        ? anchored.checkpoint.size === asked.size && r.kind === asked.ledger
+        : equalBytes(anchored.note, asked.checkpoint) && equalBytes(r.proof, asked.receipt),
+    );
+    if (receipt !== undefined) return { anchored, receipt };
+  }
+  throw new Refusal(
+    "challenge-not-anchored",
+    "the challenge rests on a checkpoint or receipt that the bundle does not hold",
+    { hint: "make the bundle again from the log that the challenge was made from" },
+  );
 }
 
 const evidenceText = ({ notBefore, notAfter }: Shown) =>
@@ -262,6 +301,11 @@ function checkIdentity(key: Key, claims: Claims, release: Release, crypto: Crypt
       `the device runs by manifest ${claims.manifestDigest ? toHex(claims.manifestDigest) : "none"}, the release names ${toHex(release.manifestDigest)}`,
     );
   }
+  if (claims.confirmed && claims.floor < release.statement.floor)
+    throw new Refusal(
+      "floor-mismatch",
+      `the device confirmed this release and keeps the rollback floor ${claims.floor}, the release sets ${release.statement.floor}`,
+    );
   if (claims.sequence !== securityVersion)
     throw new Refusal(
       "measurement-mismatch",
@@ -273,7 +317,7 @@ function checkIdentity(key: Key, claims: Claims, release: Release, crypto: Crypt
 function checkLoggedEvidence(
   c: Case,
   evidence: Uint8Array,
-  challenge: Anchored,
+  challenge: Dated,
   logged: NonNullable<Member["logged"]>,
   history: History,
 ): Anchored {
@@ -287,25 +331,34 @@ function checkLoggedEvidence(
       `salt and evidence hash to ${digest}, the log's commitment is ${statement.sha256}`,
     );
   checkLogged(c, logged.record, history.head);
-  if (logged.record.index < challenge.checkpoint.size) {
+  const { size } = challenge.anchored.checkpoint;
+  if (logged.record.index < size) {
     throw new Refusal(
       "evidence-order",
-      `the evidence is record ${logged.record.index}, inside the tree of size ${challenge.checkpoint.size} that its challenge came from`,
+      `the evidence is record ${logged.record.index}, inside the tree of size ${size} that its challenge came from`,
     );
   }
-  return timedBy(history, logged.record);
+  const holder = timedBy(history, logged.record);
+  const asked = challenge.receipt.time;
+  if (holder.time !== null && asked !== null && holder.time < asked) {
+    throw new Refusal(
+      "evidence-order",
+      `the evidence was recorded at ${isoTime(holder.time)}, before its challenge at ${isoTime(asked)}`,
+    );
+  }
+  return holder;
 }
 
 /** Both ends of the bracket must lie within max-age before T: hoarded evidence is stale evidence. */
-function checkEvidenceAge(c: Case, shown: Shown, challenge: Anchored, logged: Anchored | null): void {
+function checkEvidenceAge(c: Case, notBefore: number | null, logged: Anchored | null): void {
   const limit = c.policy.maxAge.evidence;
   if (limit === null) {
     c.out.failed("evidence", "no-max-age", "the policy sets no max-age for evidence");
     return;
   }
   const latest = logged === null ? c.now : logged.time;
-  if (latest === null || challenge.time === null) return; // claim 3 has said which receipt is missing
-  if (latest > c.at) {
+  if (latest === null || notBefore === null) return; // claim 3 has said which receipt is missing
+  if (Math.max(latest, notBefore) > horizonOf(c)) {
     const found =
       logged === null ? "nothing proves when at the latest" : `it was recorded at ${isoTime(latest)}`;
     c.out.failed(
@@ -313,12 +366,12 @@ function checkEvidenceAge(c: Case, shown: Shown, challenge: Anchored, logged: An
       "evidence-after-t",
       `the evidence may be younger than ${isoTime(c.at)}: ${found}`,
     );
-  } else if (c.at - challenge.time > limit) {
+  } else if (c.at - notBefore > limit) {
     c.out.failed(
       "evidence",
       "evidence-stale",
-      `the evidence may be as old as its challenge, ${isoTime(challenge.time)}: more than ${limit} s before ${isoTime(c.at)}`,
-      shown.notAfter === null ? "attest again" : `for a past moment: --at ${isoTime(shown.notAfter)}`,
+      `the evidence may be as old as its challenge, ${isoTime(notBefore)}: more than ${limit} s before ${isoTime(c.at)}`,
+      "attest again",
     );
   }
 }

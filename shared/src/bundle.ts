@@ -4,9 +4,9 @@
 //   {"version":"vouch-bundle/v1",
 //    "release":RECORD,                      claim 1, with its place in the log
 //    "manifest":"<b64 SUIT envelope>",
-//    "status":RECORD,"advisories":[RECORD…],
+//    "status":RECORD,"consistency":[b64…],"advisories":[RECORD…],
 //    "checkpoints":[{"note":b64,"consistency":[b64…],"receipts":[{"kind","proof":b64}]}…],
-//    "devices":[{"evidence":b64,"challenge":{"size":"7","random":b64},
+//    "devices":[{"evidence":b64,"challenge":{"size":"7","ledger":"directory","random":b64},
 //                "enrolment":b64,"salt":b64,"commitment":RECORD,
 //                "logged":null|{"salt":b64,"record":RECORD}}…]}
 //   RECORD = {"index":"4","statement":"<b64 DSSE>","proof":["<b64 hash>"…]}
@@ -42,8 +42,8 @@ export interface BundledCheckpoint {
 
 export interface BundledDevice {
   readonly evidence: Uint8Array;
-  /** The nonce's ingredients: the size of one of the bundle's checkpoints, and 32 random bytes. */
-  readonly challenge: { readonly size: bigint; readonly random: Uint8Array };
+  /** The nonce's ingredients: a checkpoint of the bundle, the kind of its receipt, and 32 random bytes. */
+  readonly challenge: { readonly size: bigint; readonly ledger: string; readonly random: Uint8Array };
   readonly enrolment: Uint8Array;
   readonly salt: Uint8Array;
   readonly commitment: LogRecord;
@@ -54,6 +54,8 @@ export interface Bundle {
   readonly release: LogRecord;
   readonly manifest: Uint8Array;
   readonly status: LogRecord;
+  /** Proof that the tree the status speaks for is a prefix of the head's. */
+  readonly consistency: readonly Uint8Array[];
   readonly advisories: readonly LogRecord[];
   readonly checkpoints: readonly BundledCheckpoint[];
   readonly devices: readonly BundledDevice[];
@@ -98,6 +100,7 @@ const SHAPE = object({
   release: RECORD,
   manifest: member,
   status: RECORD,
+  consistency: hashes,
   advisories: list(RECORD, 0, MAX_ADVISORIES),
   checkpoints: list(
     object({ note: member, consistency: hashes, receipts: list(object({ kind, proof: member }), 0, 8) }),
@@ -107,7 +110,7 @@ const SHAPE = object({
   devices: list(
     object({
       evidence: member,
-      challenge: object({ size: decimal, random: base64(32) }),
+      challenge: object({ size: decimal, ledger: kind, random: base64(32) }),
       enrolment: member,
       salt: base64(16),
       commitment: RECORD,
@@ -134,7 +137,11 @@ const recordJson = (r: LogRecord) => ({
 
 const deviceJson = (d: BundledDevice) => ({
   evidence: toBase64(d.evidence),
-  challenge: { size: String(d.challenge.size), random: toBase64(d.challenge.random) },
+  challenge: {
+    size: String(d.challenge.size),
+    ledger: d.challenge.ledger,
+    random: toBase64(d.challenge.random),
+  },
   enrolment: toBase64(d.enrolment),
   salt: toBase64(d.salt),
   commitment: recordJson(d.commitment),
@@ -146,6 +153,7 @@ const bundleJson = (bundle: Bundle) => ({
   release: recordJson(bundle.release),
   manifest: toBase64(bundle.manifest),
   status: recordJson(bundle.status),
+  consistency: bundle.consistency.map(toBase64),
   advisories: bundle.advisories.map(recordJson),
   checkpoints: bundle.checkpoints.map((c) => ({
     note: toBase64(c.note),

@@ -1,6 +1,7 @@
 // The small JSON files that travel beside evidence and enrolments:
 //
-//   x.challenge  {"version":"vouch-challenge/v1","checkpoint":"<b64 note>","random":"<b64 32>"}
+//   x.challenge  {"version":"vouch-challenge/v1","checkpoint":"<b64 note>","ledger":"directory",
+//                 "receipt":"<b64>","random":"<b64 32>"}
 //   x.enrolment  {"version":"vouch-enrolment/v1","salt":"<b64 16>","statement":"<b64 DSSE>"}
 //   x.salt       {"version":"vouch-evidence-salt/v1","salt":"<b64 16>","evidenceSha256":"<hex>"}
 //
@@ -16,6 +17,9 @@ export const MAX_COMPANION = 128 * 1024;
 export interface Challenge {
   /** The checkpoint note, byte for byte as anchored. */
   readonly checkpoint: Uint8Array;
+  /** The kind of ledger, and the very receipt that dates the nonce. */
+  readonly ledger: string;
+  readonly receipt: Uint8Array;
   readonly random: Uint8Array;
 }
 
@@ -64,9 +68,18 @@ function bytesOf(what: string, name: string, text: string, length?: number): Uin
 }
 
 export function parseChallenge(file: Uint8Array): Challenge {
-  const json = fieldsOf(file, "challenge", "vouch-challenge/v1", ["checkpoint", "random"]);
+  const json = fieldsOf(file, "challenge", "vouch-challenge/v1", [
+    "checkpoint",
+    "ledger",
+    "receipt",
+    "random",
+  ]);
+  if (!/^[a-z][a-z0-9-]{0,31}$/.test(json["ledger"]!))
+    throw malformed("challenge", "ledger is no kind of ledger");
   return {
     checkpoint: bytesOf("challenge", "checkpoint", json["checkpoint"]!),
+    ledger: json["ledger"]!,
+    receipt: bytesOf("challenge", "receipt", json["receipt"]!),
     random: bytesOf("challenge", "random", json["random"]!, 32),
   };
 }
@@ -75,6 +88,8 @@ export function formatChallenge(challenge: Challenge): Uint8Array {
   return formatJson({
     version: "vouch-challenge/v1",
     checkpoint: toBase64(challenge.checkpoint),
+    ledger: challenge.ledger,
+    receipt: toBase64(challenge.receipt),
     random: toBase64(challenge.random),
   });
 }

@@ -2,20 +2,21 @@
 // that knows RATS can read it. What EAR has no word for stands under "vouch": the verdict
 // word, the reason codes and the bracket of time. Fields: spec/verdict.md.
 //
-//   patched, verified  affirming         executables 2   approved
+//   patched            affirming         executables 2   approved
 //   vulnerable         warning           executables 32  unsafe
 //   recalled, refuted  contraindicated   executables 96  contraindicated
 //   unproven           none              executables 0   no claim
+//   verified           none              executables 0   of a release; no device was looked at
 
 import { toBase64 } from "./bytes";
 import { isoTime } from "./time";
-import { type DeviceResult, EXIT_STATUS, type Verdict, type Word } from "./verdict";
+import { type DeviceResult, EXIT_STATUS, type Verdict, type Word, worst } from "./verdict";
 
 const PROFILE = "tag:ietf.org,2026:rats/ear#03";
 
 const APPRAISAL: Readonly<Record<Word, { status: string; executables: number }>> = {
   patched: { status: "affirming", executables: 2 },
-  verified: { status: "affirming", executables: 2 },
+  verified: { status: "none", executables: 0 },
   vulnerable: { status: "warning", executables: 32 },
   recalled: { status: "contraindicated", executables: 96 },
   refuted: { status: "contraindicated", executables: 96 },
@@ -29,21 +30,18 @@ const base64url = (bytes: Uint8Array) =>
 /** The object that --json prints. `iat` is when the verifier spoke, Unix seconds; `build` names it. */
 export function earOf(verdict: Verdict, iat: number, build: string): object {
   const nonces = verdict.devices.flatMap((d) => (d.nonce === null ? [] : [base64url(d.nonce)]));
-  const names =
-    verdict.devices.length > 0
-      ? verdict.devices.map((d) => d.kid || "unknown-device")
-      : [verdict.product ?? "unknown"];
   return {
     eat_profile: PROFILE,
     iat,
     ear_verifier_id: { developer: "https://vouch.example", build },
     ...(nonces.length === 0 ? {} : { eat_nonce: nonces.length === 1 ? nonces[0] : nonces }),
-    submods: Object.fromEntries(names.map((name) => [name, submod(verdict)])),
+    submods: Object.fromEntries(submods(verdict)),
     vouch: {
       verdict: verdict.word,
       exit: EXIT_STATUS[verdict.word],
-      reasons: verdict.reasons.map(({ claim, code, word, message, hint }) => ({
+      reasons: verdict.reasons.map(({ claim, device, code, word, message, hint }) => ({
         claim,
+        device,
         code,
         word,
         message,
@@ -63,12 +61,24 @@ export function earOf(verdict: Verdict, iat: number, build: string): object {
   };
 }
 
-function submod(verdict: Verdict) {
-  const { status, executables } = APPRAISAL[verdict.word];
-  const identified = verdict.devices.length > 0 && verdict.devices.every((d) => d.nonce !== null);
+/** One a device, judged by what is true of all and by what is true of it; the product when none was asked about. */
+function submods(verdict: Verdict): [string, object][] {
+  if (verdict.devices.length === 0)
+    return [[verdict.product ?? "unknown", submod(verdict, verdict.word, false)]];
+  return verdict.devices.map((device) => {
+    const about = verdict.reasons.filter((r) => r.device === null || r.device === device.label);
+    return [
+      device.label,
+      submod(verdict, worst(["patched", ...about.map((r) => r.word)]), device.nonce !== null),
+    ];
+  });
+}
+
+function submod(verdict: Verdict, word: Word, isIdentified: boolean): object {
+  const { status, executables } = APPRAISAL[word];
   return {
     ear_status: status,
-    ear_trustworthiness_vector: { "instance-identity": identified ? 2 : 0, executables },
+    ear_trustworthiness_vector: { "instance-identity": isIdentified ? 2 : 0, executables },
     ear_appraisal_policy_ids: [`sha256:${verdict.policyDigest}`],
   };
 }

@@ -299,8 +299,14 @@ export function evidenceMessage(sign1: Sign1): Uint8Array {
 }
 
 /** The nonce of an attestation: not before the checkpoint, and unpredictable by the random bytes. */
-export function challengeNonce(sha256: Hash, checkpointNote: Uint8Array, random32: Uint8Array): Uint8Array {
-  return sha256(concatBytes([utf8Encode("vouch/challenge/v1\n"), sha256(checkpointNote), random32]));
+export function challengeNonce(
+  sha256: Hash,
+  checkpointNote: Uint8Array,
+  receipt: Uint8Array,
+  random32: Uint8Array,
+): Uint8Array {
+  const parts = [utf8Encode("vouch/challenge/v1\n"), sha256(checkpointNote), sha256(receipt), random32];
+  return sha256(concatBytes(parts));
 }
 
 /** The nonce of an enrolment, which no checkpoint dates. */

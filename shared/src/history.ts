@@ -10,11 +10,13 @@ import { type Checkpoint, openCheckpoint } from "./checkpoint";
 import { verifyCosignature } from "./cosignature";
 import type { Crypto } from "./crypto";
 import { checkConsistency, checkInclusion, leafHash } from "./merkle";
+import type { NoteSignature } from "./note";
 import { evalQuorum, isMinimalQuorum, type Policy } from "./policy";
 import { ledgerFor, verifyDirectoryReceipt } from "./receipt";
 import { quote, Refusal } from "./refusal";
 import { isoTime } from "./time";
 import type { Findings } from "./verdict";
+import type { Vkey } from "./vkey";
 
 /** Everything a verification is about. `at` and `now` are Unix seconds. */
 export interface Case {
@@ -24,6 +26,8 @@ export interface Case {
   readonly at: number;
   readonly now: number;
   readonly out: Findings;
+  /** Bytes of images that may still be hashed: a small bundle must not cost hours. */
+  readonly budget: { left: number };
 }
 
 /** A checkpoint of the bundle that claims 2 and 3 went over. */
@@ -31,6 +35,14 @@ export interface Anchored {
   readonly note: Uint8Array;
   readonly checkpoint: Checkpoint;
   /** When a ledger recorded it; null when no trusted receipt says so. */
+  readonly time: number | null;
+  /** Every receipt for it, with the time that it proves, if it does. */
+  readonly receipts: readonly Receipt[];
+}
+
+export interface Receipt {
+  readonly kind: string;
+  readonly proof: Uint8Array;
   readonly time: number | null;
 }
 
@@ -43,7 +55,10 @@ export interface History {
 }
 
 /** Clocks of a log, a ledger and a verifier may differ by this much before a time counts as future. */
-const CLOCK_SKEW = 300;
+export const CLOCK_SKEW = 300;
+
+/** The latest moment that counts as not after T: a question about now bears clocks that run a little ahead. */
+export const horizonOf = (c: Case) => (c.at === c.now ? c.now + CLOCK_SKEW : c.at);
 
 /** Claims 2 and 3. Returns null when no history could be established. */
 export function checkHistory(c: Case): History | null {
@@ -51,11 +66,16 @@ export function checkHistory(c: Case): History | null {
   if (opened === null) return null;
   const head = opened[opened.length - 1]!;
   c.out.attempt("log", () => checkReleaseLogged(c, head, opened.length));
-  const anchored = opened.map((checkpoint, i) => ({
-    note: c.bundle.checkpoints[i]!.note,
-    checkpoint,
-    time: c.out.attempt("ledger", () => anchorTime(c, i)),
-  }));
+  const anchored = opened.map((checkpoint, i): Anchored => {
+    const { note, receipts } = c.bundle.checkpoints[i]!;
+    const times = c.out.attempt("ledger", () => openReceipts(c, i));
+    return {
+      note,
+      checkpoint,
+      time: times === null ? null : Math.min(...times),
+      receipts: receipts.map((receipt, k) => ({ ...receipt, time: times?.[k] ?? null })),
+    };
+  });
   const times = anchored.flatMap((a) => (a.time === null ? [] : [a.time]));
   if (times.length === anchored.length) {
     const [first, last] = [isoTime(Math.min(...times)), isoTime(Math.max(...times))];
@@ -70,15 +90,19 @@ export function checkHistory(c: Case): History | null {
   return { anchored, head, used: new Set() };
 }
 
+const isLine = (line: NoteSignature, vkey: Vkey) =>
+  line.name === vkey.name && equalBytes(line.keyId, vkey.keyId);
+
 function openCheckpoints(c: Case): Checkpoint[] {
   const opened = c.bundle.checkpoints.map((bundled) => {
     const { checkpoint, note } = openCheckpoint(bundled.note, c.policy.log, c.crypto);
+    const ours = note.signatures.filter((line) => isLine(line, c.policy.log));
+    if (ours.length !== 1)
+      throw new Refusal("surplus-signature", `the log signed the checkpoint ${ours.length} times`);
     const cosigned = new Set<string>();
     for (const line of note.signatures) {
-      if (line.name === c.policy.log.name && equalBytes(line.keyId, c.policy.log.keyId)) continue;
-      const witness = c.policy.witnesses.find(
-        (w) => w.vkey.name === line.name && equalBytes(w.vkey.keyId, line.keyId),
-      );
+      if (isLine(line, c.policy.log)) continue;
+      const witness = c.policy.witnesses.find((w) => isLine(line, w.vkey));
       if (witness === undefined)
         throw new Refusal(
           "unknown-cosigner",
@@ -119,13 +143,15 @@ function openCheckpoints(c: Case): Checkpoint[] {
   return opened;
 }
 
-/** When a ledger of the policy recorded checkpoint `i`. Every receipt given must be right. */
-function anchorTime(c: Case, i: number): number {
+/** When ledgers of the policy recorded checkpoint `i`. Every receipt given must be right. */
+function openReceipts(c: Case, i: number): number[] {
   const { note, receipts } = c.bundle.checkpoints[i]!;
   if (c.policy.ledgers.length === 0) throw new Refusal("no-ledger", "the policy names no ledger");
   if (receipts.length === 0)
     throw new Refusal("not-anchored", `checkpoint ${i + 1} of the bundle has no ledger receipt`);
-  const times = receipts.map(({ kind, proof }) => {
+  if (new Set(receipts.map((r) => r.kind)).size !== receipts.length)
+    throw new Refusal("surplus-receipt", "a checkpoint has two receipts of one kind");
+  return receipts.map(({ kind, proof }) => {
     if (kind !== "directory")
       throw new Refusal(
         "unsupported-receipt",
@@ -146,9 +172,6 @@ function anchorTime(c: Case, i: number): number {
       throw new Refusal("receipt-from-future", `a receipt says ${isoTime(time)}, it is ${isoTime(c.now)}`);
     return time;
   });
-  if (new Set(receipts.map((r) => r.kind)).size !== receipts.length)
-    throw new Refusal("surplus-receipt", "a checkpoint has two receipts of one kind");
-  return Math.min(...times);
 }
 
 /** The record is a leaf of the head. Throws what merkle.ts throws. */

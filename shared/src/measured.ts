@@ -55,9 +55,9 @@ export function checkMeasured(
       // Refuted already, as the file it is. Its keyed digest would only seem to accuse the device.
     } else {
       keyedDigestChecked =
-        c.out.attempt("measured", () => checkKeyed(claims.nonce, measured, image)) !== null;
+        c.out.attempt("measured", () => checkKeyed(c, claims.nonce, measured, image)) !== null;
     }
-    return { name: measured.name, digest, keyedDigestChecked };
+    return { name: measured.name, digest, regionLength: measured.regionLength, keyedDigestChecked };
   });
   for (const { name } of subjects) {
     if (!claims.components.some((m) => m.name === name)) {
@@ -78,7 +78,7 @@ export function checkMeasured(
       `${list.join(", ")}, as the release says`,
       results.map(
         (r) =>
-          `bytes: ${r.name} sha256 ${r.digest}${r.keyedDigestChecked ? ", keyed digest recomputed from the image" : ""}`,
+          `bytes: ${r.name} sha256 ${r.digest}, region of ${r.regionLength} bytes${r.keyedDigestChecked ? ", keyed digest recomputed from image and erased flash" : ""}`,
       ),
     );
   }
@@ -98,13 +98,16 @@ function checkImageNeeded(c: Case, name: string): void {
   }
 }
 
-function checkKeyed(nonce: Uint8Array, measured: Component, image: Image): true {
+function checkKeyed(c: Case, nonce: Uint8Array, measured: Component, image: Image): true {
   if (measured.regionLength > MAX_REGION) {
     throw new Refusal(
       "too-large",
       `${measured.name} is measured over ${measured.regionLength} bytes, at most ${MAX_REGION} are recomputed`,
     );
   }
+  c.budget.left -= measured.regionLength;
+  if (c.budget.left < 0)
+    throw new Refusal("too-large", "the devices measured more than is recomputed in one run");
   if (image.size > measured.regionLength) {
     throw new Refusal(
       "keyed-digest-mismatch",

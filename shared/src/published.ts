@@ -10,10 +10,22 @@
 // told when a receipt is missing: the worst finding decides (verdict.ts).
 
 import type { LogRecord } from "./bundle";
-import { equalBytes, toHex } from "./bytes";
+import { equalBytes, fromHex, toHex } from "./bytes";
+import type { Checkpoint } from "./checkpoint";
+import { decodeSign1, kidOf } from "./cose";
+import type { Crypto } from "./crypto";
 import { parseEnvelope } from "./dsse";
-import { type Case, checkLogged, firstHolding, type History, timedBy } from "./history";
+import {
+  type Case,
+  CLOCK_SKEW,
+  checkLogged,
+  firstHolding,
+  type History,
+  horizonOf,
+  timedBy,
+} from "./history";
 import { classIdOf, vendorIdOf } from "./ids";
+import { checkConsistency } from "./merkle";
 import { faultRefusal, quote, Refusal } from "./refusal";
 import { requireApproval, signersOf } from "./signers";
 import {
@@ -70,6 +82,7 @@ function checkManifest(c: Case, statement: ReleaseStatement): Release {
       `the manifest hashes to ${toHex(manifestDigest)}, the release names ${statement.suitDigest}`,
     );
   }
+  checkSealer(decoded.auth.sign1, vendor, c.crypto);
   const fault = verifyEnvelope(decoded, vendor.publicKey, c.crypto.sha256, c.crypto.verifyEd25519);
   if (fault !== 0) throw faultRefusal(fault, "the manifest's seal");
   const { hardware, product } = statement;
@@ -92,6 +105,18 @@ function checkManifest(c: Case, statement: ReleaseStatement): Release {
   return { statement, vendor, manifest, manifestDigest };
 }
 
+/** A seal by a key that the policy does not name is not wrong, only unknown. */
+function checkSealer(sign1: Uint8Array | null, vendor: Vkey, crypto: Crypto): void {
+  const kid = sign1 === null ? null : decodeSign1(sign1).kid;
+  const known = kidOf(crypto.sha256(vendor.publicKey));
+  if (kid !== null && !equalBytes(kid, known)) {
+    throw new Refusal(
+      "unknown-vendor-key",
+      `the manifest is sealed by key ${toHex(kid)}, the policy's vendor key is ${toHex(known)}`,
+    );
+  }
+}
+
 export interface StatusView {
   readonly logSize: number;
   readonly time: number | null;
@@ -99,11 +124,11 @@ export interface StatusView {
 
 /** Claim 4. `release` null: the status is still read, so that its size can be quoted. */
 export function checkStatus(c: Case, release: Release, history: History): StatusView | null {
-  const status = c.out.attempt("advisories", () => openStatus(c, release, history));
   const before = c.out.reasons.length;
-  const known = c.bundle.advisories.map((record) =>
-    c.out.attempt("advisories", () => judgeAdvisory(c, record, release, history)),
-  );
+  const status = c.out.attempt("advisories", () => openStatus(c, release, history));
+  for (const record of c.bundle.advisories) {
+    c.out.attempt("advisories", () => judgeAdvisory(c, record, release, history));
+  }
   if (status === null) return null;
   const { statement } = status;
   for (const listed of statement.advisories) {
@@ -117,22 +142,20 @@ export function checkStatus(c: Case, release: Release, history: History): Status
         `the status lists ${quote(listed.id)} as record ${listed.index}, the bundle does not hold it`,
       );
   }
-  const app = toHex(release.manifest.digest);
   const withdrawn = statement.withdrawn.find((w) =>
     release.statement.subjects.some((s) => s.sha256 === w.sha256),
   );
-  if (withdrawn !== undefined)
+  if (withdrawn !== undefined && !isAfter(c, status.time, statement.created))
     c.out.failed(
       "advisories",
       "release-withdrawn",
-      `the maker withdrew image ${app.slice(0, 16)}…: ${quote(withdrawn.reason)}`,
+      `the maker withdrew image ${withdrawn.sha256.slice(0, 16)}…: ${quote(withdrawn.reason)}`,
     );
   if (c.out.reasons.length === before) {
-    const count =
-      known.length === 0 ? "none in force" : `${known.length} in force, none affects this release`;
+    const { length } = statement.advisories;
     c.out.established(
       "advisories",
-      `${count} for ${statement.product} ${release.statement.version} as of log size ${statement.logSize}`,
+      `${length === 0 ? "none in force" : `of ${length} in force, none counts against it`} for ${statement.product} ${release.statement.version} as of log size ${statement.logSize}`,
       [
         `rule: a status statement no older than ${c.policy.maxAge.status} s at ${isoTime(c.at)}; every advisory it lists is in the bundle`,
         `bytes: record ${c.bundle.status.index}, sha256 ${hex(c, c.bundle.status.statement)}`,
@@ -156,15 +179,46 @@ function openStatus(
     );
   }
   checkLogged(c, record, history.head);
+  checkSpokenFor(c, statement, history.head);
   if (BigInt(statement.logSize) > record.index) {
     throw new Refusal(
       "status-overreach",
       `the status speaks for log size ${statement.logSize} but is record ${record.index}`,
     );
   }
+  if (c.bundle.release.index >= BigInt(statement.logSize)) {
+    c.out.failed(
+      "advisories",
+      "status-before-release",
+      `the status speaks for log size ${statement.logSize}, the release is record ${c.bundle.release.index}: nothing was said of it yet`,
+    );
+  }
   const { time } = timedBy(history, record);
   if (time !== null) checkStatusAge(c, statement, time);
   return { statement, time };
+}
+
+/** The tree that the status names is this log's: another log's status says nothing here. */
+function checkSpokenFor(c: Case, statement: StatusStatement, head: Checkpoint): void {
+  if (statement.origin !== head.origin) {
+    throw new Refusal(
+      "status-other-log",
+      `the status speaks for ${quote(statement.origin)}, this log is ${quote(head.origin)}`,
+    );
+  }
+  checkConsistency(
+    BigInt(statement.logSize),
+    fromHex(statement.rootSha256)!,
+    head.size,
+    head.root,
+    [...c.bundle.consistency],
+    c.crypto,
+  );
+}
+
+/** Both what the maker signed and what a ledger recorded put it after T. Neither alone would do. */
+function isAfter(c: Case, recorded: number | null, created: string): boolean {
+  return recorded !== null && recorded > horizonOf(c) && secondsOf(created) > horizonOf(c);
 }
 
 /**
@@ -173,10 +227,18 @@ function openStatus(
  * date counts too, where it is the older of the two.
  */
 function checkStatusAge(c: Case, statement: StatusStatement, time: number): void {
-  const oldest = Math.min(time, secondsOf(statement.created));
+  const created = secondsOf(statement.created);
+  const oldest = Math.min(time, created);
+  if (created > time + CLOCK_SKEW) {
+    c.out.failed(
+      "advisories",
+      "status-from-future",
+      `the status is dated ${statement.created}, but was recorded at ${isoTime(time)}`,
+    );
+  }
   if (c.policy.maxAge.status === null) {
     c.out.failed("advisories", "no-max-age", "the policy sets no max-age for a status");
-  } else if (time > c.at) {
+  } else if (time > horizonOf(c)) {
     c.out.failed(
       "advisories",
       "status-after-t",
@@ -187,7 +249,6 @@ function checkStatusAge(c: Case, statement: StatusStatement, time: number): void
       "advisories",
       "status-stale",
       `the status is of ${isoTime(oldest)}, older than ${c.policy.maxAge.status} s at ${isoTime(c.at)}`,
-      `for a past moment: --at ${isoTime(time)}`,
     );
   }
 }
@@ -195,15 +256,12 @@ function checkStatusAge(c: Case, statement: StatusStatement, time: number): void
 /** A statement signed by one status key of the policy, or by enough approvers. */
 function openMakers<K extends "status" | "advisory">(c: Case, bytes: Uint8Array, kind: K) {
   const envelope = parseEnvelope(bytes);
-  const signers = signersOf(
-    envelope,
-    [...c.policy.status.map((vkey) => ({ name: vkey.name, role: "status", vkey })), ...c.policy.approvers],
-    c.crypto,
-  );
+  const statusKeys = c.policy.status.map((vkey) => ({ name: vkey.name, role: "status", vkey }));
+  const signers = signersOf(envelope, [...statusKeys, ...c.policy.approvers], c.crypto);
   const statement = parseStatement(envelope.payload);
   if (statement.kind !== kind)
     throw new Refusal("wrong-statement", `a ${kind} record is a statement of kind ${statement.kind}`);
-  const byStatusKey = signers.length === 1 && signers[0]!.role === "status";
+  const byStatusKey = signers.length === 1 && statusKeys.includes(signers[0]!);
   if (!byStatusKey)
     requireApproval(signers, (statement as StatusStatement | AdvisoryStatement).product, c.policy);
   return { statement: statement as K extends "status" ? StatusStatement : AdvisoryStatement, signers };
@@ -218,16 +276,13 @@ function judgeAdvisory(c: Case, record: LogRecord, release: Release, history: Hi
       `advisory ${quote(statement.id)} is for ${quote(statement.product)}`,
     );
   checkLogged(c, record, history.head);
-  const hit = statement.subjects.some((a) =>
-    release.statement.subjects.some((s) => s.name === a.name && s.sha256 === a.sha256),
-  );
+  const hit = statement.subjects.some((a) => release.statement.subjects.some((s) => s.sha256 === a.sha256));
   if (!hit) return;
-  const { time } = firstHolding(history, record);
-  if (time !== null && time > c.at && secondsOf(statement.created) > c.at) {
+  if (isAfter(c, firstHolding(history, record).time, statement.created)) {
     c.out.note(`advisory ${statement.id} affects this release but came after ${isoTime(c.at)}`);
     return;
   }
-  const what = `advisory ${statement.id} affects ${release.statement.product} ${release.statement.version}: ${statement.summary}`;
+  const what = `advisory ${statement.id} affects ${release.statement.product} ${release.statement.version}: ${quote(statement.summary)}`;
   const hint =
     statement.fixedVersions.length === 0
       ? "no fixed version is released yet"

@@ -33,9 +33,7 @@ export function requireApproval(signers: readonly Signer[], product: string, pol
   const rule = policy.approve.find((r) => r.product === product);
   if (rule === undefined)
     throw new Refusal("no-approval-rule", `the policy has no approve line for ${quote(product)}`);
-  const approvers = signers.filter((s) =>
-    policy.approvers.some((a) => a.name === s.name && a.role === s.role),
-  );
+  const approvers = signers.filter((s) => policy.approvers.some((a) => a.vkey === s.vkey));
   const found = `${approvers.length} of ${rule.threshold} approvals for ${product}`;
   if (approvers.length < rule.threshold) throw new Refusal("approvals-missing", `found ${found}`);
   if (signers.length > rule.threshold) {

@@ -38,13 +38,17 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "challenge-not-anchored",
   "component-not-measured",
   "component-unnamed",
-  "cosignature-missing",
-  "cosignature-from-future",
   "cose-unsupported-algorithm",
+  "cose-unsupported-critical",
+  "cosignature-from-future",
+  "cosignature-missing",
+  "enrolment-after-t",
   "enrolment-missing",
   "evidence-after-t",
   "evidence-missing",
   "evidence-stale",
+  "evidence-unsupported-profile",
+  "evidence-unsupported-type",
   "image-not-confirmed",
   "image-required",
   "ledger-not-public",
@@ -58,12 +62,17 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "receipt-from-future",
   "role-missing",
   "status-after-t",
+  "status-before-release",
+  "status-from-future",
   "status-missing",
   "status-stale",
+  "suit-unsupported",
+  "surplus-signature",
   "too-large",
   "unknown-cosigner",
   "unknown-log",
   "unknown-signer",
+  "unknown-vendor-key",
   "unsigned",
   "unsupported-algorithm",
   "unsupported-receipt",
@@ -110,6 +119,8 @@ export interface Step {
 
 export interface Reason {
   readonly claim: Claim;
+  /** Which device it is about, by the label of its result; null when it is about the release. */
+  readonly device: string | null;
   readonly code: string;
   readonly word: Word;
   readonly message: string;
@@ -118,13 +129,20 @@ export interface Reason {
 
 /** What one device's evidence showed. Times are Unix seconds, null when nothing proves them. */
 export interface DeviceResult {
+  /** Its key id, or its place in the bundle when no key could be told. Reasons about it carry the same. */
+  readonly label: string;
   readonly kid: string;
   readonly serial: string | null;
   readonly ueid: string | null;
   readonly nonce: Uint8Array | null;
   readonly notBefore: number | null;
   readonly notAfter: number | null;
-  readonly components: readonly { name: string; digest: string; keyedDigestChecked: boolean }[];
+  readonly components: readonly {
+    name: string;
+    digest: string;
+    regionLength: number;
+    keyedDigestChecked: boolean;
+  }[];
   readonly dbgstat: number | null;
 }
 
@@ -150,6 +168,8 @@ export class Findings {
   readonly steps: Step[] = [];
   readonly reasons: Reason[] = [];
   readonly notes: string[] = [];
+  /** Set while a device is gone over: its reasons are told apart from the release's. */
+  device: string | null = null;
 
   established(claim: Claim, text: string, explain: readonly string[] = []): void {
     this.steps.push({ claim, holds: true, text, explain });
@@ -159,7 +179,14 @@ export class Findings {
   failed(claim: Claim, code: string, message: string, hint?: string): void {
     const word = wordOf(code);
     this.steps.push({ claim, holds: false, text: `${message} [${code}]`, explain: [] });
-    this.reasons.push({ claim, code, word, message, ...(hint === undefined ? {} : { hint }) });
+    this.reasons.push({
+      claim,
+      device: this.device,
+      code,
+      word,
+      message,
+      ...(hint === undefined ? {} : { hint }),
+    });
   }
 
   /** Something a reader must know that does not change the verdict. */

@@ -5,10 +5,21 @@ import { formatBundle } from "@vouch/shared/bundle";
 import { portableCrypto } from "@vouch/shared/crypto";
 import type { Verdict, Word } from "@vouch/shared/verdict";
 import { EXIT_STATUS } from "@vouch/shared/verdict";
+import { KEY_COSIGNATURE } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeCrypto } from "../../host-cli/src/crypto";
-import { imageOf, LATE, makeWorld, NOW, T0, type World, type WorldOptions } from "./world";
+import {
+  directoryReceipt,
+  imageOf,
+  keyOf,
+  LATE,
+  makeWorld,
+  NOW,
+  T0,
+  type World,
+  type WorldOptions,
+} from "./world";
 
 const test = suite("appraise");
 
@@ -151,7 +162,7 @@ const rows: readonly [
   ["one approver of two", "unproven", "approvals-missing", { approvers: ["bob"] }],
   [
     "three approvers where two are asked for",
-    "refuted",
+    "unproven",
     "surplus-signature",
     { approvers: ["alice", "bob", "carol"] },
   ],
@@ -187,7 +198,13 @@ const rows: readonly [
   ],
   ["the evidence is too old", "unproven", "evidence-stale", {}, { at: NOW + 8 * DAY, now: NOW + 8 * DAY }],
   ["an old bundle, asked about its own time", "patched", "", {}, { now: NOW + 400 * DAY }],
-  ["asked about a time before the status", "unproven", "status-after-t,evidence-after-t", {}, { at: T0 - 1 }],
+  [
+    "asked about a time before the status",
+    "unproven",
+    "status-after-t,enrolment-after-t,evidence-after-t",
+    {},
+    { at: T0 - 1 },
+  ],
   ["asked about a time before the evidence was logged", "unproven", "evidence-after-t", {}, { at: T0 + 60 }],
   [
     "a past moment and evidence without an upper bound",
@@ -213,6 +230,28 @@ const rows: readonly [
   ["the image is on trial", "unproven", "image-not-confirmed", { claims: { confirmed: false } }],
   ["another model", "refuted", "wrong-model", { claims: { hwmodel: Uint8Array.of(0x58) } }],
   ["another revision", "refuted", "wrong-revision", { claims: { hwversion: "A" } }],
+  ["a status of another log", "refuted", "status-other-log", { statusOrigin: "staging.example/log" }],
+  ["a status from before the release", "unproven", "status-before-release", { statusSize: 0 }],
+  ["a status dated in the future", "unproven", "status-from-future", { statusCreated: T0 + 400 }],
+  ["a ledger whose clock is a little ahead", "patched", "", {}, { at: T0 - 100, now: T0 - 100 }],
+  [
+    "a rollback floor that the release should have raised",
+    "refuted",
+    "floor-mismatch",
+    { claims: { floor: 4 } },
+  ],
+  [
+    "evidence of a later profile",
+    "unproven",
+    "evidence-unsupported-profile",
+    { profile: "tag:vouch.example,2026:evidence#2" },
+  ],
+  [
+    "a manifest sealed by a key the policy does not name",
+    "unproven",
+    "unknown-vendor-key",
+    { sealer: "old-vendor" },
+  ],
   ["another device id", "refuted", "ueid-mismatch", { claims: { ueid: new Uint8Array(17).fill(1) } }],
   [
     "another manifest key on the device",
@@ -341,7 +380,8 @@ test("evidence handed over beside the bundle is judged by its own challenge", ()
   const world = makeWorld();
   const { evidence, challenge } = world.bundle.devices[0]!;
   const [first] = world.bundle.checkpoints;
-  const handed = { evidence, challenge: { checkpoint: first!.note, random: challenge.random } };
+  const dated = { checkpoint: first!.note, ledger: "directory", receipt: first!.receipts[0]!.proof };
+  const handed = { evidence, challenge: { ...dated, random: challenge.random } };
   assert.is(ask(world, { handed: [handed] }).word, "patched");
   const fresh = { ...handed, challenge: { ...handed.challenge, random: new Uint8Array(32) } };
   assert.is(codes(ask(world, { handed: [fresh] })), "nonce-mismatch");
@@ -349,6 +389,45 @@ test("evidence handed over beside the bundle is judged by its own challenge", ()
   assert.is(codes(ask(world, { handed: [elsewhere] })), "challenge-not-anchored");
   const stranger = makeWorld({ device: "sn9" }).bundle.devices[0]!;
   assert.is(codes(ask(world, { handed: [{ ...handed, evidence: stranger.evidence }] })), "enrolment-missing");
+});
+
+test("a receipt cut again from a later ledger does not make old evidence young", () => {
+  const world = makeWorld({ logEvidence: false });
+  const [only] = world.bundle.checkpoints;
+  const later = T0 + 60 * DAY;
+  const ledger = keyOf("acme", "acme.example/ledger", KEY_COSIGNATURE);
+  const recut = {
+    kind: "directory",
+    proof: directoryReceipt([only!.note, new Uint8Array(9)].reverse(), ledger, later),
+  };
+  const moved = { ...world.bundle, checkpoints: [{ ...only!, receipts: [recut] }] };
+  const verdict = ask({ ...world, bundle: moved }, { at: later + 60, now: later + 60 });
+  assert.ok(codes(verdict).includes("nonce-mismatch"), codes(verdict));
+  assert.is(verdict.word, "refuted");
+});
+
+test("an advisory counts by digest, whatever it calls the component", () => {
+  const verdict = ask(makeWorld({ advisories: [{ ...affecting, component: "application" }] }));
+  assert.is(codes(verdict), "advisory-in-force");
+});
+
+test("a role called status is no status key", () => {
+  const policyLines = ["max-age status 30d"];
+  const world = makeWorld({
+    statusSigner: "carol",
+    carolRole: "status",
+    policyLines,
+    dropPolicyLines: /^max-age status/,
+  });
+  assert.ok(codes(ask(world)).includes("approvals-missing"));
+});
+
+test("a stale answer names the moment it would be good for, and following it gets there", () => {
+  const now = NOW + 8 * DAY;
+  const verdict = ask(makeWorld(), { at: now, now });
+  assert.is(codes(verdict), "evidence-stale");
+  const [, at] = /--at (\S+)/.exec(verdict.reasons[0]!.hint ?? "") ?? [];
+  assert.is(ask(makeWorld(), { at: Date.parse(at ?? "") / 1000, now }).word, "patched");
 });
 
 test("the witness quorum must be met, and exactly", () => {

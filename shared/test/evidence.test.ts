@@ -441,9 +441,12 @@ evidence("refuses the worked example, of another profile and with its kid unprot
 
 evidence("nonces hash a tag, what dates them, and the random bytes", () => {
   const node = (...pieces: Uint8Array[]) => toHex(sha256(Buffer.concat(pieces)));
-  const [note, random] = [utf8Encode("log\n1\nroot\n"), counting(32)];
-  const challenge = challengeNonce(sha256, note, random);
-  assert.is(toHex(challenge), node(utf8Encode("vouch/challenge/v1\n"), sha256(note), random));
+  const [note, receipt, random] = [utf8Encode("log\n1\nroot\n"), utf8Encode("receipt"), counting(32)];
+  const challenge = challengeNonce(sha256, note, receipt, random);
+  assert.is(
+    toHex(challenge),
+    node(utf8Encode("vouch/challenge/v1\n"), sha256(note), sha256(receipt), random),
+  );
   assert.is(toHex(enrolNonce(sha256, random)), node(utf8Encode("vouch/enrol/v1\n"), random));
 });
 

@@ -8,7 +8,13 @@ import { commitment, ENROLMENT_TAG, EVIDENCE_TAG } from "@vouch/shared/commitmen
 import { kidOf } from "@vouch/shared/cose";
 import { cosignatureBytes, cosignedMessage } from "@vouch/shared/cosignature";
 import { addSignature, formatEnvelope, IN_TOTO, pae } from "@vouch/shared/dsse";
-import { type Claims, challengeNonce, encodeClaims, encodeEvidence } from "@vouch/shared/evidence";
+import {
+  type Claims,
+  challengeNonce,
+  EVIDENCE_PROFILE,
+  encodeClaims,
+  encodeEvidence,
+} from "@vouch/shared/evidence";
 import { classIdOf, vendorIdOf } from "@vouch/shared/ids";
 import type { Image } from "@vouch/shared/measured";
 import {
@@ -42,6 +48,8 @@ export interface AdvisoryWish {
   readonly id: string;
   readonly kind?: AdvisoryStatement["advisoryKind"];
   readonly state?: AdvisoryStatement["state"];
+  /** What it calls the component; "app" unless said. */
+  readonly component?: string;
   /** Names the released image; otherwise some other one. */
   readonly affects: boolean;
   /** Logged before the status and listed by it; otherwise logged after it. */
@@ -68,6 +76,15 @@ export interface WorldOptions {
   readonly logEvidence?: boolean;
   readonly device?: string;
   readonly statusCreated?: number;
+  /** The role in the policy of carol, and who signs the status, when not a status key. */
+  readonly carolRole?: string;
+  readonly statusSigner?: string;
+  /** The EAT profile, when not ours; the key that seals, when not the policy's. */
+  readonly profile?: string;
+  readonly sealer?: string;
+  /** What the status speaks for, when not this log as it stood. */
+  readonly statusSize?: number;
+  readonly statusOrigin?: string;
 }
 
 export interface World {
@@ -193,7 +210,7 @@ export function makeWorld(options: WorldOptions = {}): World {
       : ["quorum none"]),
     `approver alice engineering ${formatVkey(alice.vkey)}`,
     `approver bob quality ${formatVkey(bob.vkey)}`,
-    `approver carol security ${formatVkey(carol.vkey)}`,
+    `approver carol ${options.carolRole ?? "security"} ${formatVkey(carol.vkey)}`,
     options.approve ?? `approve ${product} 2 quality`,
     `vendor ${product} ${formatVkey(vendor.vkey)}`,
     `status ${formatVkey(status.vkey)}`,
@@ -208,6 +225,7 @@ export function makeWorld(options: WorldOptions = {}): World {
     .join("");
 
   const maker: Maker = {
+    key,
     options,
     seed,
     product,
@@ -227,7 +245,8 @@ export function makeWorld(options: WorldOptions = {}): World {
   const enrolled = versions.map((_, i) => logEnrolment(maker, `${options.device ?? "sn"}${i}`));
 
   const challenged = checkpointNow(maker, T0);
-  const evidence = enrolled.map((device, i) => logEvidence(maker, device, releases[i]!, challenged.note));
+  const dated = { note: challenged.note, receipt: directoryReceipt([challenged.note], ledger, T0) };
+  const evidence = enrolled.map((device, i) => logEvidence(maker, device, releases[i]!, dated));
   const stages = [challenged];
   if (options.logEvidence !== false) stages.push(checkpointNow(maker, T0 + 120));
   const late = (options.advisories ?? []).filter((wish) => wish.late === true);
@@ -252,13 +271,14 @@ export function makeWorld(options: WorldOptions = {}): World {
     (release, i): Bundle => ({
       release: record(release.index),
       manifest: release.suit,
-      status: record(statusIndex),
+      status: record(statusIndex.index),
+      consistency: proveConsistency(BigInt(statusIndex.logSize), head.size, reader, crypto),
       advisories: [...advisories, ...lateRecords].map(record),
       checkpoints,
       devices: [
         {
           evidence: evidence[i]!.bytes,
-          challenge: { size: challenged.size, random: evidence[i]!.random },
+          challenge: { size: challenged.size, ledger: "directory", random: evidence[i]!.random },
           enrolment: enrolled[i]!.statement,
           salt: enrolled[i]!.salt,
           commitment: record(enrolled[i]!.index),
@@ -282,6 +302,7 @@ export function makeWorld(options: WorldOptions = {}): World {
 }
 
 interface Maker {
+  key(name: string): Key;
   readonly options: WorldOptions;
   readonly seed: string;
   readonly product: string;
@@ -345,7 +366,8 @@ function logRelease(maker: Maker, version: string, approvers: readonly Key[]) {
     },
     approvers,
   );
-  const suit = encodeEnvelope(manifestBytes, crypto.sha256, kidOfKey(vendor), vendor.sign);
+  const sealer = maker.options.sealer === undefined ? vendor : maker.key(maker.options.sealer);
+  const suit = encodeEnvelope(manifestBytes, crypto.sha256, kidOfKey(sealer), sealer.sign);
   return { app, manifest, manifestBytes, suit, index: add(maker, statement) };
 }
 
@@ -355,7 +377,12 @@ function logAdvisory(maker: Maker, release: { readonly manifest: Manifest }, wis
   const statement = dsse(
     {
       kind: "advisory",
-      subjects: [{ name: "app", sha256: wish.affects ? toHex(release.manifest.digest) : "ab".repeat(32) }],
+      subjects: [
+        {
+          name: wish.component ?? "app",
+          sha256: wish.affects ? toHex(release.manifest.digest) : "ab".repeat(32),
+        },
+      ],
       id: wish.id,
       product: maker.product,
       advisoryKind: wish.kind ?? "security",
@@ -376,22 +403,24 @@ function logStatus(maker: Maker, release: { readonly manifest: Manifest }) {
   const advisory = (wish: AdvisoryWish) => logAdvisory(maker, release, wish);
   const wishes = (options.advisories ?? []).filter((wish) => wish.late !== true);
   const listed = wishes.filter((w) => w.listed).map((w) => ({ id: w.id, index: advisory(w) }));
+  const logSize = options.statusSize ?? leaves.length;
+  const signer = options.statusSigner === undefined ? maker.status : maker.key(options.statusSigner);
   const statement = dsse(
     {
       kind: "status",
-      origin: log.vkey.name,
-      rootSha256: toHex(rootOf(BigInt(leaves.length), readerOf(maker), crypto)),
+      origin: options.statusOrigin ?? log.vkey.name,
+      rootSha256: toHex(rootOf(BigInt(logSize), readerOf(maker), crypto)),
       product,
-      logSize: leaves.length,
+      logSize,
       advisories: listed
         .map(({ id, index }) => ({ id, index, sha256: toHex(crypto.sha256(leaves[index]!)) }))
         .sort((a, b) => (a.id < b.id ? -1 : 1)),
       withdrawn: options.withdrawn === true ? [{ sha256: app, reason: "bricks rev B boards" }] : [],
       created: isoTime(options.statusCreated ?? T0 - 300),
     },
-    [maker.status],
+    [signer],
   );
-  const status = add(maker, statement);
+  const status = { index: add(maker, statement), logSize };
   const later = wishes.filter((w) => !w.listed).map(advisory);
   return { status, advisories: [...listed.map(({ index }) => index), ...later] };
 }
@@ -419,15 +448,27 @@ function logEnrolment(maker: Maker, name: string) {
   return { name, key, ueid, statement, salt, index };
 }
 
+/** The claims under another profile, which an encoder of ours never writes. */
+function withProfile(claims: Uint8Array, profile: string | undefined): Uint8Array {
+  if (profile === undefined) return claims;
+  const text = Buffer.from(claims).toString("latin1").replace(EVIDENCE_PROFILE, profile);
+  return new Uint8Array(Buffer.from(text, "latin1"));
+}
+
 type Enrolled = ReturnType<typeof logEnrolment>;
 type Logged = ReturnType<typeof logRelease>;
 
-/** Evidence of the device over a nonce from `note`, and its place in the log if it gets one. */
-function logEvidence(maker: Maker, device: Enrolled, release: Logged, note: Uint8Array) {
+/** Evidence of the device over a nonce that this receipt dates, and its place in the log if it gets one. */
+function logEvidence(
+  maker: Maker,
+  device: Enrolled,
+  release: Logged,
+  { note, receipt }: { readonly note: Uint8Array; readonly receipt: Uint8Array },
+) {
   const { options, seed, vendor, enroller } = maker;
   const engine = engineOf(seed);
   const random = fill(`${seed} random ${device.name}`, 32);
-  const nonce = challengeNonce(crypto.sha256, note, random);
+  const nonce = challengeNonce(crypto.sha256, note, receipt, random);
   const component = (name: string, image: Uint8Array, regionLength: number) => ({
     name,
     version: "1.0.0",
@@ -452,7 +493,11 @@ function logEvidence(maker: Maker, device: Enrolled, release: Logged, note: Uint
     manifestDigest: crypto.sha256(release.manifestBytes),
     ...options.claims,
   };
-  const bytes = encodeEvidence(encodeClaims(claims), kidOfKey(device.key), device.key.sign);
+  const bytes = encodeEvidence(
+    withProfile(encodeClaims(claims), options.profile),
+    kidOfKey(device.key),
+    device.key.sign,
+  );
   const salt = fill(`${seed} evidence salt ${device.name}`, 16);
   if (options.logEvidence === false) return { bytes, random, salt, index: null };
   const sha256 = toHex(commitment(EVIDENCE_TAG, salt, bytes, crypto));

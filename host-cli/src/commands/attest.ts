@@ -10,11 +10,12 @@
 // next anchored checkpoint says "not after", and F.salt opens it to an auditor.
 
 import { randomBytes } from "node:crypto";
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { equalBytes, toHex, utf8Decode } from "@vouch/shared/bytes";
-import { openCheckpoint, parseCheckpoint, parseSize } from "@vouch/shared/checkpoint";
+import { openCheckpoint } from "@vouch/shared/checkpoint";
 import {
+  type Challenge,
   formatChallenge,
   formatEvidenceSalt,
   MAX_COMPANION,
@@ -22,8 +23,8 @@ import {
 } from "@vouch/shared/companions";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { type Claims, challengeNonce } from "@vouch/shared/evidence";
-import { MAX_NOTE, parseNote } from "@vouch/shared/note";
 import { type Policy, parsePolicy } from "@vouch/shared/policy";
+import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { signersOf } from "@vouch/shared/signers";
 import { type EnrolmentStatement, parseStatement } from "@vouch/shared/statement";
@@ -33,9 +34,10 @@ import { type LineFlags, type Link, type LinkOptions, linkFrom, withLine, withLi
 import { attestDevice, type Identity, identify, type JobState } from "../device/vouch";
 import { commitTo } from "../endorse";
 import { type Outstanding, outstanding } from "../evidence";
-import { about, usage } from "../exit";
+import { about, printable } from "../exit";
 import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
+import { listAnchors } from "../log/anchors";
 import { startProgress } from "../output/terminal";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { kidOfKey } from "../upload";
@@ -43,10 +45,12 @@ import { kidOfKey } from "../upload";
 const MAX_POLICY = 64 * 1024;
 const DEFAULT_TIMEOUT_S = 600; // a signature takes minutes on the slowest engines
 
+export type Dated = Omit<Challenge, "random">;
+
 export interface AttestOptions {
   readonly port: string;
-  /** The checkpoint note, byte for byte as anchored. */
-  readonly checkpoint: Uint8Array;
+  /** What dates the nonce: a checkpoint as anchored, and the receipt that says when. */
+  readonly anchor: Dated;
   /** Whose key the evidence must be signed by; null takes the device's word for its key. */
   readonly enrolment: EnrolmentStatement | null;
   readonly random?: Uint8Array;
@@ -62,16 +66,16 @@ export interface Attested {
 
 /** Refuses `nonce-mismatch` and the like for an answer that isn't one, `not-enrolled`, and trouble on the line. */
 export async function attest(options: AttestOptions, io: Io): Promise<Attested> {
-  const { checkpoint } = options;
+  const { anchor } = options;
   const random = options.random ?? new Uint8Array(randomBytes(32));
-  const waiting = outstanding(challengeNonce(nodeCrypto.sha256, checkpoint, random));
+  const waiting = outstanding(challengeNonce(nodeCrypto.sha256, anchor.checkpoint, anchor.receipt, random));
   return withLink(options.port, options.link, async (link) => {
     const device = await identify(link.session);
     const publicKey = expectedKey(device, options.enrolment);
     const evidence = await askDevice(link, waiting, io);
     const claims = waiting.accept(evidence, publicKey);
     checkIdentity(claims, device, options.enrolment);
-    return { evidence, challenge: formatChallenge({ checkpoint, random }), claims, publicKey };
+    return { evidence, challenge: formatChallenge({ ...anchor, random }), claims, publicKey };
   });
 }
 
@@ -123,26 +127,34 @@ function checkIdentity(claims: Claims, device: Identity, enrolment: EnrolmentSta
   }
 }
 
-/** The newest checkpoint of a log that a ledger holds: DIR/anchors/<size>/checkpoint. Refuses `not-anchored`. */
-export function newestAnchored(logFolder: string): Uint8Array {
-  const anchors = join(logFolder, "anchors");
-  const names = existsSync(anchors) ? readdirSync(anchors) : [];
-  let best: { size: bigint; path: string } | undefined;
-  for (const name of names) {
-    const size = parseSize(name);
-    const path = join(anchors, name, "checkpoint");
-    if (size !== null && (best === undefined || size > best.size) && existsSync(path)) best = { size, path };
+/**
+ * The newest checkpoint of a log that a ledger holds, with its receipt; with a policy, both verified by the keys it
+ * names. Refuses `not-anchored`, and what verification refuses.
+ */
+export function newestAnchored(logFolder: string, policy: Policy | null): Dated {
+  const newest = listAnchors(logFolder).at(-1);
+  const receipt = newest?.receipts[0];
+  if (newest === undefined || receipt === undefined) {
+    throw new Refusal("not-anchored", `${logFolder} has no anchored checkpoint`, {
+      hint: "`vouch anchor` places one on a ledger",
+    });
   }
-  if (best !== undefined) return readInput(best.path, MAX_NOTE);
-  throw new Refusal("not-anchored", "no checkpoint of the log is anchored", {
-    hint: "`vouch anchor` places one on a ledger",
-  });
+  if (policy !== null) checkAnchor(newest.note, receipt, policy);
+  return { checkpoint: newest.note, ledger: receipt.kind, receipt: receipt.proof };
 }
 
-/** Parses it, and with a policy verifies that its log signed it. */
-export function checkCheckpoint(note: Uint8Array, policy: Policy | null): void {
-  if (policy === null) parseCheckpoint(parseNote(note).text);
-  else openCheckpoint(note, policy.log, nodeCrypto);
+/** What `verify` would say of it later is better known before the device works for minutes. */
+function checkAnchor(note: Uint8Array, receipt: { kind: string; proof: Uint8Array }, policy: Policy): void {
+  openCheckpoint(note, policy.log, nodeCrypto);
+  const ledgers = policy.ledgers.flatMap((l) => (l.kind === "directory" ? [l.root] : []));
+  const ledger = receipt.kind === "directory" ? ledgerFor(receipt.proof, ledgers) : undefined;
+  if (ledger === undefined) {
+    throw new Refusal(
+      "ledger-not-trusted",
+      `the newest anchor is on a ${receipt.kind} ledger that the policy does not name`,
+    );
+  }
+  verifyDirectoryReceipt(receipt.proof, note, ledger, nodeCrypto);
 }
 
 /** The statement in an .enrolment file; with a policy, signed by an enroller it names. */
@@ -164,32 +176,47 @@ export interface EvidenceFiles {
   readonly commitment?: string;
 }
 
+/**
+ * The names the files will have. Refuses `exists` when one is taken, before a device works for minutes: evidence and
+ * what opens it belong together, and half a pair of each would read as a forgery.
+ */
+export function evidenceFiles(output: string, isLogged: boolean): EvidenceFiles {
+  const base = output.replace(/\.eat$/, "");
+  const files = { evidence: `${base}.eat`, challenge: `${base}.challenge` };
+  const more = { salt: `${base}.salt`, commitment: `${base}.eat.commitment.dsse.json` };
+  const all: EvidenceFiles = isLogged ? { ...files, ...more } : files;
+  for (const path of Object.values(all)) {
+    if (existsSync(path)) {
+      throw new Refusal("exists", `${path} is there already; evidence is never written over`, {
+        hint: "name another file with -o",
+      });
+    }
+  }
+  if (!existsSync(dirname(output))) throw new Refusal("not-found", `there is no folder ${dirname(output)}`);
+  return all;
+}
+
 /** Writes F.eat last: where it is, what belongs to it is there too. */
 export async function writeEvidence(
-  output: string,
+  files: EvidenceFiles,
   attested: Attested,
   signer: Signer | null,
   nowSeconds: number,
 ): Promise<EvidenceFiles> {
-  const base = output.replace(/\.eat$/, "");
-  const files = { evidence: `${base}.eat`, challenge: `${base}.challenge` };
-  writeWhole(files.challenge, attested.challenge);
-  if (signer === null) {
-    writeWhole(files.evidence, attested.evidence);
-    return files;
+  const once = { overwrite: false };
+  if (signer !== null && files.salt !== undefined && files.commitment !== undefined) {
+    const { salt, statement } = await commitTo("evidence", attested.evidence, signer, nowSeconds);
+    const evidenceSha256 = toHex(nodeCrypto.sha256(attested.evidence));
+    writeWhole(files.salt, formatEvidenceSalt({ salt, evidenceSha256 }), { mode: 0o600, ...once });
+    writeWhole(files.commitment, statement, once);
   }
-  const more = { salt: `${base}.salt`, commitment: `${base}.eat.commitment.dsse.json` };
-  const { salt, statement } = await commitTo("evidence", attested.evidence, signer, nowSeconds);
-  const evidenceSha256 = toHex(nodeCrypto.sha256(attested.evidence));
-  writeWhole(more.salt, formatEvidenceSalt({ salt, evidenceSha256 }), { mode: 0o600 });
-  writeWhole(more.commitment, statement);
-  writeWhole(files.evidence, attested.evidence);
-  return { ...files, ...more };
+  writeWhole(files.challenge, attested.challenge, once);
+  writeWhole(files.evidence, attested.evidence, once);
+  return files;
 }
 
 interface Flags extends SignerOptions, LineFlags {
-  checkpoint?: string;
-  log?: string;
+  log: string;
   policy?: string;
   enrolment?: string;
   output: string;
@@ -199,38 +226,26 @@ export function define(program: Command, io: Io): void {
   const command = program
     .command("attest")
     .description("Has a device measure itself and sign, over a nonce that dates the answer.")
-    .option("--checkpoint <FILE>", "the anchored checkpoint the nonce is made from")
-    .option("--log <DIR>", "or the newest anchored one of this log")
+    .requiredOption("--log <DIR>", "the log; its newest anchored checkpoint dates the nonce")
     .option("--policy <FILE>", "check that the log and the enroller are ones it names")
     .option("--enrolment <FILE>", "the evidence must be signed by the key enrolled here")
     .requiredOption("-o, --output <FILE>", "the evidence; the challenge is written beside it")
     .option("--json", "print one JSON object");
   withSigner(withLine(command, DEFAULT_TIMEOUT_S)).action(async (flags: Flags) => {
     const policy = flags.policy === undefined ? null : readPolicy(flags.policy);
-    const checkpoint = readCheckpoint(flags, policy);
+    const anchor = about(flags.log, () => newestAnchored(flags.log, policy));
     const enrolment = flags.enrolment === undefined ? null : readEnrolment(flags.enrolment, policy);
     const wantsSigner = flags.key !== undefined || flags.signerCmd !== undefined;
     const signer = wantsSigner ? await loadSigner(flags, io) : null;
-    const attested = await attest({ port: flags.port, checkpoint, enrolment, link: linkFrom(flags) }, io);
-    const files = await writeEvidence(flags.output, attested, signer, Math.floor(Date.now() / 1000));
+    const names = evidenceFiles(flags.output, signer !== null);
+    const attested = await attest({ port: flags.port, anchor, enrolment, link: linkFrom(flags) }, io);
+    const files = await writeEvidence(names, attested, signer, Math.floor(Date.now() / 1000));
     report(attested, files, enrolment, io);
   });
 }
 
 export function readPolicy(path: string): Policy {
   return about(path, () => parsePolicy(readInput(path, MAX_POLICY), nodeCrypto));
-}
-
-function readCheckpoint(flags: Flags, policy: Policy | null): Uint8Array {
-  const { checkpoint, log } = flags;
-  if ((checkpoint === undefined) === (log === undefined)) {
-    throw usage("expected exactly one of --checkpoint FILE and --log DIR");
-  }
-  return about(checkpoint ?? log ?? "", () => {
-    const note = checkpoint === undefined ? newestAnchored(log ?? "") : readInput(checkpoint, MAX_NOTE);
-    checkCheckpoint(note, policy);
-    return note;
-  });
 }
 
 function readEnrolment(path: string, policy: Policy | null): EnrolmentStatement {
@@ -256,7 +271,8 @@ function report(
     io.stdout(`${JSON.stringify({ ...files, ...ids, components, securityVersion, confirmed })}\n`);
     return;
   }
-  for (const { name, digest } of claims.components) io.stdout(`${name.padEnd(8)}sha256 ${toHex(digest)}\n`);
+  for (const { name, digest } of claims.components)
+    io.stdout(`${printable(name).padEnd(8)}sha256 ${toHex(digest)}\n`);
   io.stdout(`evidence in ${files.evidence}, nonce ${toHex(claims.nonce).slice(0, 16)}…, key ${kid}\n`);
   if (io.quiet) return;
   if (enrolment === null) io.stderr("the key is the device's own word; `vouch verify` tells whose it is\n");

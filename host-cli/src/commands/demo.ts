@@ -25,6 +25,7 @@ import { VERSION } from "../version";
 import * as advisory from "./advisory";
 import * as anchor from "./anchor";
 import * as attest from "./attest";
+import { newestAnchored } from "./attest";
 import * as bundle from "./bundle";
 import * as enrol from "./enrol";
 import * as flash from "./flash";
@@ -254,9 +255,8 @@ async function attackerTries(story: Story): Promise<string[]> {
   bent("pump.upload", "altered.upload", (bytes) => bytes.length - 100);
   codes.push(await story.refuses("", "2.4.1 with one bit of the image altered", flashes("altered.upload")));
   cpSync(story.path("pump.eat"), story.path("replayed.eat"));
-  const sizes = readdirSync(story.path("log/anchors")).map(Number);
-  const checkpoint = readFileSync(story.path(`log/anchors/${Math.max(...sizes)}/checkpoint`));
-  writeWhole(story.path("replayed.challenge"), formatChallenge({ checkpoint, random: randomBytes(32) }));
+  const anchor = newestAnchored(story.path("log"), null);
+  writeWhole(story.path("replayed.challenge"), formatChallenge({ ...anchor, random: randomBytes(32) }));
   codes.push(
     await story.refuses(
       "",

@@ -12,7 +12,7 @@ import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, describe, usage } from "../exit";
 import { readInput } from "../files";
-import { openImages } from "../image";
+import { ImageChanged, openImages, splitImageFlag } from "../image";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { mainReason, verdictText } from "../output/verdict";
@@ -31,6 +31,17 @@ export interface VerifyOptions {
 
 /** Reads the files and appraises them. `now` is Unix seconds. Throws for trouble with anything but the bundle. */
 export function verifyFiles(bundle: string, options: VerifyOptions, now: number): Verdict {
+  if (options.releaseOnly === true && options.evidence !== undefined) {
+    throw usage("--release-only looks at no device", "leave out --evidence, or --release-only");
+  }
+  const images = options.image ?? [];
+  const fromStdin = [
+    bundle,
+    options.policy,
+    options.evidence,
+    ...images.map((flag) => splitImageFlag(flag).path),
+  ];
+  if (fromStdin.filter((path) => path === "-").length > 1) throw usage("only one input can come from stdin");
   const at = options.at === undefined ? now : parseMoment(options.at, "--at");
   if (at > now) throw usage(`--at ${options.at} is in the future`, "leave --at out to ask about now");
   const policy = about(options.policy, () => parsePolicy(readInput(options.policy, MAX_POLICY), nodeCrypto));
@@ -41,10 +52,17 @@ export function verifyFiles(bundle: string, options: VerifyOptions, now: number)
     at,
     now,
     releaseOnly: options.releaseOnly === true,
-    images: openImages(options.image ?? []),
+    images: openImages(images),
     handed: options.evidence === undefined ? null : [readEvidence(options.evidence)],
   };
-  return appraise(question);
+  try {
+    return appraise(question);
+  } catch (error) {
+    if (!(error instanceof ImageChanged)) throw error;
+    throw new Refusal("image-changed", `${error.path} changed while it was read`, {
+      hint: "copy it, and verify the copy",
+    });
+  }
 }
 
 /** The evidence, and the challenge that lies beside it under the same name. */

@@ -74,6 +74,7 @@ export function makeBundle(parts: BundleParts): Bundle {
     release: record(release),
     manifest: parts.manifest,
     status: record(status.index),
+    consistency: proveConsistency(BigInt(status.statement.logSize), head.size, log.hashReader, nodeCrypto),
     advisories: advisories.map(record),
     checkpoints: checkpoints.map((anchor) => ({
       note: anchor.note,
@@ -83,7 +84,11 @@ export function makeBundle(parts: BundleParts): Bundle {
     devices: devices.map(
       (d): BundledDevice => ({
         evidence: d.files.evidence,
-        challenge: { size: d.challenge.size, random: d.files.challenge.random },
+        challenge: {
+          size: d.challenge.size,
+          ledger: d.files.challenge.ledger,
+          random: d.files.challenge.random,
+        },
         enrolment: d.enrolment.statement,
         salt: d.enrolment.salt,
         commitment: record(d.commitment),
@@ -155,11 +160,14 @@ function placeDevice(log: Log, files: DeviceFiles, enrolments: readonly Enrolmen
       hint: "--enrolment FILE, as `vouch enrol` wrote it",
     });
   }
-  const challenge = log.anchors.find((a) => equalBytes(a.note, files.challenge.checkpoint));
+  const { checkpoint, receipt } = files.challenge;
+  const challenge = log.anchors.find(
+    (a) => equalBytes(a.note, checkpoint) && a.receipts.some((r) => equalBytes(r.proof, receipt)),
+  );
   if (challenge === undefined) {
     throw new Refusal(
       "challenge-not-anchored",
-      "the evidence's challenge rests on a checkpoint that is not anchored here",
+      "the evidence's challenge rests on a checkpoint and receipt that this log does not keep",
     );
   }
   const opened = toHex(commitment(ENROLMENT_TAG, enrolment.salt, enrolment.statement, nodeCrypto));
