@@ -15,8 +15,10 @@ import * as assert from "uvu/assert";
 import { anchorLog, openLedger } from "../src/commands/anchor";
 import { checkLog } from "../src/commands/log";
 import { nodeCrypto } from "../src/crypto";
+import { EXIT, statusOf } from "../src/exit";
 import { initDirectoryLedger, openDirectoryLedger } from "../src/ledger/directory";
 import { recordNote, signPrepared } from "../src/ledger/ledger";
+import { withLock } from "../src/lock";
 import { listAnchors } from "../src/log/anchors";
 import { addToLog, initLog, openLog } from "../src/log/store";
 import { openTiledLog } from "../src/tiledlog";
@@ -312,6 +314,44 @@ directory("several logs anchored at once on one ledger all get a record", async 
   assert.is(openTiledLog(where).size, 4n);
 });
 
+directory(
+  "one checkpoint anchored by several at once is one record, whose receipt all of them get",
+  async () => {
+    await grow(1);
+    const anchored = await Promise.all([1, 2, 3, 4].map((n) => anchor(NOON + n)));
+    assert.is(openTiledLog(where).size, 1n);
+    assert.is(anchored.filter(({ fresh }) => fresh).length, 1);
+    assert.is(new Set(anchored.map(({ time }) => time)).size, 1);
+    const [kept] = listAnchors(log);
+    const receipt = kept?.receipts[0]?.proof ?? new Uint8Array();
+    const { time } = verifyDirectoryReceipt(receipt, openLog(log).note, ledgerKey, nodeCrypto);
+    assert.is(time, anchored[0]?.time);
+  },
+);
+
+directory(
+  "a note already on the ledger is given its record, also when it was prepared as a new one",
+  async () => {
+    await grow(1);
+    const { note } = openLog(log);
+    const signed = await signPrepared(await ledgerOf().prepare(note, NOON + 1), keeper);
+    await anchor(NOON + 2);
+    assert.equal(await ledgerOf().submit(signed), { note, id: "0", fresh: false });
+    assert.is(openTiledLog(where).size, 1n);
+  },
+);
+
+directory("a ledger that another one keeps writing to is waited for as long as was said", async () => {
+  await grow(1);
+  const started = Date.now();
+  await withLock(where, 1000, () =>
+    refuses("locked", () => anchorLog(log, openLedger(`directory:${where}`, keeper, 1), keeper, NOON)),
+  );
+  const waited = Date.now() - started;
+  assert.ok(waited >= 1000 && waited < 5000, `${waited} ms`);
+  assert.is(openTiledLog(where).size, 0n);
+});
+
 directory("another key than the ledger's is refused before anything is written", async () => {
   await refuses("wrong-ledger-key", () =>
     anchorLog(log, openDirectoryLedger(where, newSigner("other")), keeper, NOON),
@@ -329,8 +369,13 @@ directory("an anchor that doesn't match what is there is refused, and left as it
   await anchor(NOON + 1);
   const path = join(log, "anchors/0/directory.tlog-proof");
   writeFileSync(path, "something else");
-  await refuses("anchor-conflict", () => anchor(NOON + 1));
+  // The receipt may be as good as ours: trouble. Another note of one size is another history: refuted.
+  assert.is(statusOf(await refuses("receipt-conflict", () => anchor(NOON + 1))), EXIT.trouble);
   assert.is(readFileSync(path, "utf8"), "something else");
+  const note = join(log, "anchors/0/checkpoint");
+  writeFileSync(note, "another note");
+  assert.is(statusOf(await refuses("anchor-conflict", () => anchor(NOON + 1))), EXIT.refuted);
+  assert.is(readFileSync(note, "utf8"), "another note");
   assert.equal(readdirSync(join(log, "anchors")), ["0"]);
 });
 

@@ -23,7 +23,7 @@ export interface AnchoredCheckpoint {
   readonly receiptPath: string;
 }
 
-/** Anchors the log's current checkpoint. Refuses as the ledger does, and `anchor-conflict`. */
+/** Anchors the log's current checkpoint. Refuses as the ledger does, `anchor-conflict`, `receipt-conflict`. */
 export async function anchorLog(
   logFolder: string,
   ledger: Ledger,
@@ -42,10 +42,10 @@ export async function anchorLog(
 }
 
 /** The ledger that `KIND:WHERE` names. Refuses `usage` for a kind this version doesn't know. */
-export function openLedger(where: string, signer: Signer): Ledger {
+export function openLedger(where: string, signer: Signer, lockTimeoutS?: number): Ledger {
   const match = /^directory:(.+)$/s.exec(where);
   if (match === null) throw usage("--ledger: expected directory:PATH, the one kind of ledger known here");
-  return openDirectoryLedger(match[1] as string, signer);
+  return openDirectoryLedger(match[1] as string, signer, lockTimeoutS);
 }
 
 interface Flags {
@@ -54,6 +54,7 @@ interface Flags {
   signerCmd?: string;
   passphraseFile?: string;
   signerTimeout?: number;
+  timeout: number;
   dryRun?: boolean;
 }
 
@@ -67,6 +68,7 @@ export function define(program: Command, io: Io): void {
     .option("--signer-cmd <CMD>", "an outside program instead of --ledger-key")
     .option("--passphrase-file <FILE>", "read the key's passphrase from FILE, - is stdin")
     .option("--signer-timeout <SECONDS>", "how long the outside program may take", seconds, 120)
+    .option("--timeout <SECONDS>", "how long to wait for another writer of the ledger", seconds, 30)
     .option("--dry-run", "say what would be anchored, and stop")
     .option("--json", "print one JSON object")
     .action(async (logFolder: string, flags: Flags) => {
@@ -82,7 +84,7 @@ export function define(program: Command, io: Io): void {
       if (ledgerKey === undefined && flags.signerCmd === undefined)
         throw usage("expected --ledger-key FILE or --signer-cmd CMD");
       const signer = await loadSigner(options, io);
-      const ledger = openLedger(flags.ledger, signer);
+      const ledger = openLedger(flags.ledger, signer, flags.timeout);
       report(await anchorLog(logFolder, ledger, signer, Math.floor(Date.now() / 1000)), ledger, io);
     });
 }

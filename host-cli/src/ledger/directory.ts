@@ -37,7 +37,7 @@ import {
 } from "../tiledlog";
 import type { Ledger, Prepared, Signed, Submitted } from "./ledger";
 
-const LOCK_TIMEOUT_MS = 30_000;
+const LOCK_TIMEOUT_S = 30;
 const MAX_RECEIPT = 256 * 1024;
 
 /** The ledger's two verifier keys over one public key: 01 for its tree, 04 for its time. */
@@ -90,8 +90,13 @@ function noteOf(
   ]);
 }
 
-/** The ledger in a folder, by the key that keeps it (either type). */
-export function openDirectoryLedger(folder: string, key: { name: string; publicKey: Uint8Array }): Ledger {
+/** The ledger in a folder, by the key that keeps it (either type). Another writer is waited for, then `locked`. */
+export function openDirectoryLedger(
+  folder: string,
+  key: { name: string; publicKey: Uint8Array },
+  lockTimeoutS: number = LOCK_TIMEOUT_S,
+): Ledger {
+  const timeoutMs = lockTimeoutS * 1000;
   const keys = keysOf(key.name, key.publicKey);
   const open = () => openKept(folder, keys);
   return {
@@ -100,15 +105,15 @@ export function openDirectoryLedger(folder: string, key: { name: string; publicK
     isPublic: false,
     find: async (note) => {
       const index = open().findLeaf(note);
-      return index === null ? null : { note, id: String(index) };
+      return index === null ? null : { note, id: String(index), fresh: false };
     },
     prepare: async (note, now) => prepare(open(), keys, note, now),
-    submit: (signed) => submit(folder, keys, signed),
+    submit: (signed) => submit(folder, keys, signed, timeoutMs),
     confirm: async ({ note, id }) => {
       if (!equalBytes(open().entry(BigInt(id)), note))
         throw new Error(`record ${id} of the ledger isn't the note`);
     },
-    prove: async ({ id }) => prove(folder, keys, BigInt(id)),
+    prove: async ({ id }) => prove(folder, keys, BigInt(id), timeoutMs),
     verify: (receipt, note) => verifyDirectoryReceipt(receipt, note, keys.time, nodeCrypto),
   };
 }
@@ -161,14 +166,16 @@ function prepare(log: TiledLog, keys: Keys, note: Uint8Array, now: number): Prep
   };
 }
 
-function submit(folder: string, keys: Keys, signed: Signed): Promise<Submitted> {
+function submit(folder: string, keys: Keys, signed: Signed, timeoutMs: number): Promise<Submitted> {
   const { note } = signed;
   const { time, text } = JSON.parse(signed.draft) as { time: number; text: string };
   const [signature, cosignature] = signed.signatures;
   if (signature === undefined || cosignature === undefined)
     throw new Error("the ledger needs two signatures");
-  return withLock(folder, LOCK_TIMEOUT_MS, async () => {
+  return withLock(folder, timeoutMs, async () => {
     const log = openKept(folder, keys);
+    const known = log.findLeaf(note); // another process may have anchored the same checkpoint meanwhile
+    if (known !== null) return { note, id: String(known), fresh: false };
     const plan = planAppend(log, [note]);
     if (plan.checkpointText !== text || time < timeOf(log, keys)) {
       throw new Refusal("ledger-moved", "the ledger took another record since this one was prepared", {
@@ -179,14 +186,14 @@ function submit(folder: string, keys: Keys, signed: Signed): Promise<Submitted> 
     verifyCosignature(openCheckpoint(published, keys.tree, nodeCrypto).note, keys.time, nodeCrypto);
     if (log.size > 0n) writeReceipt(log, log.size - 1n);
     writeReceipt(commitAppend(log, plan, published), log.size);
-    return { note, id: String(log.size) };
+    return { note, id: String(log.size), fresh: true };
   });
 }
 
-async function prove(folder: string, keys: Keys, index: bigint): Promise<Uint8Array> {
+async function prove(folder: string, keys: Keys, index: bigint, timeoutMs: number): Promise<Uint8Array> {
   const path = receiptPath(folder, index);
   if (!existsSync(path)) {
-    await withLock(folder, LOCK_TIMEOUT_MS, async () => {
+    await withLock(folder, timeoutMs, async () => {
       const log = openKept(folder, keys);
       if (log.size === index + 1n) writeReceipt(log, index);
     });

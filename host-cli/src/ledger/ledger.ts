@@ -31,6 +31,8 @@ export interface Signed extends Prepared {
 export interface Submitted {
   readonly note: Uint8Array;
   readonly id: string;
+  /** False when the ledger had it already. */
+  readonly fresh: boolean;
 }
 
 export interface Verified {
@@ -48,6 +50,7 @@ export interface Ledger {
   /** Where the note already is, or null: anchoring twice gives the first receipt again. */
   find(note: Uint8Array): Promise<Submitted | null>;
   prepare(note: Uint8Array, now: number): Promise<Prepared>;
+  /** Should the note have got there meanwhile, that record is given and no second one is made. */
   submit(signed: Signed): Promise<Submitted>;
   /** Returns once the ledger can't lose it any more. */
   confirm(submitted: Submitted): Promise<void>;
@@ -78,11 +81,10 @@ export async function recordNote(
   signer: Signer,
   now: number,
 ): Promise<Recorded> {
-  const known = await ledger.find(note);
-  const submitted = known ?? (await submitNote(ledger, note, signer, now));
+  const submitted = (await ledger.find(note)) ?? (await submitNote(ledger, note, signer, now));
   await ledger.confirm(submitted);
   const receipt = await ledger.prove(submitted);
-  return { ...ledger.verify(receipt, note), receipt, fresh: known === null };
+  return { ...ledger.verify(receipt, note), receipt, fresh: submitted.fresh };
 }
 
 /** Others may get in between preparing and submitting; then it is prepared and signed again. */

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { equalBytes } from "@vouch/shared/bytes";
 import { type Checkpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
 import { MAX_NOTE, parseNote } from "@vouch/shared/note";
-import { Refusal } from "@vouch/shared/refusal";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { about } from "../exit";
 import { readInput, writeWhole } from "../files";
 import { damaged, makeFolders } from "../tiledlog";
@@ -52,18 +52,31 @@ function readAnchor(folder: string, size: bigint): Anchor | null {
   return { size, checkpoint, note, receipts };
 }
 
-/** Keeps a receipt. Refuses `anchor-conflict` when another note of that size, or another receipt, is there. */
+/**
+ * Keeps a receipt. Refuses `anchor-conflict` when another note of that size is there, which is another history,
+ * and `receipt-conflict` when another receipt for the note is: right or not, one of the two is to be looked at.
+ */
 export function storeAnchor(logFolder: string, note: Uint8Array, kind: string, receipt: Uint8Array): void {
   const { size } = parseCheckpoint(parseNote(note).text);
   const folder = join(logFolder, "anchors", String(size));
   makeFolders(folder);
-  keep(join(folder, "checkpoint"), note);
-  keep(join(folder, `${kind}.tlog-proof`), receipt);
+  keep(join(folder, "checkpoint"), note, "anchor-conflict");
+  keep(join(folder, `${kind}.tlog-proof`), receipt, "receipt-conflict");
 }
 
-function keep(path: string, bytes: Uint8Array): void {
-  if (!existsSync(path)) writeWhole(path, bytes, { overwrite: false });
-  else if (!equalBytes(readInput(path, MAX_RECEIPT), bytes)) {
-    throw new Refusal("anchor-conflict", `${path} holds something else than what was just anchored`);
+function keep(path: string, bytes: Uint8Array, conflict: string): void {
+  if (!existsSync(path) && create(path, bytes)) return;
+  if (equalBytes(readInput(path, MAX_RECEIPT), bytes)) return;
+  throw new Refusal(conflict, `${path} holds something else than what was just anchored`);
+}
+
+/** False when another process has just made it. */
+function create(path: string, bytes: Uint8Array): boolean {
+  try {
+    writeWhole(path, bytes, { overwrite: false });
+    return true;
+  } catch (error) {
+    if (isRefusal(error) && error.code === "exists") return false;
+    throw error;
   }
 }
