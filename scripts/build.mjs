@@ -201,12 +201,12 @@ async function buildCli({ esbuild }, verbs, outdir) {
 
 /** Whole, or each run would compile the rest. Bundles with an import() in them stay with Node's own loader. */
 function compileAhead(files) {
-  const { compiledOf, wrap } = createRequire(import.meta.url)("../host-cli/bin/vouch.cjs");
+  const { compiledOf, textOf } = createRequire(import.meta.url)("../host-cli/bin/vouch.cjs");
   for (const file of files) {
-    const source = readFileSync(file, "utf8");
-    if (/\bimport\(/.test(source)) continue;
+    const text = textOf(file);
+    if (/\bimport\(/.test(text)) continue;
     setFlagsFromString("--no-lazy");
-    const script = new Script(wrap(source), { filename: file });
+    const script = new Script(text, { filename: file });
     setFlagsFromString("--lazy"); // what is written now names its flags, and is refused under others
     writeFileSync(compiledOf(file), script.createCachedData());
   }

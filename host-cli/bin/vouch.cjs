@@ -19,15 +19,18 @@ const { Script } = require("node:vm");
 
 const MAIN = join(__dirname, "../dist/main.cjs");
 
-// The build compiles exactly this text, and puts it there.
-const wrap = (source) => `(function(exports,require,module,__filename,__dirname){${source}\n})`;
+// The build compiles exactly this text and puts it there. Joined as bytes, it is one string
+// on the heap and not three, of which the last made V8 collect garbage in every run.
+const HEAD = Buffer.from("(function(exports,require,module,__filename,__dirname){");
+const TAIL = Buffer.from("\n})");
+const textOf = (file) => Buffer.concat([HEAD, readFileSync(file), TAIL]).toString();
 const compiledOf = (file) => `${file}.${process.version}-${process.arch}`;
 
 function load(file) {
   const compiled = compiledOf(file);
   if (!existsSync(compiled)) return require(file);
   const cachedData = readFileSync(compiled);
-  const script = new Script(wrap(readFileSync(file, "utf8")), { filename: file, cachedData });
+  const script = new Script(textOf(file), { filename: file, cachedData });
   const module = { exports: {} };
   const folder = dirname(file);
   const near = (id) => (id.startsWith("./") ? load(join(folder, id)) : require(id));
@@ -43,5 +46,5 @@ function start() {
   else load(MAIN);
 }
 
-module.exports = { compiledOf, start, wrap };
+module.exports = { compiledOf, start, textOf };
 if (require.main === module) start();

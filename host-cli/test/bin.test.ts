@@ -24,7 +24,7 @@ import { skip } from "../../shared/test/skip";
 
 const bin = suite("bin");
 
-const { compiledOf, wrap } = createRequire(resolve("host-cli/bin/vouch.cjs"))("./vouch.cjs");
+const { compiledOf, textOf } = createRequire(resolve("host-cli/bin/vouch.cjs"))("./vouch.cjs");
 const folder = mkdtempSync(join(tmpdir(), "vouch-bin-"));
 const clone = join(folder, "clone");
 const { version } = JSON.parse(readFileSync("host-cli/package.json", "utf8"));
@@ -81,7 +81,7 @@ bin("this Node takes what the build compiled with it, of main and of verify", ()
   for (const name of ["main.cjs", "commands/verify.cjs"]) {
     const file = join("host-cli/dist", name);
     const cachedData = readFileSync(compiledOf(file));
-    const script = new Script(wrap(readFileSync(file, "utf8")), { cachedData });
+    const script = new Script(textOf(file), { cachedData });
     assert.is(script.cachedDataRejected, false, name);
   }
 });

@@ -42,7 +42,8 @@ export function parseNote(bytes: Uint8Array): Note {
   if (bytes.length > MAX_NOTE) {
     throw new Refusal("too-large", `note is ${bytes.length} bytes, at most ${MAX_NOTE} are accepted`);
   }
-  for (const byte of bytes) {
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!;
     if (byte < 0x20 && byte !== 0x0a) throw malformed(`it holds the control character ${byte}`);
   }
   const all = utf8Decode(bytes);
