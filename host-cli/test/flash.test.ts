@@ -3,13 +3,14 @@
 
 import { classIdOf, vendorIdOf } from "@vouch/shared/ids";
 import { isRefusal } from "@vouch/shared/refusal";
+import { decodeMessage, makeDeframer, pushBytes } from "@vouch/shared/smp";
 import { KEY_ED25519, makeVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type FlashOptions, type FlashReport, flashDevice } from "../src/commands/flash";
 import { nodeCrypto } from "../src/crypto";
-import { withLink } from "../src/device/link";
-import { readImages, resetDevice } from "../src/device/smp";
+import { type Link, withLink } from "../src/device/link";
+import { readImages, readParameters, resetDevice, testImage, uploadImage } from "../src/device/smp";
 import { identify } from "../src/device/vouch";
 import { statusOf } from "../src/exit";
 import { checkUpload, type Vendor } from "../src/upload";
@@ -58,6 +59,20 @@ async function refusal(work: Promise<unknown>) {
     throw error;
   }
   return assert.unreachable("it was not refused") as never;
+}
+
+function isReset(bytes: Uint8Array): boolean {
+  let found = false;
+  pushBytes(
+    makeDeframer(4096),
+    bytes,
+    (message) => {
+      const { header } = decodeMessage(message);
+      found ||= header?.group === 0 && header.command === 5;
+    },
+    () => {},
+  );
+  return found;
 }
 
 const imagesOf = (bench: Bench) =>
@@ -135,6 +150,47 @@ flash("another release of the same image and number is flashed, and is the one t
   assert.is(hex(device.manifestDigest!), report.image.manifestSha256);
   assert.is((await run(bench, other)).result, "already-running");
 });
+
+for (const confirmed of [true, false]) {
+  flash(
+    `an image left pending by a killed flash doesn't run next, ${confirmed ? "confirmed" : "on trial"} image`,
+    async () => {
+      const bench = makeBench();
+      const file = sealed(IMAGE, { sequence: 2 });
+      await run(bench, file, { confirm: confirmed });
+      const { open } = bench.line;
+      const killedAtReset = async () => {
+        const transport = await open();
+        const write = async (bytes: Uint8Array) => {
+          if (isReset(bytes)) throw new Error("killed");
+          await transport.write(bytes);
+        };
+        return { ...transport, write };
+      };
+      const other = checkUpload(sealed(OLDER, { sequence: 2 }), VENDORS);
+      const link = { ...bench.link, open: killedAtReset, timeoutMs: 10_000 };
+      if (confirmed) {
+        const options = { port: "bench", upload: other, yes: true, link };
+        await refusal(bench.clock.run(flashDevice(options, memoryIo())));
+      } else {
+        const left = async ({ session }: Link) => {
+          const parameters = await readParameters(session);
+          await uploadImage(session, other.stream, { sha256: nodeHash(other.stream), parameters });
+          await testImage(session, other.manifest.digest);
+        };
+        await bench.clock.run(withLink("bench", bench.link, left));
+      }
+      assert.ok((await imagesOf(bench))[1]!.pending);
+      const dry = await run(bench, file, { dryRun: true });
+      assert.is(dry.result, "would-flash");
+      const report = await run(bench, file);
+      assert.equal([report.result, report.confirmed], [confirmed ? "already-running" : "flashed", true]);
+      bench.device.powerCycle();
+      const [active] = await imagesOf(bench);
+      assert.equal([hex(active!.hash!), active!.confirmed], [hex(nodeHash(IMAGE)), true]);
+    },
+  );
+}
 
 flash("--no-confirm leaves it on trial, flashing it again confirms it", async () => {
   const bench = makeBench();

@@ -19,6 +19,7 @@ import { sleep } from "../device/clock";
 import { type LineFlags, type Link, type LinkOptions, linkFrom, withLine, withLink } from "../device/link";
 import {
   confirmImage,
+  eraseImage,
   type ImageSlot,
   readImages,
   readParameters,
@@ -79,22 +80,42 @@ export async function flashDevice(options: FlashOptions, io: Io): Promise<FlashR
   return withLink(port, options.link, async (link) => {
     const device = await identify(link.session);
     checkTarget(upload, device, options.allowDowngrade === true);
-    const active = (await readImages(link.session)).find((slot) => slot.active);
+    const images = await readImages(link.session);
+    const active = images.find((slot) => slot.active);
+    // A run that was cut before its restart left it: the next start would take it.
+    const other = images.find((slot) => !slot.active && slot.pending);
     const runs = isRunning(device, upload);
     const reportOf = (result: FlashReport["result"], confirmed: boolean) =>
       reportFor(result, confirmed, port, device, upload);
-    if (runs && (active?.confirmed === true || options.confirm === false)) {
-      return reportOf("already-running", active?.confirmed === true);
-    }
+    const settled = runs && (active?.confirmed === true || options.confirm === false);
+    const done = () => reportOf(runs ? "already-running" : "flashed", active?.confirmed === true && runs);
+    if (settled && other === undefined) return done();
     if (!runs && active !== undefined && !active.confirmed) throw onTrial();
-    await announce(options, upload, device, runs, io);
+    const plan = runs ? planRunning(other !== undefined, settled) : planNew(options.confirm !== false);
+    await announce(options, upload, device, plan, io);
     if (options.dryRun === true) return reportOf("would-flash", false);
     if (!runs) await install(link, upload, device, io);
-    if (options.confirm === false) return reportOf("flashed", false);
+    else if (other !== undefined) await eraseImage(link.session, other.slot);
+    if (settled || options.confirm === false) return done();
     await keep(link, upload);
     return reportOf("flashed", true);
   });
 }
+
+function planRunning(otherPending: boolean, settled: boolean): string[] {
+  return [
+    ...(otherPending ? ["erase the other image, which is set to run next"] : []),
+    ...(settled ? [] : ["confirm the image that runs on trial"]),
+  ];
+}
+
+const planNew = (confirm: boolean) => [
+  "erase the other slot",
+  "upload",
+  "test",
+  "restart",
+  ...(confirm ? ["confirm"] : []),
+];
 
 /** Two releases may have the same image; the manifest tells them apart. */
 function isRunning(device: Identity, upload: CheckedUpload): boolean {
@@ -120,7 +141,7 @@ async function announce(
   options: FlashOptions,
   upload: CheckedUpload,
   device: Identity,
-  runs: boolean,
+  plan: readonly string[],
   io: Io,
 ): Promise<void> {
   const { manifest, vendor } = upload;
@@ -131,8 +152,7 @@ async function announce(
   say(`image   ${nameOf(manifest)}, ${upload.size} bytes, sha256 ${toHex(manifest.digest)}`);
   say(`signed  by ${vendor.name}, the key this device boots by`);
   say(`device  ${device.model} on ${options.port}, ${ueid}, runs security version ${device.sequence}`);
-  const last = options.confirm === false ? "test, restart" : "test, restart, confirm";
-  say(`plan    ${runs ? "confirm the image that runs on trial" : `erase the other slot, upload, ${last}`}`);
+  say(`plan    ${plan.join(", ")}`);
   if (options.dryRun === true || options.yes === true) return;
   if (!(await io.confirm(`change the device on ${options.port}?`))) {
     throw new Refusal("declined", "nothing was written to the device");
