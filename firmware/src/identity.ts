@@ -4,7 +4,8 @@
 //   [1, origin, ueid, secret key (64 bytes) | null, enrolment digest | null, clears]
 //
 // The key is made from the hardware generator, or, on a board that has none, from the seed the
-// enrolment station sends; identify says which. The ueid (RFC 9711 section 4.2.1.1) is 01 and 16 random
+// enrolment station sends; identify says which. Who talked to such a board first knows its key, so
+// until it is enrolled another seed makes another. The ueid (RFC 9711 section 4.2.1.1) is 01 and 16 random
 // bytes, made at the first start, or from that seed; never from a serial number. It outlives a
 // clear; key and enrolment don't.
 //
@@ -91,15 +92,21 @@ export function keyKid(id: Identity): Uint8Array {
   return kidOf(sha256(id.publicKey as Uint8Array));
 }
 
+/** Whether a key is to be made: there is none, or a seed comes for one that a seed made. */
+export function needsKey(id: Identity, seed: Uint8Array | null): boolean {
+  return id.secretKey === null || (seed !== null && id.origin === ORIGIN_STATION);
+}
+
 /** Makes and stores the key. The caller has seen to it that there is randomness or a seed. */
 export function makeKey(id: Identity, seed: Uint8Array | null): number {
   const random = id.store.port.random;
   const own = random !== null ? random(32) : null;
   const source = own !== null ? own : (seed as Uint8Array);
   id.origin = own !== null ? ORIGIN_DEVICE : ORIGIN_STATION;
-  if (id.ueid === null) id.ueid = ueidFrom(tagged("ueid", source));
+  // A number from a seed that counts no longer goes with it, unless it was enrolled once.
+  if (id.ueid === null || (own === null && id.clears === 0)) id.ueid = ueidFrom(tagged("ueid", source));
   setSecret(id, keyPairFromSeed(source).secretKey);
-  return saveRecord(id.store, RECORD_IDENTITY, encodeIdentity(id));
+  return replaceRecord(id.store, RECORD_IDENTITY, encodeIdentity(id));
 }
 
 /** Marks the device enrolled. */

@@ -43,7 +43,15 @@ import {
 import type { Agent } from "./agent";
 import { bytesIn, hasKey, mapOf, uintIn } from "./body";
 import type { Engine } from "./engine";
-import { clearIdentity, type Identity, keyKid, ORIGIN_DEVICE, ORIGIN_NONE, setEnrolled } from "./identity";
+import {
+  clearIdentity,
+  type Identity,
+  keyKid,
+  needsKey,
+  ORIGIN_DEVICE,
+  ORIGIN_NONE,
+  setEnrolled,
+} from "./identity";
 import { forgetJob, isRunning, isSameJob, JOB_FAILED, JOB_READY, JOB_WORDS, startJob } from "./job";
 import { groupError, plainError, type Request } from "./link";
 import type { Slot } from "./slots";
@@ -110,6 +118,7 @@ function commitEnrolment(agent: Agent, request: Request): CborMap {
   const digest = bytesIn(request.body, "commit", 32, 32);
   if (digest === null) return refusal(request, RC_INVALID);
   if (identity.secretKey === null) return refusal(request, RC_BAD_STATE);
+  if (isRunning(agent.job) && agent.job.needsKey) return refusal(request, RC_BUSY); // of which key?
   if (identity.enrolment !== null) {
     return equalBytes(identity.enrolment, digest) ? cborMap([]) : refusal(request, RC_ACCESS_DENIED);
   }
@@ -126,12 +135,12 @@ function enrol(agent: Agent, request: Request): CborMap {
   const nonce = bytesIn(request.body, "nonce", 32, 32);
   const seed = bytesIn(request.body, "seed", 32, 32);
   if (nonce === null || (seed === null && hasKey(request.body, "seed"))) return refusal(request, RC_INVALID);
-  const needsKey = identity.secretKey === null;
+  const makesKey = needsKey(identity, seed);
   // Without randomness of its own the device can't invent a key, and a weak one would be worse than none.
-  if (needsKey && agent.port.random === null && seed === null) return refusal(request, RC_INVALID);
+  if (makesKey && agent.port.random === null && seed === null) return refusal(request, RC_INVALID);
   if (isSameJob(agent.job, nonce)) return started(agent);
   if (isRunning(agent.job)) return refusal(request, RC_BUSY);
-  startJob(agent.job, nonce, needsKey, seed);
+  startJob(agent.job, nonce, makesKey, seed);
   return started(agent);
 }
 

@@ -3,7 +3,7 @@ import { type CborMap, cborMap, encodeCbor } from "@vouch/shared/cbor";
 import { encodeSign1, kidOf, sigStructure } from "@vouch/shared/cose";
 import { type Claims, decodeEvidence, evidenceMessage } from "@vouch/shared/evidence";
 import { faultCode } from "@vouch/shared/refusal";
-import { signEd25519 } from "@vouch/shared/sign";
+import { keyPairFromSeed, signEd25519 } from "@vouch/shared/sign";
 import { decodeEnvelope, splitUpload } from "@vouch/shared/suit";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -242,6 +242,32 @@ attest("a board without randomness takes its key from the station's seed, and sa
   assert.is(hex(second.ueid), id.ueid);
   assert.not.ok(hex(seed)?.includes(id.ueid.slice(2)), "the ueid tells nothing of the seed");
 });
+
+attest(
+  "until it is enrolled, another seed makes another key and id, and nothing is left of the first",
+  () => {
+    const device = makeDevice({ random: null });
+    const foreign = keyPairFromSeed(nodeHash(Buffer.from("who came first")));
+    order(device, 64, 1, { nonce, seed: nodeHash(Buffer.from("who came first")) });
+    finishJob(device);
+    const before = identify(device);
+    assert.is(before.pub, hex(foreign.publicKey));
+    const seed = nodeHash(Buffer.from("station seed"));
+    order(device, 64, 1, { nonce: NONCE, seed });
+    assert.equal(order(device, 64, 1, { commit: ENROLMENT }), { err: { group: 64, rc: 10 } });
+    openEvidence(device, finishJob(device));
+    const after = identify(device);
+    assert.is(after.pub, hex(keyPairFromSeed(seed).publicKey));
+    assert.is.not(after.ueid, before.ueid);
+    assert.not.ok(Buffer.from(device.flash).includes(Buffer.from(foreign.secretKey)));
+    order(device, 64, 1, { commit: ENROLMENT });
+    assert.equal(order(device, 64, 1, { nonce, seed: nodeHash(NONCE) }), { err: { group: 64, rc: 11 } });
+    order(device, 64, 5, { order: clearOrder(device) });
+    order(device, 64, 1, { nonce, seed: nodeHash(NONCE) });
+    finishJob(device);
+    assert.is(identify(device).ueid, after.ueid, "the id of a device that was enrolled stays");
+  },
+);
 
 // The maker's order to clear, with whatever is wrong with it to order.
 function clearOrder(

@@ -25,6 +25,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "anchor-conflict",
   "bad-signature",
   "consistency-mismatch",
+  "enrol-other-key",
   "evidence-bad-signature",
   "evidence-other-key",
   "image-bad-signature",

@@ -11,13 +11,14 @@ import { openEnvelope, parseEnvelope } from "@vouch/shared/dsse";
 import type { Policy } from "@vouch/shared/policy";
 import { isRefusal } from "@vouch/shared/refusal";
 import { keyPairFromSeed, signEd25519 } from "@vouch/shared/sign";
+import { decodeMessage, encodeFrame, encodeMessage, makeDeframer, pushBytes } from "@vouch/shared/smp";
 import { parseStatement } from "@vouch/shared/statement";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type EnrolOptions, enrol } from "../src/commands/enrol";
 import { nodeCrypto } from "../src/crypto";
-import { withLink } from "../src/device/link";
-import { identify } from "../src/device/vouch";
+import { type Link, withLink } from "../src/device/link";
+import { enrolDevice, identify } from "../src/device/vouch";
 import { statusOf } from "../src/exit";
 import { type Bench, benchDevice, enroller, enrolPolicy, makeBench, nodeHash, wroteAnything } from "./bench";
 import { type MemoryIo, memoryIo } from "./memory-io";
@@ -103,6 +104,54 @@ suiteOf("a board without randomness gets its key from the station, and the state
   assert.is((await identityOf(bench)).ueid, null);
   assert.is((await run(bench)).keyOrigin, "station");
 });
+
+suiteOf("a key that somebody else seeded before is replaced by the station's", async () => {
+  const bench = makeBench(benchDevice({ random: null }));
+  const seed = nodeHash(Buffer.from("who came first"));
+  const first = ({ session }: Link) => enrolDevice(session, nodeHash(seed), seed);
+  await bench.clock.run(withLink("bench", bench.link, first));
+  const { enrolment } = await run(bench);
+  const statement = parseStatement(
+    parseEnvelope(parseEnrolmentFile(readFileSync(enrolment)).statement).payload,
+  );
+  const enrolled = "publicKey" in statement ? toHex(statement.publicKey) : "";
+  assert.is(enrolled, toHex((await identityOf(bench)).publicKey!));
+  assert.is.not(enrolled, toHex(keyPairFromSeed(seed).publicKey));
+});
+
+suiteOf("a board that doesn't take the station's seed isn't enrolled", async () => {
+  const bench = makeBench(benchDevice({ random: 9 }));
+  const { open } = bench.line;
+  // Says that it has no randomness, and makes a key of its own.
+  const lying = async () => {
+    const transport = await open();
+    const onData: typeof transport.onData = (listener) => {
+      const deframer = makeDeframer(4096);
+      transport.onData((bytes) =>
+        pushBytes(
+          deframer,
+          bytes,
+          (message) => listener(altered(message)),
+          () => {},
+        ),
+      );
+    };
+    return { ...transport, onData };
+  };
+  const refused = await refusal(run(bench, { link: { ...bench.link, open: lying } }));
+  assert.is(refused.code, "enrol-other-key");
+  assert.is(statusOf(refused), 20);
+  assert.is((await identityOf(bench)).enrolled, false);
+  assert.is(existsSync(join(folder, "pump.enrolment")), false);
+});
+
+function altered(message: Uint8Array): Uint8Array {
+  const { header, body } = decodeMessage(message);
+  assert.ok(header !== null && body !== null);
+  const at = body.keys.indexOf("random");
+  if (at >= 0) body.values[at] = false;
+  return encodeFrame(encodeMessage(header, body));
+}
 
 suiteOf("an enrolled device is refused", async () => {
   const bench = makeBench();

@@ -19,6 +19,7 @@ import { enrolNonce } from "@vouch/shared/evidence";
 import { classIdOf } from "@vouch/shared/ids";
 import type { Policy } from "@vouch/shared/policy";
 import { quote, Refusal } from "@vouch/shared/refusal";
+import { keyPairFromSeed } from "@vouch/shared/sign";
 import { type EnrolmentStatement, formatStatement } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
@@ -204,6 +205,12 @@ async function proveKey(
   const { publicKey, ueid } = device;
   if (publicKey === null || ueid === null) {
     throw new Refusal("device-malformed", "the device signed, and says that it has no key");
+  }
+  // Such a board takes any key from anybody: this one must be ours.
+  if (seed !== null && !equalBytes(publicKey, keyPairFromSeed(seed).publicKey)) {
+    throw new Refusal("enrol-other-key", "the device has another key than the one of the seed sent to it", {
+      hint: "somebody knows that key; find out who talked to the device before",
+    });
   }
   const claims = waiting.accept(evidence, publicKey);
   if (!equalBytes(claims.ueid, ueid)) {
