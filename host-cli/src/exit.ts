@@ -47,6 +47,9 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "salt-mismatch",
   "signature-length",
   "signature-range",
+  "status-other-log",
+  "status-overreach",
+  "status-root-mismatch",
   "suit-class-mismatch",
   "suit-digest-mismatch",
   "suit-image-mismatch",
@@ -61,6 +64,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "ueid-mismatch",
   "vendor-key-mismatch",
   "wrong-model",
+  "wrong-vendor-key",
 ]);
 
 /** Refusals that say something needed for an answer is missing, pending, stale or unknown. */
@@ -69,6 +73,8 @@ export const UNPROVEN_CODES: ReadonlySet<string> = new Set<string>([
   "cose-unsupported-algorithm",
   "not-anchored",
   "role-missing",
+  "status-before-release",
+  "status-missing",
   "unknown-log",
   "unknown-signer",
 ]);

@@ -241,7 +241,7 @@ function remember<T>(read: (tile: Tile) => readonly T[]): (tile: Tile) => readon
 }
 
 /** Hashes of a log as it will be with `entries` after its own. */
-function extendedReader(log: TiledLog, entries: readonly Uint8Array[]): HashReader {
+export function extendedReader(log: TiledLog, entries: readonly Uint8Array[]): HashReader {
   const known = new Map<string, Uint8Array>();
   const hash = (level: number, index: bigint): Uint8Array => {
     if ((index + 1n) << BigInt(level) <= log.size) return log.hashReader.hash(level, index);

@@ -373,9 +373,12 @@ directory("an anchor that doesn't match what is there is refused, and left as it
   assert.is(statusOf(await refuses("receipt-conflict", () => anchor(NOON + 1))), EXIT.trouble);
   assert.is(readFileSync(path, "utf8"), "something else");
   const note = join(log, "anchors/0/checkpoint");
-  writeFileSync(note, "another note");
+  const { text } = parseNote(readFileSync(note));
+  const stranger = signatureLine("log.example", keeper.vkey.keyId, new Uint8Array(64));
+  const another = Buffer.from(formatNote(text, [stranger]));
+  writeFileSync(note, another);
   assert.is(statusOf(await refuses("anchor-conflict", () => anchor(NOON + 1))), EXIT.refuted);
-  assert.is(readFileSync(note, "utf8"), "another note");
+  assert.equal(readFileSync(note), another);
   assert.equal(readdirSync(join(log, "anchors")), ["0"]);
 });
 

@@ -24,17 +24,21 @@ import {
 } from "@vouch/shared/merkle";
 import { formatNote, signatureLine } from "@vouch/shared/note";
 import { parsePolicy } from "@vouch/shared/policy";
+import type { StatusStatement } from "@vouch/shared/statement";
 import { tilePath } from "@vouch/shared/tiles";
 import { isoTime } from "@vouch/shared/time";
 import { formatVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { anchorLog } from "../src/commands/anchor";
 import { checkLog } from "../src/commands/log";
 import { nodeCrypto } from "../src/crypto";
+import { EXIT, statusOf as exitStatusOf } from "../src/exit";
+import { initDirectoryLedger, openDirectoryLedger } from "../src/ledger/directory";
 import { withLock } from "../src/lock";
 import { addToLog, checkRecord, initLog, openLog, readStatements } from "../src/log/store";
 import { draftEnvelope, signStatement } from "../src/statementfile";
-import { initTiledLog, openTiledLog } from "../src/tiledlog";
+import { initTiledLog, openTiledLog, type TiledLog } from "../src/tiledlog";
 import { NOON, newFolder, newSigner, refuses, smallRecord, withCut } from "./maker-kit";
 
 const store = suite("log store");
@@ -343,6 +347,88 @@ store("what is no statement, is unsigned or is private stays out", async () => {
   await refuses("entry-too-large", () => addToLog(path, [new Uint8Array(65536)], signer));
   assert.is(openLog(path).size, 1n);
   assert.not(existsSync(join(path, ".lock")));
+});
+
+/** A status of the log as it is at `size`, less what `changes` says. */
+function statusOf(log: TiledLog, size: number, changes: Partial<StatusStatement> = {}): Promise<Uint8Array> {
+  const statement: StatusStatement = {
+    kind: "status",
+    origin: log.checkpoint.origin,
+    rootSha256: toHex(rootOf(BigInt(size), log.hashReader, nodeCrypto)),
+    product: "pump",
+    logSize: size,
+    advisories: [],
+    withdrawn: [],
+    created: isoTime(NOON),
+    ...changes,
+  };
+  return signStatement(statement, signer);
+}
+
+store("a status must speak for this log, of a size it has where the status will stand", async () => {
+  const path = await logOf(5);
+  const log = openLog(path);
+  const before = readFileSync(join(path, "checkpoint"));
+  const whole = await logOf(7, "whole");
+  for (const [code, status] of [
+    ["status-other-log", await statusOf(log, 5, { origin: "other.example" })],
+    ["status-overreach", await statusOf(openLog(whole), 6)],
+    ["status-overreach", await statusOf(log, 5, { logSize: Number.MAX_SAFE_INTEGER })],
+    ["status-root-mismatch", await statusOf(log, 5, { rootSha256: "ab".repeat(32) })],
+    ["status-root-mismatch", await statusOf(log, 5, { logSize: 4 })],
+  ] as const) {
+    const error = await refuses(code, () => addToLog(path, [status], signer));
+    assert.is(exitStatusOf(error), EXIT.refuted, code);
+    assert.equal(readFileSync(join(path, "checkpoint")), before, code);
+  }
+  // Of the size that the record before it makes, or of an earlier one.
+  const [now, old] = [await statusOf(openLog(whole), 6), await statusOf(log, 0)];
+  const { records: added } = await addToLog(path, [records[5] as Uint8Array, now, old], signer);
+  assert.equal(
+    added.map(({ index }) => index),
+    [5n, 6n, 7n],
+  );
+});
+
+store("a log put back to before an anchored checkpoint is neither added to nor anchored", async () => {
+  const path = await logOf(3);
+  const backup = join(folder, "backup");
+  cpSync(path, backup, { recursive: true });
+  const keeper = newSigner("ledger.example");
+  const where = join(folder, "ledger");
+  await initDirectoryLedger(where, undefined, keeper, NOON);
+  const anchor = (log: string) => anchorLog(log, openDirectoryLedger(where, keeper), keeper, NOON);
+  await addToLog(path, [records[3] as Uint8Array], signer);
+  await anchor(path);
+  const other = records[9] as Uint8Array;
+  const fork = join(folder, "fork");
+  cpSync(backup, fork, { recursive: true });
+  await addToLog(fork, [other], signer);
+  for (const [name, receipts] of [
+    ["behind", true],
+    ["behind an anchor that was cut short", false],
+  ] as const) {
+    const restored = join(folder, name);
+    cpSync(backup, restored, { recursive: true });
+    cpSync(join(path, "anchors"), join(restored, "anchors"), { recursive: true });
+    if (!receipts) unlinkSync(join(restored, "anchors/4/directory.tlog-proof"));
+    const before = readFileSync(join(restored, "checkpoint"));
+    const asked = { ...signer, sign: async () => assert.unreachable("nothing is to be signed") as never };
+    assert.is(
+      exitStatusOf(await refuses("log-forked", () => addToLog(restored, [other], asked))),
+      EXIT.refuted,
+    );
+    await refuses("log-forked", () => anchor(restored));
+    assert.equal(readFileSync(join(restored, "checkpoint")), before);
+  }
+  // As long as the anchored one, with another last record.
+  cpSync(join(path, "anchors"), join(fork, "anchors"), { recursive: true });
+  await refuses("log-forked", () => addToLog(fork, first(1), signer));
+  await refuses("log-forked", () => anchor(fork));
+  assert.is(openTiledLog(where).size, 1n);
+  await addToLog(path, [other], signer);
+  await anchor(path);
+  assert.is(openTiledLog(where).size, 2n);
 });
 
 store("another key, another key of the same name, and a folder that is no log are refused", async () => {

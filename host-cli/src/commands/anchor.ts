@@ -7,11 +7,11 @@
 import { join } from "node:path";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
-import { usage } from "../exit";
+import { about, usage } from "../exit";
 import type { Io } from "../io";
 import { openDirectoryLedger } from "../ledger/directory";
 import { type Ledger, recordNote } from "../ledger/ledger";
-import { storeAnchor } from "../log/anchors";
+import { checkNotForked, newestAnchored, storeAnchor } from "../log/anchors";
 import { openLog } from "../log/store";
 import { loadSigner, type Signer, type SignerOptions, seconds } from "../signer";
 
@@ -23,14 +23,17 @@ export interface AnchoredCheckpoint {
   readonly receiptPath: string;
 }
 
-/** Anchors the log's current checkpoint. Refuses as the ledger does, `anchor-conflict`, `receipt-conflict`. */
+/** Anchors the log's current checkpoint. Refuses as the ledger does, `log-forked`, `anchor-conflict`, `receipt-conflict`. */
 export async function anchorLog(
   logFolder: string,
   ledger: Ledger,
   signer: Signer,
   now: number,
 ): Promise<AnchoredCheckpoint> {
-  const { note, size } = openLog(logFolder);
+  const anchored = newestAnchored(logFolder);
+  const log = openLog(logFolder);
+  const { note, size } = log;
+  about(logFolder, () => checkNotForked(log, anchored));
   const { time, receipt, fresh } = await recordNote(ledger, note, signer, now);
   storeAnchor(logFolder, note, ledger.kind, receipt);
   return {

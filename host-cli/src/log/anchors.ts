@@ -10,11 +10,13 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { equalBytes } from "@vouch/shared/bytes";
 import { type Checkpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
+import { rootOf } from "@vouch/shared/merkle";
 import { MAX_NOTE, parseNote } from "@vouch/shared/note";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
 import { readInput, writeWhole } from "../files";
-import { damaged, makeFolders } from "../tiledlog";
+import { damaged, makeFolders, type TiledLog } from "../tiledlog";
 
 const MAX_RECEIPT = 256 * 1024;
 const RECEIPT = /^([a-z][a-z0-9-]{0,31})\.tlog-proof$/;
@@ -28,12 +30,14 @@ export interface Anchor {
   readonly receipts: readonly { readonly kind: string; readonly proof: Uint8Array }[];
 }
 
+const SIZE = /^(0|[1-9][0-9]{0,18})$/;
+
 /** Anchored checkpoints, ascending by size. Nothing is verified but that each lies where its size says. */
 export function listAnchors(logFolder: string): Anchor[] {
   const folder = join(logFolder, "anchors");
   const names = existsSync(folder) ? readdirSync(folder) : [];
   return names
-    .filter((name) => /^(0|[1-9][0-9]{0,18})$/.test(name))
+    .filter((name) => SIZE.test(name))
     .map((name) => about(join(folder, name), () => readAnchor(join(folder, name), BigInt(name))))
     .filter((anchor) => anchor !== null)
     .sort((a, b) => (a.size < b.size ? -1 : 1));
@@ -50,6 +54,41 @@ function readAnchor(folder: string, size: bigint): Anchor | null {
     .sort()
     .map((kind) => ({ kind, proof: readInput(join(folder, `${kind}.tlog-proof`), MAX_RECEIPT) }));
   return { size, checkpoint, note, receipts };
+}
+
+/**
+ * The anchored checkpoint of the largest size, or null. With or without a receipt beside it: a note lies there once
+ * a ledger has it. Whoever compares with the log takes this first: the log may grow at any time, and never shrinks.
+ */
+export function newestAnchored(logFolder: string): Checkpoint | null {
+  const folder = join(logFolder, "anchors");
+  const noted = (existsSync(folder) ? readdirSync(folder) : [])
+    .filter((name) => SIZE.test(name) && existsSync(join(folder, name, "checkpoint")))
+    .map(BigInt)
+    .sort((a, b) => (a < b ? -1 : 1));
+  const newest = noted.at(-1);
+  if (newest === undefined) return null;
+  const path = join(folder, String(newest), "checkpoint");
+  return about(path, () => parseCheckpoint(parseNote(readInput(path, MAX_NOTE)).text));
+}
+
+/**
+ * Refuses `log-forked` when the log is behind the anchored checkpoint, or isn't the log that was anchored: one that
+ * was restored from a backup, as a rule. Whatever is signed for it then contradicts what a ledger already holds.
+ */
+export function checkNotForked(log: TiledLog, anchored: Checkpoint | null): void {
+  if (anchored === null) return;
+  const { origin, size, root } = anchored;
+  const hint = `put the log of at least ${size} records back, or start one under another name`;
+  if (size > log.size) {
+    const found = `the log has ${log.size} records, a checkpoint of ${size} is anchored already`;
+    throw new Refusal("log-forked", found, { hint });
+  }
+  const same = equalBytes(rootOf(size, log.hashReader, nodeCrypto), root);
+  if (origin !== log.checkpoint.origin || !same) {
+    const found = `the anchored checkpoint of size ${size} isn't that of this log's first ${size} records`;
+    throw new Refusal("log-forked", found, { hint });
+  }
 }
 
 /**

@@ -4,14 +4,18 @@
 //
 // What enters stays for ever and is public, so it is looked at first: it must
 // parse, somebody must have signed it, and it must not be an enrolment, which
-// names a serial number; the salted commitment to it is for the log.
+// names a serial number; the salted commitment to it is for the log. A status
+// must speak for this very log, of a size it had: any other proves nothing, and
+// would stand there for ever. Nothing is signed for a log that was put back to
+// an earlier state than one that is anchored: its next checkpoint would be a fork.
 
-import { utf8Encode } from "@vouch/shared/bytes";
+import { toHex, utf8Encode } from "@vouch/shared/bytes";
 import { openCheckpoint } from "@vouch/shared/checkpoint";
 import { parseEnvelope } from "@vouch/shared/dsse";
+import { type HashReader, rootOf } from "@vouch/shared/merkle";
 import { formatNote, signatureLine } from "@vouch/shared/note";
 import { quote, Refusal } from "@vouch/shared/refusal";
-import { parseStatement, type Statement } from "@vouch/shared/statement";
+import { parseStatement, type Statement, type StatusStatement } from "@vouch/shared/statement";
 import { KEY_ED25519, makeVkey, type Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
@@ -19,6 +23,7 @@ import { withLock } from "../lock";
 import type { Signer } from "../signer";
 import {
   commitAppend,
+  extendedReader,
   initTiledLog,
   openTiledLog,
   type Publish,
@@ -26,6 +31,7 @@ import {
   scanEntries,
   type TiledLog,
 } from "../tiledlog";
+import { checkNotForked, newestAnchored } from "./anchors";
 
 export type { TiledLog as ReleaseLog } from "../tiledlog";
 
@@ -58,7 +64,7 @@ export interface Added {
 
 /**
  * Adds records; the ones already there keep their index. All or none. Refuses what checkRecord does,
- * `wrong-log-key`, `locked`.
+ * `wrong-log-key`, `locked`, `log-forked`, `status-other-log`, `status-overreach`, `status-root-mismatch`.
  */
 export async function addToLog(
   folder: string,
@@ -70,6 +76,7 @@ export async function addToLog(
   return withLock(folder, lockTimeoutS * 1000, async () => {
     const log = openLog(folder);
     checkLogKey(log, logKeyOf(signer));
+    checkNotForked(log, newestAnchored(folder));
     const fresh: Uint8Array[] = [];
     const added = records.map((record): Added => {
       const known = log.findLeaf(record);
@@ -80,8 +87,38 @@ export async function addToLog(
     });
     if (fresh.length === 0) return { log, records: added };
     const plan = planAppend(log, fresh);
+    const reader = extendedReader(log, fresh);
+    for (const [i, record] of fresh.entries()) {
+      const statement = checkRecord(record);
+      if (statement.kind === "status") checkStatusPlace(log, statement, log.size + BigInt(i), reader);
+    }
     return { log: commitAppend(log, plan, await publishWith(signer)(plan.checkpointText)), records: added };
   });
+}
+
+/** What a status speaks for must be this log as it is where the status will stand. */
+function checkStatusPlace(log: TiledLog, status: StatusStatement, place: bigint, reader: HashReader): void {
+  const { origin } = log.checkpoint;
+  if (status.origin !== origin) {
+    throw new Refusal(
+      "status-other-log",
+      `the status speaks for ${quote(status.origin)}, this log is ${quote(origin)}`,
+    );
+  }
+  if (BigInt(status.logSize) > place) {
+    throw new Refusal(
+      "status-overreach",
+      `the status speaks for log size ${status.logSize}, it would be record ${place}`,
+    );
+  }
+  const root = toHex(rootOf(BigInt(status.logSize), reader, nodeCrypto));
+  if (root !== status.rootSha256) {
+    throw new Refusal(
+      "status-root-mismatch",
+      `the status speaks for the root ${status.rootSha256}, this log's at size ${status.logSize} is ${root}`,
+      { hint: "it was made for another state of this log: make it again with `vouch status new`" },
+    );
+  }
 }
 
 /** What may be a record. Refuses as parsing does, `unsigned`, `private-statement`. */
