@@ -2,6 +2,7 @@
 // two trees of one size, which is a fork.
 //
 //   FOLDER/.lock          {"host","pid","token"} of who writes
+//   FOLDER/.NAME.lock     the same for one file that is read, changed and written back
 //   FOLDER/.lock.steal    held for the moment in which a dead writer's lock is removed
 //
 // Both are made by writeWhole without overwriting, so they appear complete and
@@ -13,7 +14,7 @@
 import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { readInput, writeWhole } from "./files";
 
@@ -24,7 +25,16 @@ const held = new Set<string>();
 
 /** Runs `work` as the only writer of the folder. Refuses `locked` when another one keeps it for `timeoutMs`. */
 export async function withLock<T>(folder: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
-  const unlock = await takeLock(join(folder, ".lock"), timeoutMs);
+  return holding(join(folder, ".lock"), timeoutMs, work);
+}
+
+/** Runs `work` as the only writer of a file. Refuses `locked`. */
+export async function withFileLock<T>(file: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
+  return holding(join(dirname(file), `.${basename(file)}.lock`), timeoutMs, work);
+}
+
+async function holding<T>(path: string, timeoutMs: number, work: () => Promise<T>): Promise<T> {
+  const unlock = await takeLock(path, timeoutMs);
   try {
     return await work();
   } finally {

@@ -6,11 +6,23 @@
 //   4. the image is the one both name
 //   5. the sealing key is the vendor's, by the policy
 // Then the manifest is signed, and what came out is verified like anybody would.
+//
+// Approvals that are left out took people to get, and the policy may have been the
+// wrong one: they are kept, in X.unsealed.dsse.json beside X.dsse.json. Moved back
+// to that name it can be sealed again, under another policy.
 
+import { existsSync } from "node:fs";
 import { contradiction } from "@vouch/shared/agreement";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { kidOf } from "@vouch/shared/cose";
-import { type Envelope as Dsse, type EnvelopeSignature, formatEnvelope, keyidOf } from "@vouch/shared/dsse";
+import {
+  type Envelope as Dsse,
+  type EnvelopeSignature,
+  formatEnvelope,
+  keyidOf,
+  MAX_DSSE,
+  MAX_SIGNATURES,
+} from "@vouch/shared/dsse";
 import type { Policy } from "@vouch/shared/policy";
 import { faultRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { type Signer as Approver, requireApproval, signersOf } from "@vouch/shared/signers";
@@ -28,8 +40,11 @@ import { nodeCrypto } from "./crypto";
 import { about } from "./exit";
 import { readInput, writeWhole } from "./files";
 import { MAX_IMAGE } from "./image";
+import { withFileLock } from "./lock";
 import type { Signer } from "./signer";
 import { readReleaseFile } from "./statementfile";
+
+const LOCK_TIMEOUT_MS = 30_000;
 
 export interface SealOptions {
   file: string;
@@ -46,16 +61,18 @@ export interface SealedRelease {
   readonly approvers: readonly string[];
   /** Signatures that were not needed, by name, or by key id where the policy knows none. */
   readonly dropped: readonly string[];
+  /** The file that keeps the statement with all of its signatures; null when none was left out. */
+  readonly unsealed: string | null;
 }
 
 /**
  * Seals a release and writes manifest, statement and upload. Refuses `no-approval-rule`, `approvals-missing`,
  * `role-missing`, `bad-signature`, `manifest-mismatch`, `manifest-contradicts-release`, `image-mismatch`,
- * `no-vendor`, `wrong-vendor-key`; then nothing was written.
+ * `no-vendor`, `wrong-vendor-key`, `changed-meanwhile`, `exists`, `locked`; then nothing was written.
  */
 export async function sealRelease(options: SealOptions, signer: Signer): Promise<SealedRelease> {
   const { policy } = options;
-  const { envelope, statement } = readReleaseFile(options.file);
+  const { bytes, envelope, statement } = readReleaseFile(options.file);
   const chosen = about(options.file, () => chooseApprovals(envelope, statement.product, policy));
   const vendor = vendorOf(statement.product, policy);
   const suit = about(options.suit, () => checkManifest(options.suit, statement, vendor));
@@ -64,10 +81,43 @@ export async function sealRelease(options: SealOptions, signer: Signer): Promise
   const sealed = await signManifest(suit.manifestBytes, signer);
   const dsse = formatEnvelope({ ...envelope, signatures: chosen.kept.map(({ signature }) => signature) });
   const upload = encodeUpload(sealed, image);
-  writeWhole(options.suit, sealed);
-  writeWhole(options.file, dsse);
-  writeWhole(options.output, upload);
-  return { statement, approvers: chosen.kept.map(({ approver }) => approver.name), dropped: chosen.dropped };
+  const unsealed = chosen.dropped.length === 0 ? null : unsealedPathOf(options.file);
+  await withFileLock(options.file, LOCK_TIMEOUT_MS, async () => {
+    // The vendor's signature may have waited for a person, and an approval come in meanwhile.
+    if (!equalBytes(readInput(options.file, MAX_DSSE), bytes)) {
+      throw new Refusal("changed-meanwhile", `${options.file} was changed while it was being sealed`, {
+        hint: "seal it again",
+      });
+    }
+    if (unsealed !== null) keepUnsealed(unsealed, envelope);
+    writeWhole(options.suit, sealed);
+    writeWhole(options.file, dsse);
+    writeWhole(options.output, upload);
+  });
+  return {
+    statement,
+    approvers: chosen.kept.map(({ approver }) => approver.name),
+    dropped: chosen.dropped,
+    unsealed,
+  };
+}
+
+const unsealedPathOf = (file: string) => `${file.replace(/\.dsse\.json$/, "")}.unsealed.dsse.json`;
+
+/** Writes the untrimmed statement, with the signatures that an earlier seal has put there. Refuses `exists`. */
+function keepUnsealed(path: string, envelope: Dsse): void {
+  let { signatures } = envelope;
+  if (existsSync(path)) {
+    const kept = readReleaseFile(path).envelope;
+    const more = kept.signatures.filter((k) => !signatures.some(({ keyid }) => keyid === k.keyid));
+    signatures = [...signatures, ...more].sort((a, b) => (a.keyid < b.keyid ? -1 : 1));
+    if (!equalBytes(kept.payload, envelope.payload) || signatures.length > MAX_SIGNATURES) {
+      throw new Refusal("exists", `${path} keeps the approvals of another statement`, {
+        hint: "move it away yourself",
+      });
+    }
+  }
+  writeWhole(path, formatEnvelope({ ...envelope, signatures }));
 }
 
 interface Approval {

@@ -214,18 +214,130 @@ release("each approver signs in place, once", async () => {
   assert.equal(readFileSync(file), before);
 });
 
+/** Alice's key, on a card that lets `meanwhile` happen before it signs. */
+const slowly = (meanwhile: () => Promise<unknown>, signer: TestSigner = people.alice[0]): TestSigner => ({
+  ...signer,
+  sign: async (message) => {
+    await meanwhile();
+    return signer.sign(message);
+  },
+});
+
 release("an approval that came in while another was being given isn't lost", async () => {
   newRelease(wanted(), NOON);
   const file = at("pump.dsse.json");
-  const slow: TestSigner = {
-    ...people.alice[0],
-    sign: async (message) => {
-      await signRelease(file, [], people.bob[0]);
-      return people.alice[0].sign(message);
-    },
-  };
+  const { signatures } = await signRelease(
+    file,
+    [],
+    slowly(() => signRelease(file, [], people.bob[0])),
+  );
+  assert.is(signatures, 2);
+  const envelope = parseEnvelope(readFileSync(file));
+  assert.is(openEnvelope(envelope, [people.alice[0], people.bob[0]], nodeCrypto).length, 2);
+  const twice = slowly(() => signRelease(file, [], people.carol[0]), people.carol[0]);
+  await refuses("already-signed", () => signRelease(file, [], twice));
+});
+
+release("approvers who sign at the same moment all get in", async () => {
+  newRelease(wanted(), NOON);
+  const file = at("pump.dsse.json");
+  const all = Object.values(people).map(([signer]) => signer);
+  const slow = all.map((signer, i) =>
+    slowly(() => new Promise((resolve) => setTimeout(resolve, 5 + (i % 2))), signer),
+  );
+  await Promise.all(slow.map((signer) => signRelease(file, [], signer)));
+  assert.is(openEnvelope(parseEnvelope(readFileSync(file)), all, nodeCrypto).length, 4);
+  assert.equal(
+    readdirSync(folder).filter((name) => name.endsWith(".lock")),
+    [],
+  );
+});
+
+release("a file that says something else by the time it was signed is left alone", async () => {
+  newRelease(wanted(), NOON);
+  const file = at("pump.dsse.json");
+  newRelease(wanted({ version: "2.4.2", output: at("other") }), NOON);
+  const other = readFileSync(at("other.dsse.json"));
+  const slow = slowly(async () => writeFileSync(file, other));
   await refuses("changed-meanwhile", () => signRelease(file, [], slow));
+  assert.equal(readFileSync(file), other);
+});
+
+release("an approval that comes in while it is being sealed stops the seal, and is kept", async () => {
+  await approved("alice", "bob");
+  const file = at("pump.dsse.json");
+  const slow = slowly(() => signRelease(file, [], people.carol[0]), vendor);
+  await refuses("changed-meanwhile", () => sealRelease(sealing(), slow));
+  assert.is(parseEnvelope(readFileSync(file)).signatures.length, 3);
+  assert.is(decodeEnvelope(readFileSync(at("pump.suit"))).auth.sign1, null);
+  assert.not(existsSync(at("pump.upload")));
+});
+
+release("once sealed, nobody signs: the record stays what it is", async () => {
+  await approved("alice", "bob");
+  const file = at("pump.dsse.json");
+  const draft = readFileSync(file);
+  await sealRelease(sealing(), vendor);
+  const before = snapshot();
+  const asked = slowly(async () => assert.unreachable("nobody is asked for a signature"), people.carol[0]);
+  await refuses("already-sealed", () => signRelease(file, [], asked));
+  assert.equal(snapshot(), before);
+  // What the hint says: without the sealed manifest beside it, it can be approved and sealed again.
+  cpSync(at("pump.suit"), at("away.suit"));
+  rmSync(at("pump.suit"));
+  await signRelease(file, [], people.carol[0]);
+  await sealRelease(
+    { ...sealing(), suit: at("away.suit"), policy: policyOf("approve pump 3 quality") },
+    vendor,
+  );
+  assert.is(parseEnvelope(readFileSync(file)).signatures.length, 3);
+  // And a seal that happens while somebody signs is seen too.
+  writeFileSync(file, draft);
+  const late = slowly(async () => cpSync(at("away.suit"), at("pump.suit")), people.carol[0]);
+  await refuses("already-sealed", () => signRelease(file, [], late));
+  assert.equal(readFileSync(file), draft);
+  // Another release's sealed manifest under that name says nothing about this one.
+  newRelease(wanted({ version: "9.9.9", output: at("other") }), NOON);
+  cpSync(at("pump.suit"), at("other.suit"));
+  await signRelease(at("other.dsse.json"), [], people.alice[0]);
+});
+
+release("approvals that a seal leaves out are kept, and a wrong policy can be made good", async () => {
+  await approved("alice", "bob", "carol");
+  const file = at("pump.dsse.json");
+  const unsealed = at("pump.unsealed.dsse.json");
+  const before = readFileSync(file);
+  const wrong = await sealRelease(sealing(policyOf("approve pump 1 quality")), vendor);
+  assert.is(wrong.unsealed, unsealed);
   assert.is(parseEnvelope(readFileSync(file)).signatures.length, 1);
+  assert.equal(readFileSync(unsealed), before);
+  cpSync(unsealed, file);
+  const right = await sealRelease(sealing(policyOf("approve pump 3 quality")), vendor);
+  assert.equal([right.dropped, right.unsealed], [[], null]);
+  assert.equal(readFileSync(file), before);
+  assert.equal(readFileSync(unsealed), before);
+});
+
+release("what is kept adds up, and another statement's is never written over", async () => {
+  await approved("alice", "bob", "carol");
+  const file = at("pump.dsse.json");
+  const draft = parseEnvelope(readFileSync(file));
+  await sealRelease(sealing(), vendor);
+  let second = { ...draft, signatures: [] as (typeof draft.signatures)[number][] } as typeof draft;
+  for (const name of ["alice", "bob", "dave"] as const) second = await signEnvelope(second, people[name][0]);
+  writeFileSync(file, formatEnvelope(second));
+  await sealRelease(sealing(), vendor);
+  const all = Object.values(people).map(([signer]) => signer);
+  const kept = parseEnvelope(readFileSync(at("pump.unsealed.dsse.json")));
+  assert.is(openEnvelope(kept, all, nodeCrypto).length, 4);
+
+  newRelease(wanted({ version: "2.4.2", output: at("next") }), NOON);
+  for (const signer of all) await signRelease(at("next.dsse.json"), [], signer);
+  cpSync(at("pump.unsealed.dsse.json"), at("next.unsealed.dsse.json"));
+  const before = snapshot();
+  const next = { ...sealing(), file: at("next.dsse.json"), suit: at("next.suit"), output: at("next.upload") };
+  await refuses("exists", () => sealRelease(next, vendor));
+  assert.equal(snapshot(), before);
 });
 
 release("seal writes what a device and a verifier accept", async () => {

@@ -17,7 +17,7 @@ import { quote, Refusal } from "./refusal";
 
 export const IN_TOTO = "application/vnd.in-toto+json";
 export const MAX_DSSE = 65535; // what one entry of a C2SP log can hold
-const MAX_SIGNATURES = 16;
+export const MAX_SIGNATURES = 16;
 
 export interface EnvelopeSignature {
   /** Lower-case hex of SHA-256 of the public key. */

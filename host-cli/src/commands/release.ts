@@ -5,6 +5,7 @@
 //   sign   pump.dsse.json   one signature more, in place; the approver is shown what it says
 //   seal   pump.suit        signed by the vendor's key, once t approvers signed the statement
 //          pump.dsse.json   exactly t signatures: now the log's record
+//          pump.unsealed.dsse.json   all signatures that were there, when there were more
 //          pump.upload      what a device takes: length, manifest, image
 //
 // Sealing checks and signs everything first and writes last, in that order. Each
@@ -13,12 +14,12 @@
 
 import { existsSync } from "node:fs";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
-import { formatEnvelope, keyidOf, MAX_DSSE } from "@vouch/shared/dsse";
+import { addSignature, formatEnvelope, keyidOf } from "@vouch/shared/dsse";
 import { classIdOf, vendorIdOf } from "@vouch/shared/ids";
 import type { Policy } from "@vouch/shared/policy";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import type { ReleaseStatement } from "@vouch/shared/statement";
-import { encodeEnvelope, encodeManifest, type Manifest } from "@vouch/shared/suit";
+import { decodeEnvelope, encodeEnvelope, encodeManifest, type Manifest } from "@vouch/shared/suit";
 import { isoTime } from "@vouch/shared/time";
 import { parseUdi } from "@vouch/shared/udi";
 import { KEY_ED25519, type Vkey } from "@vouch/shared/vkey";
@@ -28,6 +29,7 @@ import { about, usage } from "../exit";
 import { readInput, writeWhole } from "../files";
 import { openImage } from "../image";
 import type { Io } from "../io";
+import { withFileLock } from "../lock";
 import { parseMoment } from "../moment";
 import { table } from "../output/terminal";
 import { sealRelease } from "../seal";
@@ -36,6 +38,8 @@ import { draftEnvelope, readReleaseFile, signEnvelope, splitComponentFlag } from
 import { readPolicy } from "./policy";
 
 const MAX_SBOM = 64 * 1024 * 1024;
+const MAX_SUIT = 64 * 1024; // whatever lies beside the statement under that name
+const LOCK_TIMEOUT_MS = 30_000;
 
 export interface Component {
   readonly name: string;
@@ -193,25 +197,51 @@ export function describeRelease(statement: ReleaseStatement): string {
 }
 
 /**
- * Adds the signer's approval to the file. `components` are images the approver has at hand, to be compared.
- * Refuses `wrong-statement`, `already-signed`, `image-mismatch`, `component-unnamed`, `changed-meanwhile`.
+ * Adds the signer's approval to the file, beside those that others add meanwhile. `components` are images the
+ * approver has at hand, to be compared. Refuses `wrong-statement`, `already-signed`, `already-sealed`,
+ * `image-mismatch`, `component-unnamed`, `changed-meanwhile`, `locked`.
  */
 export async function signRelease(
   file: string,
   components: readonly Component[],
   signer: Signer,
 ): Promise<SignedRelease> {
-  const { bytes, envelope, statement } = readReleaseFile(file);
+  const { envelope, statement } = readReleaseFile(file);
   for (const { name, path } of components) checkComponent(statement, name, path);
+  checkUnsealed(file, statement);
   const signed = await about(file, () => signEnvelope(envelope, signer));
-  // Signing may wait for a person; somebody else's approval must not get lost in that time.
-  if (!equalBytes(readInput(file, MAX_DSSE), bytes)) {
-    throw new Refusal("changed-meanwhile", `${file} was changed while this was being signed`, {
-      hint: "sign it again",
-    });
-  }
-  writeWhole(file, formatEnvelope(signed));
-  return { statement, keyid: keyidOf(signer.publicKey, nodeCrypto), signatures: signed.signatures.length };
+  const keyid = keyidOf(signer.publicKey, nodeCrypto);
+  const given = signed.signatures.find((signature) => signature.keyid === keyid)?.sig;
+  if (given === undefined) throw new Error("the signature just given is missing");
+  // Signing may wait for a person. What others did in that time is read again, and kept.
+  return withFileLock(file, LOCK_TIMEOUT_MS, async () => {
+    const { envelope: now } = readReleaseFile(file);
+    if (!equalBytes(now.payload, envelope.payload)) {
+      throw new Refusal("changed-meanwhile", `${file} states something else than what was being signed`, {
+        hint: "read it and sign it again",
+      });
+    }
+    checkUnsealed(file, statement);
+    const both = about(file, () => addSignature(now, signer.publicKey, given, nodeCrypto));
+    writeWhole(file, formatEnvelope(both));
+    return { statement, keyid, signatures: both.signatures.length };
+  });
+}
+
+/** The record of a sealed release may be in the log by now; with one approval more it is another record. */
+function checkUnsealed(file: string, statement: ReleaseStatement): void {
+  const suit = `${file.replace(/\.dsse\.json$/, "")}.suit`;
+  if (!existsSync(suit)) return;
+  const { fault, auth, manifestBytes } = decodeEnvelope(readInput(suit, MAX_SUIT));
+  if (fault !== 0 || auth.sign1 === null) return;
+  if (toHex(nodeCrypto.sha256(manifestBytes)) !== statement.suitDigest) return;
+  throw new Refusal(
+    "already-sealed",
+    `${suit} is sealed; one more approval would make another record of it`,
+    {
+      hint: `if it was sealed too early and isn't logged, move ${suit} away, sign, and seal again with --suit`,
+    },
+  );
 }
 
 function checkComponent(statement: ReleaseStatement, name: string, path: string): void {
@@ -345,7 +375,10 @@ function defineSeal(release: Command, io: Io): void {
     .description(
       "Signs the manifest with the vendor's key once enough approvers have signed, and writes the upload.",
     )
-    .argument("<file>", "the .dsse.json; it is cut down to exactly the signatures the policy asks for")
+    .argument(
+      "<file>",
+      "the .dsse.json; cut down to the signatures the policy asks for; with more, a copy stays as .unsealed.dsse.json",
+    )
     .requiredOption("--suit <FILE>", "the manifest of `release new`; the signed one takes its place")
     .requiredOption("--image <FILE>", "the application image")
     .requiredOption("--policy <FILE>", "whose approvals count, and how many")
@@ -354,15 +387,16 @@ function defineSeal(release: Command, io: Io): void {
     .action(async (file: string, flags: SealFlags) => {
       const policy: Policy = readPolicy(flags.policy);
       const sealed = await sealRelease({ ...flags, file, policy }, await loadSigner(flags, io));
-      const { statement, approvers, dropped } = sealed;
+      const { statement, approvers, dropped, unsealed } = sealed;
       if (io.json) {
         io.stdout(
-          `${JSON.stringify({ product: statement.product, version: statement.version, approvers, dropped, upload: flags.output })}\n`,
+          `${JSON.stringify({ product: statement.product, version: statement.version, approvers, dropped, unsealed, upload: flags.output })}\n`,
         );
         return;
       }
       for (const name of dropped)
         io.stderr(`left out: the signature of ${name}, more than the policy asks for\n`);
+      if (unsealed !== null) io.stderr(`kept with all signatures: ${unsealed}\n`);
       io.stdout(
         `${statement.product} ${statement.version} sealed; approved by ${approvers.join(", ")}\n${flags.output}\n`,
       );
