@@ -135,7 +135,7 @@ export function newestAnchored(logFolder: string, policy: Policy | null): Dated 
   const newest = listAnchors(logFolder).at(-1);
   const receipt = newest?.receipts[0];
   if (newest === undefined || receipt === undefined) {
-    throw new Refusal("not-anchored", `${logFolder} has no anchored checkpoint`, {
+    throw new Refusal("not-anchored", "no checkpoint of the log is anchored", {
       hint: "`vouch anchor` places one on a ledger",
     });
   }

@@ -51,7 +51,7 @@ export function makeBundle(parts: BundleParts): Bundle {
     throw new Refusal("wrong-statement", `found a statement of kind ${statement.kind}, expected a release`);
   }
   const release = findRecord(log, parts.release, `release ${statement.product} ${statement.version}`);
-  const status = newestStatus(log, statement.product);
+  const status = newestStatus(log, statement.product, release);
   const advisories = advisoriesBeside(log, status);
   const devices = parts.devices.map((device) => placeDevice(log, device, parts.enrolments));
 
@@ -122,7 +122,7 @@ function firstHolding(log: Log, index: bigint): Anchor {
 type Placed<S> = { readonly index: bigint; readonly statement: S };
 
 /** The status that speaks for the most records, of those an anchored checkpoint holds. */
-function newestStatus(log: Log, product: string): Placed<StatusStatement> {
+function newestStatus(log: Log, product: string, release: bigint): Placed<StatusStatement> {
   let found: Placed<StatusStatement> | undefined;
   let waiting = false;
   for (const { index, statement } of log.statements) {
@@ -131,12 +131,18 @@ function newestStatus(log: Log, product: string): Placed<StatusStatement> {
     else if (found === undefined || statement.logSize >= found.statement.logSize)
       found = { index, statement };
   }
-  if (found !== undefined) return found;
-  throw new Refusal("status-missing", `the log holds no anchored status for ${quote(product)}`, {
-    hint: waiting
-      ? "`vouch anchor` places the log's checkpoint on a ledger"
-      : "`vouch status new`, then `vouch log add` and `vouch anchor`",
-  });
+  if (found !== undefined && release < BigInt(found.statement.logSize)) return found;
+  const hint = waiting
+    ? "`vouch anchor` places the log's checkpoint on a ledger"
+    : "`vouch status new`, then `vouch log add` and `vouch anchor`";
+  if (found !== undefined) {
+    throw new Refusal(
+      "status-before-release",
+      `the newest anchored status speaks for log size ${found.statement.logSize}, the release is record ${release}`,
+      { hint },
+    );
+  }
+  throw new Refusal("status-missing", `the log holds no anchored status for ${quote(product)}`, { hint });
 }
 
 /** Those the status lists, and those an anchored checkpoint holds that it could not yet know. */
