@@ -9,6 +9,7 @@
 // settled is recorded and the next one goes on, because a known advisory must still be
 // told when a receipt is missing: the worst finding decides (verdict.ts).
 
+import { contradiction } from "./agreement";
 import type { LogRecord } from "./bundle";
 import { equalBytes, fromHex, toHex } from "./bytes";
 import type { Checkpoint } from "./checkpoint";
@@ -24,7 +25,6 @@ import {
   horizonOf,
   timedBy,
 } from "./history";
-import { classIdOf, vendorIdOf } from "./ids";
 import { checkConsistency } from "./merkle";
 import { faultRefusal, quote, Refusal } from "./refusal";
 import { requireApproval, signersOf } from "./signers";
@@ -85,23 +85,13 @@ function checkManifest(c: Case, statement: ReleaseStatement): Release {
   checkSealer(decoded.auth.sign1, vendor, c.crypto);
   const fault = verifyEnvelope(decoded, vendor.publicKey, c.crypto.sha256, c.crypto.verifyEd25519);
   if (fault !== 0) throw faultRefusal(fault, "the manifest's seal");
-  const { hardware, product } = statement;
-  const app = statement.subjects.find((subject) => subject.name === "app");
-  const agrees: readonly [string, boolean][] = [
-    ["image digest", app?.sha256 === toHex(manifest.digest)],
-    ["image size", statement.entry.length === manifest.size],
-    ["security version", statement.securityVersion === manifest.sequence],
-    ["floor", statement.floor === manifest.floor],
-    ["version", statement.version === manifest.version],
-    ["vendor id", equalBytes(manifest.vendorId, vendorIdOf(vendor.name, c.crypto))],
-    ["class id", equalBytes(manifest.classId, classIdOf(product, hardware.model, c.crypto))],
-  ];
-  const wrong = agrees.find(([, same]) => !same)?.[0];
-  if (wrong !== undefined)
+  const wrong = contradiction(statement, manifest, vendor.name, c.crypto);
+  if (wrong !== null) {
     throw new Refusal(
       "manifest-contradicts-release",
       `the manifest's ${wrong} is not the one that the release states`,
     );
+  }
   return { statement, vendor, manifest, manifestDigest };
 }
 
