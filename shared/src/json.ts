@@ -103,12 +103,13 @@ export function fields<S extends Spec>(value: unknown, at: string, spec: S): Fie
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw wrong(at, value, "an object");
   const given = value as Record<string, unknown>;
-  for (const key of Object.keys(given)) {
+  for (const key in given) {
     if (!Object.hasOwn(spec, key))
       throw new Refusal("malformed-json", `${at} has an unknown key ${quote(key)}`);
   }
   const out: Record<string, unknown> = {};
-  for (const [key, want] of Object.entries(spec)) {
+  for (const key in spec) {
+    const want = spec[key]!;
     const here = `${at}.${key}`;
     const present = Object.hasOwn(given, key) && given[key] !== undefined;
     if (typeof want === "function") {
