@@ -1,11 +1,13 @@
 // The running device, in this process: restarts, faults, and a whole life over `sim:FILE`.
 
 import { join } from "node:path";
+import { FAULT_CBOR_TOO_LARGE } from "@vouch/shared/fault";
+import { encodeFrame } from "@vouch/shared/smp";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { confirmImage, echo, readImages, resetDevice, testImage } from "../src/device/smp";
+import { confirmImage, echo, readImages, resetDevice, testImage, uploadImage } from "../src/device/smp";
 import { openDevice } from "../src/device/transport";
-import { attestDevice, commitEnrolment, enrolDevice, identify } from "../src/device/vouch";
+import { attestDevice, commitEnrolment, enrolDevice, identify, lastFault } from "../src/device/vouch";
 import { startDevice } from "../src/sim/device";
 import { makeEngineImage } from "../src/sim/engine";
 import { createFlashFile, memoryFlash } from "../src/sim/flash";
@@ -181,6 +183,45 @@ devices(
     });
   },
 );
+
+for (const [name, item] of [
+  ["empty byte strings", 0x40],
+  ["empty maps", 0xa0],
+] as const) {
+  devices(`a frame of ${name} doesn't exhaust the agent's heap`, async () => {
+    for (const count of [125, 490]) {
+      const restarts: string[] = [];
+      let answers = 0;
+      const device = await startDevice(memoryFlash(engineImage(), { random: true }), {
+        onData: () => void answers++,
+        onRestart: (fault) => void restarts.push(String(fault)),
+      });
+      const frame = new Uint8Array(14 + count).fill(item);
+      frame.set([10, 0, 0, 0, 0, 0, 7, 0, 0xa1, 0x61, 0x64, 0x99, count >> 8, count & 255]); // echo {"d": [...]}
+      new DataView(frame.buffer).setUint16(2, frame.length - 8);
+      for (let i = 0; i < 4; i++) await device.receive(encodeFrame(frame));
+      await until(() => answers >= 4 || restarts.length > 0, "answer");
+      assert.equal(restarts, []);
+      device.stop();
+    }
+  });
+}
+
+devices("an unsigned envelope of empty maps is refused, and the agent lives", async () => {
+  const stream = new Uint8Array(1100);
+  stream.set([0xfc, 3, 0, 0]);
+  stream.fill(0xa0, 4, 1024);
+  stream.set([0x99, 1017 >> 8, 1017 & 255], 4);
+  await withSession(openSimOver(memoryFlash(engineImage(), { random: true }), "sim"), async (session) => {
+    const parameters = { bufferSize: 512, bufferCount: 1 };
+    await uploadImage(session, stream, { sha256: hash("any"), parameters }).then(
+      () => assert.unreachable(),
+      () => {},
+    );
+    assert.is(await lastFault(session), FAULT_CBOR_TOO_LARGE);
+    assert.is((await identify(session)).bootCount, 1);
+  });
+});
 
 for (const [name, spec, code] of [
   ["no file", `sim:${join(folder, "none.flash")}`, "no-such-port"],

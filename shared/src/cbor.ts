@@ -15,7 +15,9 @@
 //
 // Hostile input: an item costs at least one byte, so counts beyond what is left
 // are refused before anything is built; nesting stops at 16, which bounds the
-// recursion. Decoded byte strings are views of the input, not copies: copyBytes
+// recursion. An item also costs memory, up to a hundred bytes where the input
+// had one, so their number is bounded: a frame that a board takes must not
+// exhaust it. Decoded byte strings are views of the input, not copies: copyBytes
 // what must outlive its buffer.
 
 import { copyBytes, utf8Decode, utf8Encode } from "./bytes";
@@ -49,6 +51,8 @@ export const CBOR_STRICT = 0;
 export const CBOR_LENIENT = 1;
 
 const MAX_DEPTH = 16;
+const MAX_ITEMS = 128; // ours have at most about eighty; this many fit a heap of 64 KiB
+const LENIENT_ITEM_BYTES = 4; // long answers of peers, to hosts only, have about seven for an item
 const MAX_LENIENT_KEYS = 256; // they are compared pair by pair; SMP's largest map has about ten
 const MAX_INTEGER = 9007199254740991;
 const MAX_HIGH = 0x1fffff; // upper word of 2^53 - 1
@@ -198,6 +202,8 @@ interface Reader {
   at: number;
   fault: number;
   strict: boolean;
+  /** How many more items may come. */
+  items: number;
   /** The argument of the head just read: number, length or count; -1 for indefinite. */
   argument: number;
 }
@@ -339,6 +345,7 @@ function readSimple(r: Reader, first: number): CborValue {
 }
 
 function readItem(r: Reader, depth: number): CborValue {
+  if (--r.items < 0) return fail(r, FAULT_CBOR_TOO_LARGE);
   const first = r.at < r.bytes.length ? r.bytes[r.at]! : 0;
   if (first >= 0xe0) {
     r.at++;
@@ -363,7 +370,9 @@ function readItem(r: Reader, depth: number): CborValue {
 
 /** The value, or null and the first fault. */
 export function decodeCbor(bytes: Uint8Array, mode: number): { fault: number; value: CborValue | null } {
-  const r: Reader = { bytes, at: 0, fault: 0, strict: mode === CBOR_STRICT, argument: 0 };
+  const strict = mode === CBOR_STRICT;
+  const items = strict ? MAX_ITEMS : Math.max(MAX_ITEMS, Math.floor(bytes.length / LENIENT_ITEM_BYTES));
+  const r: Reader = { bytes, at: 0, fault: 0, strict, items, argument: 0 };
   const value = readItem(r, 0);
   if (r.fault === 0 && r.at < bytes.length) r.fault = FAULT_CBOR_TRAILING;
   return { fault: r.fault, value: r.fault === 0 ? value : null };

@@ -71,7 +71,7 @@ export const FAULTS: { readonly [fault: number]: readonly [code: string, gloss: 
   [f.FAULT_CBOR_TEXT]: ["cbor-text", "CBOR text isn't UTF-8"],
   [f.FAULT_CBOR_TOO_LARGE]: [
     "cbor-too-large",
-    "a CBOR map has more keys than are accepted, or of another kind",
+    "CBOR has more items than are accepted, or map keys of another kind",
   ],
   [f.FAULT_CBOR_MALFORMED]: ["cbor-malformed", "bytes aren't CBOR"],
 

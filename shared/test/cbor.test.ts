@@ -231,10 +231,35 @@ cbor("lenient takes undefined for null", () => assert.equal(lenient("81f7").valu
 
 cbor("lenient stops at 256 keys", () => {
   const map = (count: number) =>
-    encodeCbor(cborMap(Array.from({ length: count }, (_, i): [CborValue, CborValue] => [i, 0])));
+    encodeCbor(
+      cborMap(Array.from({ length: count }, (_, i): [CborValue, CborValue] => [i, "about 16 letters"])),
+    );
   assert.is(codeOf(decodeCbor(map(256), CBOR_LENIENT)), "taken");
   assert.is(codeOf(decodeCbor(map(257), CBOR_LENIENT)), "cbor-too-large");
-  assert.is(codeOf(decodeCbor(map(257), CBOR_STRICT)), "taken");
+});
+
+cbor("128 items are taken and no more, in what a board's frame can hold", () => {
+  const list = (count: number) => encodeCbor(new Array(count - 1).fill(new Uint8Array(0)));
+  for (const mode of [CBOR_STRICT, CBOR_LENIENT]) {
+    assert.is(codeOf(decodeCbor(list(128), mode)), "taken");
+    assert.is(codeOf(decodeCbor(list(129), mode)), "cbor-too-large");
+    assert.is(codeOf(decodeCbor(list(500), mode)), "cbor-too-large");
+  }
+  const nested = new Uint8Array(500).fill(0xa0);
+  nested.set([0x9f]);
+  assert.is(codeOf(decodeCbor(nested, CBOR_LENIENT)), "cbor-too-large", "indefinite");
+});
+
+cbor("a peer's answer of many items is taken when it is as long as such answers are", () => {
+  const slot = cborMap([
+    ["slot", 0],
+    ["version", "1.0.0"],
+    ["hash", new Uint8Array(32)],
+    ["bootable", true],
+    ["active", true],
+  ]);
+  const answer = encodeCbor(cborMap([["images", new Array(16).fill(slot)]]));
+  assert.is(codeOf(decodeCbor(answer, CBOR_LENIENT)), "taken");
 });
 
 cbor("a megabyte of hostile input is answered at once", () => {
