@@ -7,10 +7,14 @@
 // are flushed to the disk, and only then take the name; the folder is flushed
 // last, so that the name survives a power cut too:
 //
-//   open .pump.key.<random>.tmp (new)   write   fsync   link or rename   fsync folder
+//   open .pump.key.<pid>-<random>.tmp (new)   write   fsync   link or rename   fsync folder
 //
-// rename() replaces whatever has the name; link() fails when something has
-// it, which is what keeps a key file from ever being overwritten.
+// rename() replaces whatever has the name, but for a private key: that is never
+// replaced, whatever a person gives as -o. link() fails when something has it.
+//
+// A kill leaves the new file under its first name. Of a secret that is a copy
+// nobody knows of: whoever writes a secret of the same name next removes it,
+// told by the number of a process that is gone.
 
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
@@ -19,6 +23,7 @@ import { Refusal } from "@vouch/shared/refusal";
 import { about } from "./exit";
 import type { Io } from "./io";
 
+const KEY_HEAD = 4096;
 const CHUNK = 256 * 1024; // fastest of the sizes measured for hashing 64 MB
 
 /** All of a file, or of stdin for "-". Refuses `not-found`, `not-a-file`, `unreadable`, `too-large`. */
@@ -67,7 +72,7 @@ export interface WriteOptions {
   overwrite?: boolean;
 }
 
-/** Writes a file whole or not at all. Refuses `exists` and `unwritable`. */
+/** Writes a file whole or not at all. Refuses `exists`, `unwritable` and, to replace a private key, `key-file`. */
 export function writeWhole(path: string, content: Uint8Array | string, options: WriteOptions = {}): void {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
   about(path, () => {
@@ -78,6 +83,7 @@ export function writeWhole(path: string, content: Uint8Array | string, options: 
       // A device or a pipe is written to; renaming over /dev/null would replace it for everybody.
       if (there !== undefined && !there.isFile()) return fs.writeFileSync(path, bytes);
       const target = there === undefined ? path : fs.realpathSync(path);
+      if (there !== undefined && holdsPrivateKey(target)) throw keyFile();
       replace(target, bytes, options.mode ?? (there === undefined ? 0o644 : there.mode & 0o777), options);
     } catch (error) {
       throw fileTrouble(error, "unwritable", "can't be written");
@@ -131,9 +137,46 @@ function readSome(fd: number, buffer: Uint8Array): number {
   }
 }
 
+/** PEM of any kind of private key in a file's first bytes. */
+function holdsPrivateKey(path: string): boolean {
+  const fd = fs.openSync(path, "r");
+  try {
+    const head = Buffer.alloc(KEY_HEAD);
+    const length = fs.readSync(fd, head, 0, KEY_HEAD, 0);
+    return /^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/m.test(head.toString("latin1", 0, length));
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Removes what killed processes have left of a secret on its way to this name. A file in the making stays. */
+export function removeLeftovers(path: string): void {
+  const folder = dirname(path);
+  const prefix = `.${basename(path)}.`;
+  for (const name of fs.existsSync(folder) ? fs.readdirSync(folder) : []) {
+    const pid =
+      name.startsWith(prefix) && /^([0-9]{1,10})-[0-9a-f]{12}\.tmp$/.exec(name.slice(prefix.length))?.[1];
+    // Ours are gone by the time anybody can ask: writing one is a single step. What bears our number is older.
+    if (pid && (Number(pid) === process.pid || isGone(Number(pid))))
+      fs.rmSync(join(folder, name), { force: true });
+  }
+}
+
+/** Whether no process of this host has that number. */
+export function isGone(pid: number): boolean {
+  try {
+    process.kill(pid, 0); // asks only
+    return false;
+  } catch (error) {
+    return codeOf(error) === "ESRCH";
+  }
+}
+
 function replace(target: string, bytes: Uint8Array, mode: number, options: WriteOptions): void {
   const folder = dirname(target);
-  const temporary = join(folder, `.${basename(target)}.${randomBytes(6).toString("hex")}.tmp`);
+  if ((mode & 0o077) === 0) removeLeftovers(target);
+  const unique = `${process.pid}-${randomBytes(6).toString("hex")}`;
+  const temporary = join(folder, `.${basename(target)}.${unique}.tmp`);
   const fd = fs.openSync(temporary, "wx", mode);
   try {
     try {
@@ -176,6 +219,11 @@ export function flushFolder(folder: string): void {
 const exists = () =>
   new Refusal("exists", "a file of this name is already there and is never overwritten", {
     hint: "choose another name, or move the old file away yourself",
+  });
+
+const keyFile = () =>
+  new Refusal("key-file", "found a private key, which is never overwritten", {
+    hint: "choose another name for the output",
   });
 
 const tooLarge = (found: string, maxBytes: number) =>

@@ -16,7 +16,7 @@ import { rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
-import { readInput, writeWhole } from "./files";
+import { isGone, readInput, writeWhole } from "./files";
 
 const POLL_MS = 20;
 
@@ -95,12 +95,7 @@ function isDead(content: string): boolean {
   if (match === null || match[1] !== hostname()) return false;
   const pid = Number(match[2]);
   if (pid === process.pid) return !held.has(match[3] ?? "");
-  try {
-    process.kill(pid, 0); // asks only
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH";
-  }
+  return isGone(pid);
 }
 
 /** Removes a lock judged dead, if it is still that one. False when another process is at it. */

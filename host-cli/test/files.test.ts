@@ -65,6 +65,28 @@ writing("never overwrites what it was told not to", () => {
   assert.equal(left(), []);
 });
 
+writing("never writes over a private key, by no name and no link; over anything else it does", () => {
+  for (const label of ["PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "EC PRIVATE KEY", "OPENSSH PRIVATE KEY"]) {
+    const pem = `-----BEGIN ${label}-----\nAAAA\n-----END ${label}-----\n`;
+    for (const content of [pem, `Bag Attributes\n  friendlyName: acme\n${pem}`]) {
+      fs.writeFileSync(path("pem"), content);
+      fs.symlinkSync(path("pem"), path("pem-link"));
+      for (const name of ["pem", "pem-link"]) {
+        assert.throws(() => writeWhole(path(name), "other"), refusal("key-file"), label);
+        assert.throws(() => writeWhole(path(name), "other", { mode: 0o600 }), refusal("key-file"), label);
+      }
+      assert.is(fs.readFileSync(path("pem"), "utf8"), content);
+      fs.rmSync(path("pem-link"));
+    }
+  }
+  for (const content of ["-----BEGIN PUBLIC KEY-----\n", "says -----BEGIN PRIVATE KEY-----\n", ""]) {
+    fs.writeFileSync(path("pem"), content);
+    writeWhole(path("pem"), "new");
+    assert.is(fs.readFileSync(path("pem"), "utf8"), "new");
+  }
+  assert.equal(left(), []);
+});
+
 writing("keeps mode and symbolic link of what it replaces", () => {
   fs.writeFileSync(path("old"), "old", { mode: 0o640 });
   fs.chmodSync(path("old"), 0o640);

@@ -4,7 +4,9 @@
 //   NAME.vkey   NAME+id+base64, one line; also on stdout
 //
 // Neither is ever overwritten. The private half is written first: a cut in
-// between leaves a key that --existing can name, never a name without a key.
+// between leaves a key that --existing can name, never a name without a key. A
+// kill may leave a hidden copy of it, .NAME.key.<pid>-<random>.tmp, mode 0600,
+// which the next keygen of that name removes.
 
 import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -14,7 +16,7 @@ import { formatVkey, KEY_COSIGNATURE, KEY_ED25519, makeVkey, parseVkey } from "@
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, usage } from "../exit";
-import { readInput, writeWhole } from "../files";
+import { readInput, removeLeftovers, writeWhole } from "../files";
 import type { Io } from "../io";
 import { createKey, MAX_KEY_FILE, openKey, publicKeyOf, vkeyPathOf } from "../keys";
 import { readPassphrase } from "../passphrase";
@@ -44,6 +46,7 @@ export async function makeKeyFiles(options: KeygenOptions, io: Io): Promise<KeyF
   checkName(options.name);
   const keyPath = keyPathFor(options.name, options.output);
   const vkeyPath = vkeyPathOf(keyPath);
+  for (const path of [keyPath, vkeyPath]) removeLeftovers(path);
   // Asked again when writing; here it saves a person from inventing a passphrase for nothing.
   for (const path of [keyPath, vkeyPath]) if (existsSync(path)) throw exists(path);
   const passphrase = options.plain
