@@ -9,8 +9,9 @@
 // is ours, so that it can say "touch the card", and what it signs is verified
 // before anyone uses it.
 
-import { spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { sign as signDetached } from "node:crypto";
+import type { Readable, Writable } from "node:stream";
 import { fromBase64, toHex, utf8Decode } from "@vouch/shared/bytes";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { parseVkey, type Vkey } from "@vouch/shared/vkey";
@@ -156,6 +157,17 @@ export function splitWords(command: string): string[] {
   return words;
 }
 
+/**
+ * Waits for nothing of the child any more. Programs of its own may outlive it and hold its stdout; without this we
+ * would wait for them. They are not killed with it: that takes a process group, and in one of its own a program
+ * that asks for a PIN at the terminal has no terminal.
+ */
+function letGo(child: ChildProcessByStdio<Writable, Readable, null>): void {
+  child.stdin.destroy();
+  child.stdout.destroy();
+  child.unref();
+}
+
 /** One run of the outside program; its one-line answer. */
 function runSigner(words: string[], verb: string, input: Uint8Array, timeoutMs: number): Promise<string> {
   const [program = "", ...rest] = words;
@@ -164,6 +176,7 @@ function runSigner(words: string[], verb: string, input: Uint8Array, timeoutMs: 
     const refuse = (code: string, message: string, cause?: unknown) => {
       clearTimeout(timer);
       child.kill();
+      letGo(child);
       reject(new Refusal(code, message, { cause }));
     };
     const timer = setTimeout(() => {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toHex, utf8Encode } from "@vouch/shared/bytes";
@@ -12,7 +12,7 @@ import { nodeCrypto } from "../src/crypto";
 import { describe } from "../src/exit";
 import { createKey, openKey, publicKeyOf, vkeyPathOf } from "../src/keys";
 import { loadSigner, readVkey, splitWords } from "../src/signer";
-import { refuses } from "./maker-kit";
+import { refuses, withCut } from "./maker-kit";
 import { memoryIo } from "./memory-io";
 
 const keys = suite("keys");
@@ -148,6 +148,41 @@ keys("keygen writes a 0600 key and its verifier key, and never overwrites either
   assert.ok(before.includes("BEGIN PRIVATE KEY"));
 });
 
+keys(
+  "keygen killed at any moment leaves no copy of a key that the next one of that name doesn't remove",
+  async () => {
+    const want = { name: "acme", output: folder, plain: true, cosigner: false };
+    const hidden = () => readdirSync(folder).filter((name) => name.endsWith(".tmp"));
+    let leftOver = 0;
+    for (let cut = 0; ; cut++) {
+      const { finished } = await withCut(cut, true, () => makeKeyFiles(want, memoryIo()));
+      leftOver += hidden().length;
+      for (const name of hidden().filter((n) => n.startsWith(".acme.key."))) {
+        assert.is(statSync(at(name)).mode & 0o077, 0, name);
+      }
+      await makeKeyFiles(want, memoryIo()).catch((error) => assert.is(error.code, "exists"));
+      assert.equal(hidden(), [], `cut ${cut}`);
+      if (finished) break;
+      for (const name of readdirSync(folder)) rmSync(at(name));
+    }
+    assert.ok(leftOver > 2, `only ${leftOver} copies were left to remove`);
+  },
+);
+
+keys("what another process is writing at that moment, or isn't ours, keygen leaves alone", async () => {
+  const token = "0123456789ab";
+  const others = [
+    `.acme.key.${process.ppid}-${token}.tmp`,
+    `.acme.key.${token}.tmp`,
+    `.other.key.${2 ** 22 + 1}-${token}.tmp`,
+  ];
+  for (const name of others) file(name, "x");
+  const dead = file(`.acme.key.${2 ** 22 + 1}-${token}.tmp`, "x"); // beyond what a 64-bit Linux gives out
+  await makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, memoryIo());
+  assert.not(existsSync(dead));
+  for (const name of others) assert.ok(existsSync(at(name)), name);
+});
+
 keys("keygen --cosigner gives a verifier key of type 04, a name with a slash a plain file name", async () => {
   const made = await makeKeyFiles(
     { name: "example.org/ledger", output: `${folder}/new`, plain: true, cosigner: true },
@@ -245,6 +280,28 @@ for (const [name, code, body] of [
       memoryIo(),
     );
     await refuses(code, () => signer.sign(utf8Encode("x")));
+  });
+}
+
+for (const [name, body] of [
+  ["before it answers", ""],
+  ["after a whole answer", "console.log(vkey.trim());"],
+] as const) {
+  keys(`an outside signer whose own child keeps its stdout, ${name}, is not waited for`, async () => {
+    await makeKeyFiles({ name: "acme", output: folder, plain: true, cosigner: false }, memoryIo());
+    const sleeper = `spawn(process.execPath, ["-e", "setTimeout(() => {}, 20000)"], { stdio: ["ignore", "inherit", "ignore"] })`;
+    const program = outsideSigner(
+      `import { spawn } from "node:child_process"; import { writeFileSync } from "node:fs";
+const child = ${sleeper}; child.unref(); writeFileSync(${JSON.stringify(at("pid"))}, String(child.pid)); ${body}`,
+    );
+    const waitedFor = () =>
+      process.getActiveResourcesInfo().filter((what) => /^(PipeWrap|ProcessWrap)$/.test(what)).length;
+    const before = waitedFor();
+    const signerCmd = `"${process.execPath}" '${program}'`;
+    await refuses("signer-timeout", () => loadSigner({ signerCmd, signerTimeout: 2 }, memoryIo()));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.is(waitedFor(), before, "the process would not end");
+    process.kill(Number(readFileSync(at("pid"), "utf8")));
   });
 }
 
