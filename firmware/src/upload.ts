@@ -9,7 +9,7 @@
 //
 // The envelope is collected in memory and judged before anything is written:
 //   1. it is one, strict, and signed by the vendor key of the engine block;
-//   2. it is for this vendor and class of device;
+//   2. it is for this vendor, class and hardware revision of device;
 //   3. its sequence number is not below the floor;
 //   4. the payload it announces is the one that follows, and fits.
 // After the last chunk
@@ -28,13 +28,20 @@ import {
   FAULT_SUIT_CLASS,
   FAULT_SUIT_IMAGE_DIGEST,
   FAULT_SUIT_IMAGE_SIZE,
+  FAULT_SUIT_REVISION,
   FAULT_SUIT_ROLLBACK,
   FAULT_SUIT_UPLOAD,
   FAULT_SUIT_VENDOR,
 } from "@vouch/shared/fault";
 import { type Sha256, sha256, sha256Final, sha256Init, sha256Update } from "@vouch/shared/sha256";
 import { verifyEd25519 } from "@vouch/shared/sign";
-import { decodeEnvelope, MAX_ENVELOPE, type Manifest, verifyEnvelope } from "@vouch/shared/suit";
+import {
+  decodeEnvelope,
+  fitsRevision,
+  MAX_ENVELOPE,
+  type Manifest,
+  verifyEnvelope,
+} from "@vouch/shared/suit";
 import type { Engine } from "./engine";
 import type { Region } from "./port";
 import {
@@ -183,6 +190,7 @@ function judgeManifest(u: Upload): number {
   if (fault !== FAULT_NONE) return fault;
   if (!equalBytes(manifest.vendorId, engine.vendorId)) return FAULT_SUIT_VENDOR;
   if (!equalBytes(manifest.classId, engine.classId)) return FAULT_SUIT_CLASS;
+  if (!fitsRevision(manifest, engine.hardwareVersion)) return FAULT_SUIT_REVISION;
   if (manifest.sequence < u.slots.floor) return FAULT_SUIT_ROLLBACK;
   if (manifest.size !== u.length - u.headLength) return FAULT_SUIT_IMAGE_SIZE;
   if (manifest.size > payloadRegion(u.slots.port, u.slot).length) return FAULT_SLOT_TOO_LARGE;

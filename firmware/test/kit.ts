@@ -89,6 +89,7 @@ export function makeUploadFile(image: Uint8Array, options: ReleaseOptions = {}):
     size: image.length,
     floor: 0,
     version: `${fields.sequence ?? 1}.0.0`,
+    revisions: ["A", "B"],
     ...fields,
   });
   const sign = (message: Uint8Array) => signEd25519(key.secretKey, message);

@@ -113,6 +113,11 @@ uploads("an image that is there already, running or not, is known from its manif
   assert.is(hex(device.flash), running);
 });
 
+uploads("a manifest that names no hardware revision is for all of them", () => {
+  const device = makeDevice();
+  assert.is(upload(device, makeUploadFile(makeImage("any"), { revisions: [] }))?.match, true);
+});
+
 uploads("without a manifest an image is stored and listed, and never boots", () => {
   const device = makeDevice();
   const raw = makeImage("raw", 900);
@@ -199,6 +204,7 @@ const refusals: [string, Uint8Array, string, "early" | "late", number][] = [
   ["a bent signature", bent(file(), 100), "bad-signature", "early", 22],
   ["another vendor's", file({ vendorId: new Uint8Array(16) }), "suit-vendor-mismatch", "early", 22],
   ["another model's", file({ classId: new Uint8Array(16) }), "suit-class-mismatch", "early", 22],
+  ["another hardware revision's", file({ revisions: ["A", "C"] }), "suit-revision-mismatch", "early", 22],
   ["below the floor", file({ sequence: 2 }), "suit-rollback", "early", 27],
   ["a floor above its own number", file({ floor: 6 }), "suit-unsupported", "early", 22],
   ["a manifest of another digest", file({ digest: new Uint8Array(32) }), "suit-image-mismatch", "late", 24],
@@ -209,7 +215,7 @@ const refusals: [string, Uint8Array, string, "early" | "late", number][] = [
   ["a bent bit in the image", bent(file(), -1), "suit-image-mismatch", "late", 24],
   [
     "a bent bit in the manifest's sequence of commands",
-    bent(file(), envelopeLength(file()) + 2),
+    bent(file({ revisions: [] }), envelopeLength(file({ revisions: [] })) + 2),
     "suit-unsupported",
     "early",
     22,

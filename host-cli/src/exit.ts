@@ -55,6 +55,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "suit-image-mismatch",
   "suit-image-size",
   "suit-malformed",
+  "suit-revision-mismatch",
   "suit-rollback",
   "suit-too-large",
   "suit-unsigned",
@@ -64,6 +65,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "ueid-mismatch",
   "vendor-key-mismatch",
   "wrong-model",
+  "wrong-revision",
   "wrong-vendor-key",
 ]);
 

@@ -8,7 +8,7 @@
 //   3. that was a vendor key the person at the bench trusts     image-unknown-signer
 //   4. and the signature holds                                  image-bad-signature
 //   5. the image is the one the manifest describes              image-truncated, image-mismatch
-//   6. it is for this device, which boots by the same key       wrong-model, vendor-key-mismatch
+//   6. it is for this device, which boots by the same key       wrong-model, wrong-revision, vendor-key-mismatch
 //   7. it is not older than the device may run, or runs         rolled-back
 //   8. it fits                                                  image-too-large
 // The device checks 2 to 8 again, and its word counts; this is so that a wrong
@@ -22,6 +22,7 @@ import { faultCode, faultRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import {
   decodeEnvelope,
   type Envelope,
+  fitsRevision,
   MAX_ENVELOPE,
   type Manifest,
   splitUpload,
@@ -156,6 +157,8 @@ export function kidOfKey(publicKey: Uint8Array): Uint8Array {
 /** What of a device the checks look at. */
 export interface Target {
   readonly model: string;
+  /** The hardware revision. */
+  readonly hwver: string;
   readonly vendorKid: Uint8Array;
   readonly vendorId: Uint8Array;
   readonly classId: Uint8Array;
@@ -176,6 +179,13 @@ export function checkTarget(upload: CheckedUpload, device: Target, allowDowngrad
   }
   if (!equalBytes(manifest.vendorId, device.vendorId) || !equalBytes(manifest.classId, device.classId)) {
     throw new Refusal("wrong-model", modelsDiffer(upload, device));
+  }
+  if (!fitsRevision(manifest, device.hwver)) {
+    const wanted = manifest.revisions.map(quote).join(", ");
+    throw new Refusal(
+      "wrong-revision",
+      `the image is for hardware revision ${wanted}, the device is ${quote(device.hwver)}`,
+    );
   }
   if (manifest.sequence < device.floor) {
     throw new Refusal(

@@ -272,6 +272,12 @@ for (const [name, code, file, options] of [
     () => sealed(IMAGE, { sequence: 3, classId: classIdOf(PRODUCT, "PUMP-500", nodeCrypto) }),
     {},
   ],
+  [
+    "an image for another hardware revision",
+    "wrong-revision",
+    () => sealed(IMAGE, { sequence: 6, revisions: ["C", "D"] }),
+    {},
+  ],
   ["an image below the floor", "rolled-back", () => sealed(IMAGE, { sequence: 1 }), { allowDowngrade: true }],
   ["an image older than the one running", "rolled-back", () => sealed(IMAGE, { sequence: 4 }), {}],
   ["an image too large", "image-too-large", () => sealed(makeImage("big", 8193), { sequence: 6 }), {}],

@@ -54,6 +54,7 @@ export function makeUpload(image: Uint8Array, sequence = 1): Uint8Array {
     size: image.length,
     floor: 0,
     version: `1.0.${sequence}`,
+    revisions: ["B"],
   });
   const kid = kidOf(sha256(vendor.publicKey));
   const envelope = encodeEnvelope(manifest, sha256, kid, (message) => signEd25519(vendor.secretKey, message));

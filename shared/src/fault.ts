@@ -41,6 +41,7 @@ export const FAULT_SUIT_CLASS = 0x0309;
 export const FAULT_SUIT_ROLLBACK = 0x030a;
 export const FAULT_SUIT_IMAGE_SIZE = 0x030b;
 export const FAULT_SUIT_IMAGE_DIGEST = 0x030c;
+export const FAULT_SUIT_REVISION = 0x030d;
 
 export const FAULT_SMP_TRUNCATED = 0x0401;
 export const FAULT_SMP_LENGTH = 0x0402;

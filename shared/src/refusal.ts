@@ -98,6 +98,7 @@ export const FAULTS: { readonly [fault: number]: readonly [code: string, gloss: 
   [f.FAULT_SUIT_ROLLBACK]: ["suit-rollback", "SUIT sequence number is below the device's floor"],
   [f.FAULT_SUIT_IMAGE_SIZE]: ["suit-image-size", "image isn't as long as the SUIT manifest says"],
   [f.FAULT_SUIT_IMAGE_DIGEST]: ["suit-image-mismatch", "image doesn't hash to what the SUIT manifest says"],
+  [f.FAULT_SUIT_REVISION]: ["suit-revision-mismatch", "SUIT manifest is for other hardware revisions"],
 
   [f.FAULT_SMP_TRUNCATED]: ["smp-truncated", "SMP frame ends early"],
   [f.FAULT_SMP_LENGTH]: ["smp-length", "SMP length field doesn't match what came"],

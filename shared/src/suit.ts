@@ -11,7 +11,8 @@
 //                 4: bstr [20, {1: vendor, 2: class, 3: bstr [-16, digest], 14: size}, 1, 15, 2, 15]}
 //        07 bstr [3, 15]                        7 validate: image match
 //        09 bstr [23, 2]                        9 invoke
-//        [-65537 floor, -65538 version]         ours: rollback floor and release version
+//        [-65537 floor, -65538 version,         ours: rollback floor, release version,
+//         -65539 [+ revision]]                  the hardware revisions it is for
 //
 // What is signed is the bstr content [-16, digest], as the draft says. The
 // unsigned form, which approvers see, has the digest alone. Decoding reads the
@@ -20,7 +21,7 @@
 //
 //   upload: u32 little endian length of envelope ‖ envelope ‖ payload
 
-import { concatBytes, equalBytes } from "./bytes";
+import { concatBytes, equalBytes, utf8Encode } from "./bytes";
 import type { CborMap, CborValue } from "./cbor";
 import { CBOR_STRICT, cborMap, decodeCbor, encodeCbor, isBytes, isMap, isTag, mapGet } from "./cbor";
 import { COSE_ALG, COSE_ALG_EDDSA, COSE_KID, decodeSign1, encodeSign1, kidOf, sigStructure } from "./cose";
@@ -44,6 +45,9 @@ const SHA256 = -16; // COSE algorithm number
 const FLOOR = -65537; // SUIT has no rollback floor; a private manifest key carries it
 const VERSION = -65538; // SUIT keeps versions in severable text, which a device drops
 const VERSION_MAX = 64;
+const REVISIONS = -65539; // SUIT could give each revision a class id; one release is for several
+const REVISIONS_MAX = 8;
+const REVISION_BYTES = 40; // as the engine block's
 
 export interface Manifest {
   sequence: number;
@@ -57,6 +61,8 @@ export interface Manifest {
   floor: number;
   /** The release's version, for people; nothing is decided by it. "" when the manifest has none. */
   version: string;
+  /** The hardware revisions it runs on, as devices name theirs; none for any. */
+  revisions: string[];
 }
 
 /** A decoded envelope; only `fault` means anything unless it is 0. Nothing is verified yet. */
@@ -97,6 +103,10 @@ export function encodeManifest(m: Manifest): Uint8Array {
   if (m.version !== "") {
     manifest.keys.push(VERSION);
     manifest.values.push(m.version);
+  }
+  if (m.revisions.length > 0) {
+    manifest.keys.push(REVISIONS);
+    manifest.values.push(m.revisions);
   }
   return encodeCbor(manifest);
 }
@@ -161,6 +171,35 @@ function isVersion(value: CborValue): value is string {
   return true;
 }
 
+function isRevision(value: CborValue | undefined): value is string {
+  if (typeof value !== "string" || value === "" || utf8Encode(value).length > REVISION_BYTES) return false;
+  for (let i = 0; i < value.length; i++) {
+    const c = value.charCodeAt(i);
+    if (c < 0x20 || (c >= 0x7f && c < 0xa0)) return false;
+  }
+  return true;
+}
+
+// The revisions named; an empty list where the manifest names none, null where it does so wrongly.
+function readRevisions(value: CborValue | undefined): string[] | null {
+  const revisions: string[] = [];
+  if (value === undefined) return revisions;
+  if (!Array.isArray(value) || value.length < 1 || value.length > REVISIONS_MAX) return null;
+  for (let i = 0; i < value.length; i++) {
+    const revision = value[i];
+    if (!isRevision(revision)) return null;
+    revisions.push(revision);
+  }
+  return revisions;
+}
+
+/** Whether an image of this manifest is for a device of this hardware revision. */
+export function fitsRevision(manifest: Manifest, revision: string): boolean {
+  const revisions = manifest.revisions;
+  for (let i = 0; i < revisions.length; i++) if (revisions[i] === revision) return true;
+  return revisions.length === 0;
+}
+
 // The values of a manifest; null where the one-component profile has no place for it.
 function readManifest(map: CborMap): Manifest | null {
   const sequence = mapGet(map, 2);
@@ -180,6 +219,8 @@ function readManifest(map: CborMap): Manifest | null {
   if (floor !== undefined && (floor < 1 || floor > sequence)) return null;
   const version = mapGet(map, VERSION);
   if (version !== undefined && !isVersion(version)) return null;
+  const revisions = readRevisions(mapGet(map, REVISIONS));
+  if (revisions === null) return null;
   return {
     sequence,
     vendorId,
@@ -188,6 +229,7 @@ function readManifest(map: CborMap): Manifest | null {
     size,
     floor: floor === undefined ? 0 : floor,
     version: version === undefined ? "" : version,
+    revisions,
   };
 }
 
@@ -197,7 +239,16 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   const out: Envelope = {
     fault: FAULT_SUIT_MALFORMED,
     manifestBytes: none,
-    manifest: { sequence: 0, vendorId: none, classId: none, digest: none, size: 0, floor: 0, version: "" },
+    manifest: {
+      sequence: 0,
+      vendorId: none,
+      classId: none,
+      digest: none,
+      size: 0,
+      floor: 0,
+      version: "",
+      revisions: [],
+    },
     auth: { digest: none, sign1: null },
   };
   if (bytes.length > MAX_ENVELOPE) {

@@ -13,6 +13,7 @@ import {
   encodeEnvelope,
   encodeManifest,
   encodeUpload,
+  fitsRevision,
   MAX_ENVELOPE,
   splitUpload,
   verifyEnvelope,
@@ -36,6 +37,7 @@ const MANIFEST: Manifest = {
   size: 4096,
   floor: 2,
   version: "1.4.2",
+  revisions: [],
 };
 const SIGNED = encodeEnvelope(encodeManifest(MANIFEST), sha256, kid, sign);
 const UNSIGNED = encodeEnvelope(encodeManifest(MANIFEST), sha256, kid, null);
@@ -118,6 +120,19 @@ function enveloped(
   const map = cborMap([[2, encodeCbor(authentication)], [3, manifestBytes], ...more]);
   return encodeCbor({ tag: 107, value: map });
 }
+suit("the revisions an image is for come back, and a manifest that names none is for any", () => {
+  const decoded = (revisions: string[]) =>
+    decodeEnvelope(encodeEnvelope(encodeManifest({ ...MANIFEST, revisions }), sha256, kid, sign));
+  const eight = ["A", "B", "C", "D", "E", "rev. 3é", "7", "x".repeat(40)];
+  assert.equal(decoded(eight).manifest.revisions, eight);
+  assert.equal(encodeManifest({ ...MANIFEST, revisions: ["B"] }).length - encodeManifest(MANIFEST).length, 8);
+  assert.ok(fitsRevision(decoded(["A", "B"]).manifest, "B"));
+  assert.not.ok(fitsRevision(decoded(["A", "B"]).manifest, "C"));
+  assert.ok(fitsRevision(MANIFEST, "C"));
+  for (const wrong of [[...eight, "I"], [""], ["A\n"], ["\u001b[2J"], ["\u0085"], ["x".repeat(41)]])
+    assert.is(codeOf(decoded(wrong)), "suit-unsupported", JSON.stringify(wrong));
+});
+
 const BYTES = encodeManifest(MANIFEST);
 const DIGEST = encodeCbor([-16, sha256(encodeCbor(BYTES))]);
 

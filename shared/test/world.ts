@@ -341,6 +341,7 @@ function logRelease(maker: Maker, version: string, approvers: readonly Key[]) {
     sequence: 7,
     floor: 5,
     version,
+    revisions: ["B", "C"],
     vendorId: vendorIdOf(vendor.vkey.name, crypto),
     classId: classIdOf(product, MODEL, crypto),
     digest: crypto.sha256(app),

@@ -94,6 +94,7 @@ export function newRelease(wanted: NewRelease, now: number): DraftedRelease {
     size: app.size,
     floor: wanted.floor,
     version: wanted.version,
+    revisions: [...wanted.revisions],
   };
   const manifestBytes = encodeManifest(manifest);
   const statement: ReleaseStatement = {
