@@ -22,6 +22,8 @@
 
 import { toHex, utf8Decode } from "./bytes";
 import type { Crypto } from "./crypto";
+import { MAX_SIGNATURES as ENVELOPE_SIGNATURES } from "./dsse";
+import { MAX_SIGNATURES as NOTE_SIGNATURES } from "./note";
 import { isRefusal, quote, Refusal } from "./refusal";
 import { KEY_COSIGNATURE, KEY_ED25519, parseVkey, type Vkey } from "./vkey";
 
@@ -238,6 +240,12 @@ const LINES: { readonly [verb: string]: LineReader } = {
 function finish({ crypto: _crypto, roles: _roles, names: _names, log, quorum, ...rest }: Draft): Policy {
   if (log === null) throw malformed("policy: no log line");
   if (quorum === null) throw malformed("policy: no quorum line");
+  const cosigners = smallestQuorum(quorum, rest.groups);
+  if (cosigners >= NOTE_SIGNATURES) {
+    throw unsatisfiable(
+      `policy: quorum ${quote(quorum)} takes ${cosigners} cosignatures, a checkpoint holds ${NOTE_SIGNATURES - 1} beside the log's`,
+    );
+  }
   for (const { product, threshold, roles } of rest.approve) {
     for (const role of roles) {
       if (!rest.approvers.some((a) => a.role === role)) throw unknownName(role, "role of an approver");
@@ -249,6 +257,11 @@ function finish({ crypto: _crypto, roles: _roles, names: _names, log, quorum, ..
         `policy: approve ${quote(product)} wants ${threshold} approvers, the policy names ${known}`,
       );
     }
+    if (threshold > ENVELOPE_SIGNATURES) {
+      throw unsatisfiable(
+        `policy: approve ${quote(product)} wants ${threshold} approvers, a statement holds ${ENVELOPE_SIGNATURES} signatures`,
+      );
+    }
     if (threshold < roles.length) {
       throw unsatisfiable(
         `policy: approve ${quote(product)} wants ${threshold} approvers of ${roles.length} roles`,
@@ -256,6 +269,19 @@ function finish({ crypto: _crypto, roles: _roles, names: _names, log, quorum, ..
     }
   }
   return { log, quorum, ...rest };
+}
+
+/** How many cosignatures meet the quorum at best. Nobody is a member twice, so what members take adds up. */
+function smallestQuorum(quorum: string, groups: Policy["groups"]): number {
+  const takes = new Map(quorum === "none" ? [[quorum, 0]] : []);
+  for (const { name, k, members } of groups) {
+    const each = members.map((member) => takes.get(member) ?? 1).sort((a, b) => a - b);
+    takes.set(
+      name,
+      each.slice(0, k).reduce((sum, count) => sum + count, 0),
+    );
+  }
+  return takes.get(quorum) ?? 1;
 }
 
 /** Whether the cosigners, by their names in the policy, meet its quorum. */

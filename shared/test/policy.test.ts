@@ -227,6 +227,39 @@ for (const [name, lines, code] of [
 ] as const)
   policies(`refuses: ${name}`, () => assert.throws(() => parse(...lines), refusal(code)));
 
+const many = (count: number, line: (n: number) => string) =>
+  Array.from({ length: count }, (_, i) => line(i + 1));
+const names = (from: number, to: number) => many(to - from + 1, (i) => `w${from + i - 1}`).join(" ");
+
+policies("a quorum must fit beside the log's signature: 15 cosignatures at best, however it is put", () => {
+  const witnesses = many(24, w);
+  for (const [cosigners, ...groups] of [
+    [15, `group q all ${names(1, 15)}`],
+    [16, `group q all ${names(1, 16)}`],
+    [15, `group q 15 ${names(1, 24)}`],
+    [16, `group q 16 ${names(1, 24)}`],
+    [15, `group a all ${names(1, 8)}`, `group b 7 ${names(9, 24)}`, "group q all a b"],
+    [16, `group a all ${names(1, 8)}`, `group b 8 ${names(9, 24)}`, "group q all a b"],
+    [8, `group a all ${names(1, 8)}`, `group b 16 ${names(9, 24)}`, "group q any a b"],
+    [16, `group a all ${names(1, 16)}`, "group q any a"],
+    [2, `group a all ${names(1, 16)}`, "group q 2 w17 a w18"],
+    [17, `group a all ${names(1, 16)}`, "group q all w17 a"],
+  ] as [number, ...string[]][]) {
+    const read = () => parse(LOG, ...witnesses, ...groups, "quorum q");
+    if (cosigners > 15) assert.throws(read, refusal("policy-unsatisfiable"), groups.join());
+    else assert.is(read().quorum, "q", groups.join());
+  }
+  // A group that nobody has to meet may be as large as it likes.
+  assert.is(parse(LOG, ...witnesses, `group q all ${names(1, 24)}`, Q).quorum, "none");
+});
+
+policies("a release takes at most the 16 signatures that its statement can hold", () => {
+  const people = many(17, (n) => `approver p${n} quality ${v(`p${n}`)}`);
+  assert.is(parse(LOG, Q, ...people, "approve pump 16 quality").approve[0]?.threshold, 16);
+  const seventeen = () => parse(LOG, Q, ...people, "approve pump 17 quality");
+  assert.throws(seventeen, refusal("policy-unsatisfiable"));
+});
+
 policies("one key under another name or type is still the same key in two roles", () => {
   const log = testKey("fwlog.example").vkey;
   const alias = formatVkey({ ...log, name: "alias", keyId: sha256(Uint8Array.of(0)).subarray(0, 4) });
