@@ -73,6 +73,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
 export const UNPROVEN_CODES: ReadonlySet<string> = new Set<string>([
   "approvals-missing",
   "cose-unsupported-algorithm",
+  "ledger-not-trusted",
   "not-anchored",
   "role-missing",
   "status-before-release",

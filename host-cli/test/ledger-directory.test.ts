@@ -7,7 +7,7 @@ import { portableCrypto } from "@vouch/shared/crypto";
 import { formatNote, parseNote, signatureLine } from "@vouch/shared/note";
 import { parsePolicy } from "@vouch/shared/policy";
 import { formatProof, parseProof } from "@vouch/shared/proof";
-import { verifyDirectoryReceipt } from "@vouch/shared/receipt";
+import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { isRefusal } from "@vouch/shared/refusal";
 import { formatVkey, makeVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
@@ -100,7 +100,10 @@ directory("log check takes the ledger's key from the policy, and tells a forked 
   assert.equal(checkLog(log, named).anchors, [{ size: 1n, kind: "directory", time: NOON + 1 }]);
   assert.equal(checkLog(log, policy("")).anchors, [{ size: 1n, kind: "directory", time: null }]);
   const strange = makeVkey("ledger.example", 4, newSigner("x").publicKey);
-  await refuses("unknown-log", () => checkLog(log, policy(`ledger directory ${formatVkey(strange)}\n`)));
+  const unknown = await refuses("ledger-not-trusted", () =>
+    checkLog(log, policy(`ledger directory ${formatVkey(strange)}\n`)),
+  );
+  assert.is(statusOf(unknown), EXIT.unproven);
   // Another history of the same log, beside the receipts of this one.
   rmSync(log, { recursive: true });
   await initLog(log, undefined, logSigner);
@@ -113,6 +116,38 @@ directory("log check takes the ledger's key from the policy, and tells a forked 
   await anchor(NOON + 2);
   cpSync(join(log, "anchors"), join(fork, "anchors"), { recursive: true });
   await refuses("log-forked", () => checkLog(fork, named));
+});
+
+directory("of several ledgers the key decides by which a receipt is judged, not the name", async () => {
+  // The ledger of the one name has had two keys, and each has given receipts.
+  const second = newSigner("ledger.example");
+  const secondKey = makeVkey("ledger.example", 4, second.publicKey);
+  const place = join(folder, "second");
+  await initDirectoryLedger(place, undefined, second, NOON);
+  const note = openLog(log).note;
+  const old = (await recordNote(ledgerOf(), note, keeper, NOON + 1)).receipt;
+  const late = (await recordNote(openDirectoryLedger(place, second), note, second, NOON + 2)).receipt;
+  const other = makeVkey("other.example", 4, newSigner("x").publicKey);
+  for (const named of [
+    [ledgerKey, secondKey, other],
+    [other, secondKey, ledgerKey],
+  ]) {
+    assert.is(ledgerFor(old, named), ledgerKey);
+    assert.is(ledgerFor(late, named), secondKey);
+  }
+  assert.is(ledgerFor(late, []), undefined);
+  for (const named of [[ledgerKey], [ledgerKey, other], [other]]) {
+    await refuses("ledger-not-trusted", () => ledgerFor(late, named));
+  }
+  // A receipt that only says it is of a ledger we know is wrong, not unknown.
+  const proof = parseProof(late);
+  const { text, signatures } = parseNote(proof.checkpoint);
+  const lines = signatures.map(({ line, signature }, i) =>
+    i === 0 ? line : signatureLine("ledger.example", ledgerKey.keyId, signature),
+  );
+  const forged = formatProof({ ...proof, checkpoint: formatNote(text, lines) });
+  assert.is(ledgerFor(forged, [ledgerKey]), ledgerKey);
+  assert.is.not(refusalOf(forged, note), null);
 });
 
 /** A good receipt and the note it is for. */

@@ -80,11 +80,21 @@ export function verifyDirectoryReceipt(
 }
 
 /**
- * Of the ledgers a policy names, the one to judge a receipt by: whose name its checkpoint bears. Where none fits,
- * the first, by which it will be refused. Nothing is verified here. Throws as parsing does.
+ * Of the ledgers a policy names, the one to judge a receipt by: whose key gave it its time. Nothing is verified
+ * here. Undefined when the policy names none at all. Throws `ledger-not-trusted` when the key is none of theirs,
+ * though the name may be (a ledger that has changed its key has two lines in the policy), and as parsing does.
  */
 export function ledgerFor(receipt: Uint8Array, ledgers: readonly Vkey[]): Vkey | undefined {
-  if (ledgers.length <= 1) return ledgers[0];
-  const { origin } = parseCheckpoint(parseNote(parseProof(receipt).checkpoint).text);
-  return ledgers.find(({ name }) => name === origin) ?? ledgers[0];
+  if (ledgers.length === 0) return undefined;
+  const { text, signatures } = parseNote(parseProof(receipt).checkpoint);
+  const { origin } = parseCheckpoint(text);
+  const ledger = ledgers.find((key) =>
+    signatures.some(({ name, keyId }) => name === key.name && equalBytes(keyId, key.keyId)),
+  );
+  if (ledger !== undefined) return ledger;
+  const known = ledgers.some(({ name }) => name === origin);
+  throw new Refusal(
+    "ledger-not-trusted",
+    `the receipt is by ledger ${quote(origin)}, ${known ? "with another key than the policy names" : "which the policy doesn't name"}`,
+  );
 }

@@ -61,7 +61,7 @@ export async function addFiles(
 export interface CheckedAnchor {
   readonly size: bigint;
   readonly kind: string;
-  /** Unix seconds, null when the policy names no ledger that could vouch for it. */
+  /** Unix seconds, null when there is no policy, or it names no ledger of that kind. */
   readonly time: number | null;
 }
 
