@@ -17,7 +17,24 @@
 // told by the number of a process that is gone.
 
 import { randomBytes } from "node:crypto";
-import * as fs from "node:fs";
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { Refusal } from "@vouch/shared/refusal";
 import { about } from "./exit";
@@ -49,7 +66,7 @@ export function readChunks(path: string, maxBytes: number, take: (chunk: Uint8Ar
   about(path === "-" ? "stdin" : path, () => {
     const fd = path === "-" ? 0 : open(path);
     try {
-      const { size } = fs.fstatSync(fd);
+      const { size } = fstatSync(fd);
       if (size > maxBytes) throw tooLarge(`${size} bytes`, maxBytes);
       const buffer = new Uint8Array(Math.max(1, Math.min(CHUNK, size === 0 ? CHUNK : size)));
       for (let total = 0; ; ) {
@@ -60,7 +77,7 @@ export function readChunks(path: string, maxBytes: number, take: (chunk: Uint8Ar
         take(buffer.subarray(0, count));
       }
     } finally {
-      if (fd !== 0) fs.closeSync(fd);
+      if (fd !== 0) closeSync(fd);
     }
   });
 }
@@ -77,12 +94,12 @@ export function writeWhole(path: string, content: Uint8Array | string, options: 
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
   about(path, () => {
     try {
-      const there = fs.statSync(path, { throwIfNoEntry: false });
+      const there = statSync(path, { throwIfNoEntry: false });
       if (there !== undefined && options.overwrite === false) throw exists();
       if (there?.isDirectory()) throw new Refusal("unwritable", "found a folder, expected a file to write");
       // A device or a pipe is written to; renaming over /dev/null would replace it for everybody.
-      if (there !== undefined && !there.isFile()) return fs.writeFileSync(path, bytes);
-      const target = there === undefined ? path : fs.realpathSync(path);
+      if (there !== undefined && !there.isFile()) return writeFileSync(path, bytes);
+      const target = there === undefined ? path : realpathSync(path);
       if (there !== undefined && holdsPrivateKey(target)) throw keyFile();
       replace(target, bytes, options.mode ?? (there === undefined ? 0o644 : there.mode & 0o777), options);
     } catch (error) {
@@ -115,9 +132,9 @@ export function writeOutput(
 
 function open(path: string): number {
   try {
-    const fd = fs.openSync(path, "r");
-    if (!fs.fstatSync(fd).isDirectory()) return fd;
-    fs.closeSync(fd);
+    const fd = openSync(path, "r");
+    if (!fstatSync(fd).isDirectory()) return fd;
+    closeSync(fd);
   } catch (error) {
     throw fileTrouble(error, "unreadable", "can't be read");
   }
@@ -128,7 +145,7 @@ function open(path: string): number {
 function readSome(fd: number, buffer: Uint8Array): number {
   for (;;) {
     try {
-      return fs.readSync(fd, buffer);
+      return readSync(fd, buffer);
     } catch (error) {
       if (codeOf(error) === "EOF") return 0;
       if (codeOf(error) !== "EAGAIN") throw fileTrouble(error, "unreadable", "can't be read");
@@ -139,13 +156,13 @@ function readSome(fd: number, buffer: Uint8Array): number {
 
 /** PEM of any kind of private key in a file's first bytes. */
 function holdsPrivateKey(path: string): boolean {
-  const fd = fs.openSync(path, "r");
+  const fd = openSync(path, "r");
   try {
     const head = Buffer.alloc(KEY_HEAD);
-    const length = fs.readSync(fd, head, 0, KEY_HEAD, 0);
+    const length = readSync(fd, head, 0, KEY_HEAD, 0);
     return /^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/m.test(head.toString("latin1", 0, length));
   } finally {
-    fs.closeSync(fd);
+    closeSync(fd);
   }
 }
 
@@ -153,12 +170,12 @@ function holdsPrivateKey(path: string): boolean {
 export function removeLeftovers(path: string): void {
   const folder = dirname(path);
   const prefix = `.${basename(path)}.`;
-  for (const name of fs.existsSync(folder) ? fs.readdirSync(folder) : []) {
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
     const pid =
       name.startsWith(prefix) && /^([0-9]{1,10})-[0-9a-f]{12}\.tmp$/.exec(name.slice(prefix.length))?.[1];
     // Ours are gone by the time anybody can ask: writing one is a single step. What bears our number is older.
     if (pid && (Number(pid) === process.pid || isGone(Number(pid))))
-      fs.rmSync(join(folder, name), { force: true });
+      rmSync(join(folder, name), { force: true });
   }
 }
 
@@ -177,18 +194,18 @@ function replace(target: string, bytes: Uint8Array, mode: number, options: Write
   if ((mode & 0o077) === 0) removeLeftovers(target);
   const unique = `${process.pid}-${randomBytes(6).toString("hex")}`;
   const temporary = join(folder, `.${basename(target)}.${unique}.tmp`);
-  const fd = fs.openSync(temporary, "wx", mode);
+  const fd = openSync(temporary, "wx", mode);
   try {
     try {
-      for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at);
-      fs.fsyncSync(fd);
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+      fsyncSync(fd);
     } finally {
-      fs.closeSync(fd);
+      closeSync(fd);
     }
     if (options.overwrite === false) takeFreeName(temporary, target);
-    else fs.renameSync(temporary, target);
+    else renameSync(temporary, target);
   } finally {
-    fs.rmSync(temporary, { force: true });
+    rmSync(temporary, { force: true });
   }
   flushFolder(folder);
 }
@@ -196,23 +213,23 @@ function replace(target: string, bytes: Uint8Array, mode: number, options: Write
 /** Gives the file its name only if nobody has it, in one step of the file system. */
 function takeFreeName(temporary: string, target: string): void {
   try {
-    fs.linkSync(temporary, target);
+    linkSync(temporary, target);
   } catch (error) {
     if (codeOf(error) === "EEXIST") throw exists();
     // FAT and some network folders have no hard links; copying with O_EXCL still never overwrites.
     if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(codeOf(error))) throw error;
-    fs.copyFileSync(temporary, target, fs.constants.COPYFILE_EXCL);
+    copyFileSync(temporary, target, constants.COPYFILE_EXCL);
   }
 }
 
 /** Makes a new name in the folder durable. Windows can't open folders and needs no such flush. */
 export function flushFolder(folder: string): void {
   if (process.platform === "win32") return;
-  const fd = fs.openSync(folder, "r");
+  const fd = openSync(folder, "r");
   try {
-    fs.fsyncSync(fd);
+    fsyncSync(fd);
   } finally {
-    fs.closeSync(fd);
+    closeSync(fd);
   }
 }
 
