@@ -534,6 +534,12 @@ release("seal refuses, table of flaws, and writes nothing", async () => {
       await contradicting("version", { ...manifest, version: "9.9.9" }),
       vendor,
     ],
+    [
+      "hardware revisions approvers didn't see",
+      "manifest-contradicts-release",
+      await contradicting("revisions", { ...manifest, revisions: ["A", "B", "C"] }),
+      vendor,
+    ],
     ["a statement that is no release", "wrong-statement", { ...good, file: await advisoryFile() }, vendor],
   ] as const;
   const before = snapshot();

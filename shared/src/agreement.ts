@@ -28,6 +28,10 @@ export function contradiction(
     ["version", manifest.version === statement.version],
     ["vendor id", equalBytes(manifest.vendorId, vendorIdOf(vendorName, crypto))],
     ["class id", equalBytes(manifest.classId, classIdOf(product, hardware.model, crypto))],
+    ["hardware revisions", sameList(manifest.revisions, hardware.revisions)],
   ];
   return agrees.find(([, same]) => !same)?.[0] ?? null;
 }
+
+const sameList = (a: readonly string[], b: readonly string[]) =>
+  a.length === b.length && a.every((item, i) => item === b[i]);
