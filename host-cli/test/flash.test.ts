@@ -357,6 +357,20 @@ flash("--allow-downgrade goes back as far as the floor permits", async () => {
   assert.equal([report.result, report.before.securityVersion], ["flashed", 5]);
 });
 
+flash("a device whose words would move a terminal's cursor is refused, others are escaped", async () => {
+  const escapes = makeBench(benchDevice({}, { model: "PUMP\u001b[2J\u001b]0;x\u0007" }));
+  const io = memoryIo();
+  assert.is((await refusal(run(escapes, good(), { dryRun: true, io }))).code, "device-malformed");
+  assert.is(
+    (await refusal(run(makeBench(benchDevice({}, { hardwareVersion: "B\u009b1m" })), good()))).code,
+    "device-malformed",
+  );
+  const direction = makeBench(benchDevice({}, { model: "PUMP\u202e004" }));
+  await run(direction, good(), { dryRun: true, io });
+  assert.match(io.err(), /PUMP\\u\{202e\}004/);
+  assert.not.match(io.err(), /\p{Cf}|\u001b/u);
+});
+
 flash("--dry-run says what it would do and writes nothing", async () => {
   const bench = makeBench();
   const io = memoryIo();

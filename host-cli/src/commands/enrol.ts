@@ -28,7 +28,7 @@ import { type LineFlags, type Link, type LinkOptions, linkFrom, withLine, withLi
 import { commitEnrolment, enrolDevice, type Identity, identify } from "../device/vouch";
 import { commitTo, signStatement } from "../endorse";
 import { outstanding } from "../evidence";
-import { about } from "../exit";
+import { about, printable } from "../exit";
 import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
@@ -151,7 +151,7 @@ function readEarlier(options: EnrolOptions, device: Identity): Uint8Array | null
 async function consent(options: EnrolOptions, device: Identity, io: Io): Promise<boolean> {
   const { product, serial, port } = options;
   const say = (line: string) => {
-    if (!io.quiet && !io.json) io.stderr(`${line}\n`);
+    if (!io.quiet && !io.json) io.stderr(`${printable(line)}\n`);
   };
   say(`device  ${device.model} ${device.hwver} on ${port}`);
   say(`plan    make its key${device.hasRandom ? "" : " (here, the board has no randomness)"}, prove it,`);
@@ -316,7 +316,7 @@ function report(enrolled: Enrolled, io: Io): void {
     enrolled.result === "enrolled"
       ? `enrolled with key ${kid}, made on the ${keyOrigin}`
       : "would be enrolled";
-  io.stdout(`${product} serial ${serial}: ${words}\n`);
+  io.stdout(`${printable(`${product} serial ${serial}: ${words}`)}\n`);
   if (io.quiet || enrolled.result !== "enrolled") return;
   io.stderr(`add ${enrolled.commitment} to the log; keep ${enrolled.enrolment} for the device's owner\n`);
   io.stderr("limit: a second enrolment of this serial number would be visible to the enroller only\n");

@@ -28,7 +28,7 @@ import {
   uploadImage,
 } from "../device/smp";
 import { type Identity, identify, lastFault } from "../device/vouch";
-import { about, usage } from "../exit";
+import { about, printable, usage } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
 import { startProgress } from "../output/terminal";
@@ -146,7 +146,7 @@ async function announce(
 ): Promise<void> {
   const { manifest, vendor } = upload;
   const say = (line: string) => {
-    if (!io.quiet && !io.json) io.stderr(`${line}\n`);
+    if (!io.quiet && !io.json) io.stderr(`${printable(line)}\n`);
   };
   const ueid = device.ueid === null ? "no device id yet" : `device id ${toHex(device.ueid).slice(0, 16)}…`;
   say(`image   ${nameOf(manifest)}, ${upload.size} bytes, sha256 ${toHex(manifest.digest)}`);
@@ -357,5 +357,5 @@ function report(flash: FlashReport, io: Io): void {
     "would-flash": "would be flashed",
   };
   const name = nameOf({ version, sequence: securityVersion });
-  io.stdout(`${flash.model}: ${name}, sha256 ${sha256}: ${words[flash.result]}\n`);
+  io.stdout(`${printable(`${flash.model}: ${name}, sha256 ${sha256}: ${words[flash.result]}`)}\n`);
 }

@@ -24,8 +24,9 @@ export function uintField(from: Fields, key: string, max: number = Number.MAX_SA
 
 export function textField(from: Fields, key: string): string {
   const value = mapGet(from.body, key);
-  if (typeof value === "string" && value.length <= TEXT_MAX) return value;
-  throw malformed(from, key, `text of at most ${TEXT_MAX} characters`);
+  // Control characters would reach terminals, and statements that are signed.
+  if (typeof value === "string" && value.length <= TEXT_MAX && !/\p{Cc}/u.test(value)) return value;
+  throw malformed(from, key, `text of at most ${TEXT_MAX} characters, none of them a control character`);
 }
 
 export function bytesField(from: Fields, key: string, length?: number): Uint8Array {
