@@ -1,7 +1,7 @@
 // vouch enrol against the real agent in memory: what is signed, when, and what
 // is left behind when something goes wrong in between.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toHex } from "@vouch/shared/bytes";
@@ -192,6 +192,30 @@ suiteOf("a file that holds another device's enrolment is not overwritten", async
   const refused = await refusal(run(other));
   assert.is(refused.code, "exists");
   assert.is((await identityOf(other)).publicKey, null);
+});
+
+suiteOf("the commitment of the device before is not overwritten", async () => {
+  const { enrolment, commitment: path } = await run(makeBench());
+  const before = readFileSync(path);
+  renameSync(enrolment, join(folder, "for the owner"));
+  const next = makeBench(benchDevice({ random: 2 }));
+  const refused = await refusal(run(next, { serial: "SN 1043" }));
+  assert.is(refused.code, "exists");
+  assert.is(wroteAnything(next.line), false);
+  assert.equal(readFileSync(path), before);
+});
+
+suiteOf("a commitment that was lost is made again from the enrolment's salt", async () => {
+  const bench = makeBench();
+  const { enrolment, commitment: path } = await run(bench);
+  rmSync(path);
+  const { salt, statement } = parseEnrolmentFile(readFileSync(enrolment));
+  assert.is((await run(bench, { nowSeconds: NOW + 60 })).result, "enrolled");
+  const made = parseStatement(parseEnvelope(readFileSync(path)).payload);
+  const expected = toHex(commitment(ENROLMENT_TAG, salt, statement, nodeCrypto));
+  assert.is("sha256" in made ? made.sha256 : "", expected);
+  writeFileSync(path, readFileSync(path).toString().replace("{", "["));
+  assert.is((await refusal(run(bench))).code, "malformed-json", "something else of that name is left alone");
 });
 
 suiteOf("a file that is no enrolment is not overwritten", async () => {

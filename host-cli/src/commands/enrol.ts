@@ -7,20 +7,24 @@
 //      with a commitment for the log                    F.enrolment.commitment.dsse.json
 //   4. the device is told, and from then on refuses to be enrolled
 //
-// A cut between 3 and 4 leaves a file and a device that isn't told: the same
-// command again finds the file to be of this device's key, and goes on at 4.
+// A cut after the first file leaves it and a device that isn't told: the same
+// command again finds it to be of this device's key, makes the commitment from
+// its salt if that is missing, and goes on at 4. Neither file is ever replaced:
+// a commitment that isn't in the log yet is the only one of its kind.
 // F.enrolment names the serial number: it is the owner's, 0600, never logged.
 
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { equalBytes, toHex, utf8Decode } from "@vouch/shared/bytes";
+import { commitment, ENROLMENT_TAG, SALT_LENGTH } from "@vouch/shared/commitment";
 import { formatEnrolmentFile, MAX_COMPANION, parseEnrolmentFile } from "@vouch/shared/companions";
+import { parseEnvelope } from "@vouch/shared/dsse";
 import { enrolNonce } from "@vouch/shared/evidence";
 import { classIdOf } from "@vouch/shared/ids";
 import type { Policy } from "@vouch/shared/policy";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { keyPairFromSeed } from "@vouch/shared/sign";
-import { type EnrolmentStatement, formatStatement } from "@vouch/shared/statement";
+import { type EnrolmentStatement, formatStatement, parseStatement } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -66,7 +70,13 @@ export interface Enrolled {
   readonly commitment: string;
 }
 
-/** Refuses `already-enrolled`, `not-an-enroller`, `wrong-model`, `vendor-key-mismatch`, and what evidence is refused for. */
+/** What F.enrolment holds. */
+interface Enrolment {
+  readonly salt: Uint8Array;
+  readonly statement: Uint8Array;
+}
+
+/** Refuses `already-enrolled`, `exists`, `not-an-enroller`, `wrong-model`, `vendor-key-mismatch`, and what evidence is refused for. */
 export async function enrol(options: EnrolOptions, io: Io): Promise<Enrolled> {
   const { policy, signer } = options;
   if (!policy.enrollers.some((vkey) => equalBytes(vkey.publicKey, signer.publicKey))) {
@@ -81,9 +91,11 @@ export async function enrol(options: EnrolOptions, io: Io): Promise<Enrolled> {
     checkDevice(options, device);
     const earlier = readEarlier(options, device);
     if (earlier === null && device.enrolled) throw alreadyEnrolled();
+    checkCommitment(options, earlier);
     if (!(await consent(options, device, io))) return reportOf(options, device, "would-enrol");
-    const statement = earlier ?? (await makeEnrolment(options, link, device, io));
-    await commitEnrolment(link.session, nodeCrypto.sha256(statement));
+    const enrolment = earlier ?? (await makeEnrolment(options, link, device, io));
+    await writeCommitment(options, enrolment);
+    await commitEnrolment(link.session, nodeCrypto.sha256(enrolment.statement));
     return reportOf(options, await identify(link.session), "enrolled");
   });
 }
@@ -128,8 +140,8 @@ function checkDevice(options: EnrolOptions, device: Identity): void {
   }
 }
 
-/** The statement of an earlier run that was cut before the device was told; null when there is none. */
-function readEarlier(options: EnrolOptions, device: Identity): Uint8Array | null {
+/** The enrolment of an earlier run that was cut before the device was told; null when there is none. */
+function readEarlier(options: EnrolOptions, device: Identity): Enrolment | null {
   const { output, product, serial } = options;
   if (!existsSync(output)) return null;
   return about(output, () => {
@@ -140,11 +152,35 @@ function readEarlier(options: EnrolOptions, device: Identity): Uint8Array | null
       equalBytes(found.publicKey, device.publicKey) &&
       found.product === product &&
       found.serial === serial;
-    if (isThis) return parseEnrolmentFile(file).statement;
+    if (isThis) return parseEnrolmentFile(file);
     throw new Refusal("exists", `a file of this name holds the enrolment of ${quote(found.serial)}`, {
       hint: "choose another name, or move the old file away yourself",
     });
   });
+}
+
+/** Refuses `exists` when the commitment's name is taken by anything but the one to this enrolment. */
+function checkCommitment({ output }: EnrolOptions, earlier: Enrolment | null): void {
+  const path = commitmentPath(output);
+  if (!existsSync(path)) return;
+  about(path, () => {
+    if (earlier !== null) {
+      const found = parseStatement(parseEnvelope(readInput(path, MAX_COMPANION)).payload);
+      const ours = commitment(ENROLMENT_TAG, earlier.salt, earlier.statement, nodeCrypto);
+      if (found.kind === "enrolment-commitment" && found.sha256 === toHex(ours)) return;
+    }
+    throw new Refusal("exists", "a file of this name holds something else than this enrolment's commitment", {
+      hint: "add it to the log if it isn't there yet, then move it away yourself; or choose another name",
+    });
+  });
+}
+
+async function writeCommitment(options: EnrolOptions, enrolment: Enrolment): Promise<void> {
+  const { output, signer, nowSeconds } = options;
+  const path = commitmentPath(output);
+  if (existsSync(path)) return; // this one's: checkCommitment
+  const made = await commitTo("enrolment", enrolment.statement, signer, nowSeconds, enrolment.salt);
+  writeWhole(path, made.statement, { overwrite: false });
 }
 
 /** Says what will be done; true when it may be. */
@@ -164,25 +200,18 @@ async function consent(options: EnrolOptions, device: Identity, io: Io): Promise
   throw new Refusal("declined", "the device was not enrolled");
 }
 
-/** Steps 1 to 3: the statement's bytes, once they are on disk. */
+/** Steps 1 to 3: the enrolment, once it is on disk. */
 async function makeEnrolment(
   options: EnrolOptions,
   link: Link,
   device: Identity,
   io: Io,
-): Promise<Uint8Array> {
+): Promise<Enrolment> {
   const statement = await proveKey(options, link, device, io);
-  const bytes = await signStatement(statement, options.signer);
-  const { salt, statement: committed } = await commitTo(
-    "enrolment",
-    bytes,
-    options.signer,
-    options.nowSeconds,
-  );
-  writeWhole(commitmentPath(options.output), committed);
-  const file = formatEnrolmentFile({ salt, statement: bytes });
-  writeWhole(options.output, file, { mode: 0o600, overwrite: false });
-  return bytes;
+  const salt = new Uint8Array(randomBytes(SALT_LENGTH));
+  const enrolment = { salt, statement: await signStatement(statement, options.signer) };
+  writeWhole(options.output, formatEnrolmentFile(enrolment), { mode: 0o600, overwrite: false });
+  return enrolment;
 }
 
 /** Proof of possession: what the enroller may sign. */
