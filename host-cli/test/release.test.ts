@@ -145,6 +145,7 @@ for (const [name, code, changes] of [
   ["a model with a line feed", "malformed-name", { model: "" }],
   ["a revision twice", "malformed-statement", { revisions: ["A", "A"] }],
   ["no revision", "malformed-statement", { revisions: [] }],
+  ["more revisions than a manifest holds", "manifest-limits", { revisions: [..."ABCDEFGHI"] }],
   ["a short commit id", "malformed-statement", { sourceCommit: "abcdef1" }],
   ["a support end that is no day", "malformed-statement", { supportEnds: "2031-02-30" }],
   ["a GTIN with a wrong check digit", "udi-check-digit", { udiDi: "09506000117844" }],

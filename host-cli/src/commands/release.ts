@@ -73,7 +73,7 @@ export interface DraftedRelease {
 
 /**
  * Writes the two drafts. `now` is their `created`, Unix seconds. Refuses `malformed-statement`, `no-app`,
- * `malformed-udi`, `udi-check-digit`, `udi-personal`, `sbom-type`, `exists`.
+ * `malformed-udi`, `udi-check-digit`, `udi-personal`, `sbom-type`, `manifest-limits`, `exists`.
  */
 export function newRelease(wanted: NewRelease, now: number): DraftedRelease {
   const images = wanted.components.map(({ name, path }) => openImage(name, path));
@@ -116,6 +116,12 @@ export function newRelease(wanted: NewRelease, now: number): DraftedRelease {
   };
   const dsse = formatEnvelope(draftEnvelope(statement)); // refuses what isn't a statement
   const suit = encodeEnvelope(manifestBytes, nodeCrypto.sha256, new Uint8Array(0), null);
+  if (decodeEnvelope(suit).fault !== 0) {
+    throw new Refusal(
+      "manifest-limits",
+      `no device reads a manifest of this release: of ${wanted.revisions.length} hardware revisions it holds 8`,
+    );
+  }
   const dssePath = `${wanted.output}.dsse.json`;
   const suitPath = `${wanted.output}.suit`;
   // A draft that others may have signed is never written over. The manifest goes first and may be
