@@ -12,6 +12,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { toHex, utf8Encode } from "@vouch/shared/bytes";
 import { openCheckpoint } from "@vouch/shared/checkpoint";
+import { formatEnrolmentFile } from "@vouch/shared/companions";
 import { formatEnvelope } from "@vouch/shared/dsse";
 import {
   checkConsistency,
@@ -341,6 +342,7 @@ store("what is no statement, is unsigned or is private stays out", async () => {
     ["unsupported-statement", utf8Encode(good.replace("in-toto+json", "in-toto+yaml"))],
     ["unsigned", formatEnvelope(draftEnvelope(commitment))],
     ["private-statement", enrolment],
+    ["private-statement", formatEnrolmentFile({ salt: new Uint8Array(16), statement: enrolment })],
   ] as const) {
     await refuses(code, () => checkRecord(bytes));
   }

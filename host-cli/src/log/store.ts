@@ -123,16 +123,21 @@ function checkStatusPlace(log: TiledLog, status: StatusStatement, place: bigint,
 
 /** What may be a record. Refuses as parsing does, `unsigned`, `private-statement`. */
 export function checkRecord(record: Uint8Array): Statement {
+  if (Buffer.from(record.subarray(0, ENROLMENT_FILE.length)).toString("latin1") === ENROLMENT_FILE)
+    throw privateStatement();
   const envelope = parseEnvelope(record);
   const statement = parseStatement(envelope.payload);
   if (envelope.signatures.length === 0) throw new Refusal("unsigned", "nobody signed this statement");
-  if (statement.kind === "enrolment") {
-    throw new Refusal("private-statement", "an enrolment names a serial number and never enters a log", {
-      hint: "the enrolment-commitment written beside it is for the log",
-    });
-  }
+  if (statement.kind === "enrolment") throw privateStatement();
   return statement;
 }
+
+const ENROLMENT_FILE = `{"version":"vouch-enrolment/`; // of any version, though it is no statement by itself
+
+const privateStatement = () =>
+  new Refusal("private-statement", "an enrolment names a serial number and never enters a log", {
+    hint: "the .commitment.dsse.json written beside it is for the log",
+  });
 
 export interface LoggedStatement {
   readonly index: bigint;
