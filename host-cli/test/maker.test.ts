@@ -4,6 +4,7 @@ import { toHex } from "@vouch/shared/bytes";
 import { formatEnvelope, parseEnvelope } from "@vouch/shared/dsse";
 import { parsePolicy } from "@vouch/shared/policy";
 import { type AdvisoryStatement, parseStatement, type StatusStatement } from "@vouch/shared/statement";
+import { isoTime } from "@vouch/shared/time";
 import { formatVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -302,15 +303,10 @@ else console.log(sign(null, readFileSync(0), createPrivateKey(readFileSync(folde
   await vouchOk(...releaseNew());
   await vouchOk("release", "sign", at("pump.dsse.json"), ...cmd("alice"));
   await vouchOk("release", "sign", at("pump.dsse.json"), ...cmd("bob"));
-  await vouchRefuses(
-    "wrong-vendor-key",
-    ...seal().filter((arg) => arg !== "--key" && arg !== at("acme-vendor.key")),
-    ...cmd("alice"),
-  );
-  await vouchOk(
-    ...seal().filter((arg) => arg !== "--key" && arg !== at("acme-vendor.key")),
-    ...cmd("acme-vendor"),
-  );
+  const sealWith = seal().filter((arg) => arg !== "--key" && arg !== at("acme-vendor.key"));
+  await vouchRefuses("wrong-vendor-key", ...sealWith, ...cmd("alice"));
+  assert.is((await vouch([...sealWith, ...cmd("alice")])).exitCode, 20);
+  await vouchOk(...sealWith, ...cmd("acme-vendor"));
   await vouchOk("log", "init", at("log"), ...cmd("fwlog.acme.example"));
   await vouchOk("log", "add", at("log"), at("pump.dsse.json"), ...cmd("fwlog.acme.example"));
   await vouchOk(
@@ -382,6 +378,14 @@ for (const [name, code, args] of [
       "x",
       "--key",
       at("alice.key"),
+    ],
+  ],
+  [
+    "a status of tomorrow",
+    "usage",
+    () => [
+      ...["status", "new", "--log", at("made"), "--product", "pump", "--key", at("alice.key")],
+      ...["--created", isoTime(Math.floor(Date.now() / 1000) + 86400), "-o", at("status.dsse.json")],
     ],
   ],
   [
@@ -641,6 +645,17 @@ maker("policy check says what it understood, and what a careful reader would ask
   );
   assert.is(`${json.vendors[0].vkey}\n`, readFileSync(at("acme-vendor.vkey"), "utf8"));
   assert.is(json.digest, sha256Of("policy"));
+});
+
+maker("policy check says which ledgers' receipts this version can't check", async () => {
+  await people();
+  const more = ["rebased mainnet:1", "rebased testnet:1", "stardust shimmer"].map(
+    (root) => `ledger ${root}\n`,
+  );
+  writeFileSync(at("policy"), `${readFileSync(at("policy"), "utf8")}${more.join("")}`);
+  const io = await vouch(["policy", "check", at("policy")]);
+  const said = [...io.err().matchAll(/receipts of (.*): .*\[ledger-not-supported\]/g)].map((m) => m[1]);
+  assert.equal(said, ["rebased", "stardust"]);
 });
 
 maker("--json prints one object for every verb that answers something", async () => {

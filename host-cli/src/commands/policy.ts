@@ -47,6 +47,13 @@ export function policyWarnings(policy: Policy): Warning[] {
     "no-public-ledger",
     "only directory ledgers are named: every time is the word of whoever keeps them",
   );
+  for (const kind of ["rebased", "stardust"] as const) {
+    warn(
+      policy.ledgers.some((ledger) => ledger.kind === kind),
+      "ledger-not-supported",
+      `this version can't check receipts of ${kind}: what is anchored there alone is never patched`,
+    );
+  }
   for (const what of ["status", "evidence"] as const) {
     warn(policy.maxAge[what] === null, `no-max-age-${what}`, `no max-age ${what}: nothing is ever patched`);
   }

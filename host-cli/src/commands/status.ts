@@ -214,8 +214,10 @@ export function define(program: Command, io: Io): void {
     .option("-o, --output <FILE>", "default: stdout")
     .option("--json", "print one JSON object")
     .action(async (flags: Flags) => {
-      const now =
-        flags.created === undefined ? Math.floor(Date.now() / 1000) : parseMoment(flags.created, "--created");
+      const clock = Math.floor(Date.now() / 1000);
+      const now = flags.created === undefined ? clock : parseMoment(flags.created, "--created");
+      // It would be young for longer than it is true.
+      if (now > clock) throw usage(`--created: ${isoTime(now)} is yet to come, it is ${isoTime(clock)}`);
       if (io.json && (flags.output === undefined || flags.output === "-")) {
         throw usage("--json and the statement can't both go to stdout", "-o FILE");
       }
