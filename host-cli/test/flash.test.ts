@@ -17,6 +17,8 @@ import { checkUpload, type Vendor } from "../src/upload";
 import {
   type Bench,
   benchDevice,
+  clean,
+  type Faults,
   MODEL,
   makeBench,
   makeImage,
@@ -428,6 +430,36 @@ flash("a device that loses power mid-upload is flashed by the same command", asy
     assert.is(hex((await imagesOf(bench))[0]!.hash!), hex(nodeHash(IMAGE)));
   }
 });
+
+flash("power lost mid-upload and a lost reset are not taken for an image that reverted", async () => {
+  let lost = 0;
+  let armed = false;
+  const toDevice: Faults = (bytes) => (armed && isReset(bytes) && lost++ === 0 ? [] : clean(bytes));
+  const bench = makeBench(benchDevice(), { toDevice });
+  await run(bench, sealed(OLDER, { sequence: 1 }));
+  armed = true;
+  bench.device.cutAt(3, "half");
+  bench.clock.after(20_000, () => bench.device.powerCycle());
+  const report = await run(bench, sealed(IMAGE, { sequence: 2 }));
+  assert.equal([report.result, report.confirmed], ["flashed", true]);
+  assert.ok(lost > 1, "the reset was lost once and sent again");
+});
+
+flash(
+  "a device that answers and never restarts ends in a refusal that says so, and its hint works",
+  async () => {
+    const toDevice: Faults = (bytes) => (isReset(bytes) ? [] : clean(bytes));
+    const bench = makeBench(benchDevice(), { toDevice, timeoutMs: 600_000 });
+    const file = sealed(IMAGE, { sequence: 2 });
+    const refused = await refusal(run(bench, file));
+    assert.is(refused.code, "device-timeout");
+    assert.match(refused.message, /it answers, and did not restart/);
+    assert.ok(bench.clock.now() < 150_000, `${bench.clock.now()} ms`);
+    assert.match(refused.hint!, /the new image on trial/);
+    bench.device.powerCycle();
+    assert.equal([(await imagesOf(bench))[0]!.active, (await run(bench, file)).confirmed], [true, true]);
+  },
+);
 
 flash("a device that never answers is a timeout within the time allowed", async () => {
   const bench = makeBench();

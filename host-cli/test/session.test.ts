@@ -128,6 +128,18 @@ session("waiting ends at the session's deadline, however many tries are left", a
   assert.is(s.requests.length, 2, "nothing is sent after it");
 });
 
+session(
+  "what would be asked after the deadline is told as time that is up, not as a mute device",
+  async () => {
+    const s = scripted((header) => [replyTo(header, said("x"))], 3000);
+    await s.clock.run(new Promise<void>((resolve) => void s.clock.after(4000, resolve)));
+    const message = await s.clock.run(
+      echo(s.session, "x").catch((error: Error & { code: string }) => `${error.code}: ${error.message}`),
+    );
+    assert.is(message, "device-timeout: time is up (--timeout) during echo");
+  },
+);
+
 session("what may not happen twice is sent once", async () => {
   const s = scripted(() => []);
   const request: Request = {

@@ -169,7 +169,9 @@ async function install(link: Link, upload: CheckedUpload, device: Identity, io: 
   }
   await testImage(link.session, digest);
   if (!io.quiet && !io.json) io.stderr("checked by the device: signature, model, rollback and digest hold\n");
-  const back = await restart(link, device);
+  const ready = await identify(link.session); // power may have failed since the first
+  checkSameDevice(ready, device);
+  const back = isRunning(ready, upload) ? ready : await restart(link, ready);
   if (!isRunning(back, upload)) {
     const fault = await lastFault(link.session);
     const why = fault === 0 ? "" : `: ${faultCode(fault)}`;
@@ -231,6 +233,7 @@ async function restart(link: Link, before: Identity): Promise<Identity> {
       checkSameDevice(now, before);
       return now;
     }
+    if (now !== null && clock.now() >= end) throw notBack("it answers, and did not restart");
     // It answers, and hasn't restarted: the request was lost.
     if (now !== null && clock.now() - asked > RESET_LOST_MS) {
       await resetDevice(link.session);
@@ -238,6 +241,12 @@ async function restart(link: Link, before: Identity): Promise<Identity> {
     }
   }
 }
+
+const notBack = (found: string, cause?: Refusal) =>
+  new Refusal("device-timeout", `the device was asked to restart: ${found}`, {
+    ...(cause === undefined ? {} : { cause }),
+    hint: "power it off and on: it then runs the new image on trial, or the one from before; flash again",
+  });
 
 /** What the device says, or null while it is away. */
 async function identifyAgain(link: Link, end: number): Promise<Identity | null> {
@@ -247,10 +256,7 @@ async function identifyAgain(link: Link, end: number): Promise<Identity | null> 
   } catch (error) {
     if (!isRefusal(error) || (error.code !== "device-timeout" && error.code !== "device-closed")) throw error;
     if (clock.now() >= end) {
-      throw new Refusal("device-timeout", `the device didn't come back after its restart`, {
-        cause: error,
-        hint: "power it off and on: it then runs the image from before; flash again",
-      });
+      throw notBack("it doesn't answer", error);
     }
     if (error.code === "device-closed") await link.reopen();
     return null;

@@ -200,6 +200,9 @@ function noAnswer(what: string, ms: number, tries: number, fault: number): Refus
       `the answer to ${what} isn't one (${faultCode(fault)}), ${tries} tries`,
     );
   }
+  if (tries === 0) {
+    return new Refusal("device-timeout", `time is up (--timeout) during ${what}`);
+  }
   const sent = tries === 1 ? "sent once" : `sent ${tries} times`;
   return new Refusal("device-timeout", `no answer to ${what} within ${(ms / 1000).toFixed(1)} s, ${sent}`, {
     hint: "is this the device's port, and does it run? `vouch ports` lists the ports",
