@@ -126,7 +126,7 @@ const steps: [string, () => void][] = [
 if ("why" in found) for (const [name] of steps) skip(peers, name, found.why);
 else {
   peers.before(async () => {
-    const device = ["--vendor", VENDOR_VKEY, "--product", PRODUCT, "--model", MODEL];
+    const device = ["--vendor", VENDOR_VKEY, "--product", PRODUCT, "--model", MODEL, "--hw", "B"];
     child = spawn(process.execPath, [BIN, "sim", "--json", ...device], {
       stdio: ["ignore", "pipe", "inherit"],
     });

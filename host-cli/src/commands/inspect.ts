@@ -183,6 +183,7 @@ function manifestFields(bytes: Uint8Array) {
   if (envelope.fault !== 0) throw faultRefusal(envelope.fault, "the manifest");
   return {
     ...envelope.manifest,
+    revisions: envelope.manifest.revisions.join(", "),
     manifestDigest: sha256(envelope.manifestBytes),
     sealed: envelope.auth.sign1 !== null,
   };
