@@ -283,7 +283,11 @@ commands("an identify reply fits the buffer that is advertised", () => {
     4096,
   );
   const device = makeDevice({ engine });
-  flash(device, makeImage("app"), { sequence: Number.MAX_SAFE_INTEGER, floor: Number.MAX_SAFE_INTEGER });
+  flash(device, makeImage("app"), {
+    sequence: Number.MAX_SAFE_INTEGER,
+    floor: Number.MAX_SAFE_INTEGER,
+    revisions: [],
+  });
   enrol(device);
   const [answer] = exchange(device, frame(false, 64, 0, cborMap([])));
   assert.is(identify(device).seq, Number.MAX_SAFE_INTEGER);
