@@ -6,26 +6,36 @@
 // published vector. Keys go in as JWK, which needs no DER of ours.
 //
 // Making a KeyObject costs about as much as a tenth of a signature, and a fleet
-// is verified with few keys many times: the last ones used are kept.
+// is verified with few keys many times: those used of late are kept.
 
 import { createPublicKey, hash, type KeyObject, verify } from "node:crypto";
 import type { Crypto } from "@vouch/shared/crypto";
 import { FAULT_NONE } from "@vouch/shared/fault";
 import { checkPublicKey, checkSignature } from "@vouch/shared/strict";
 
-const CACHE_MAX = 256;
-const cache = new Map<string, KeyObject>();
+// Two generations: when the young one is full it becomes the old one, and the old one is
+// forgotten. What is used meanwhile is young again. Nothing has to be moved at each use.
+const GENERATION = 128;
+let young = new Map<string, KeyObject>();
+let old = new Map<string, KeyObject>();
 
-// Callers have run checkPublicKey. A Map iterates in order of insertion, so the
-// first key is the one that has been unused longest.
+// Callers have run checkPublicKey.
 function keyObject(publicKey: Uint8Array): KeyObject {
-  const x = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.byteLength).toString("base64url");
-  let key = cache.get(x);
-  if (key === undefined) {
-    key = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
-    if (cache.size >= CACHE_MAX) cache.delete(cache.keys().next().value ?? x);
-  } else cache.delete(x);
-  cache.set(x, key);
+  const bytes = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.byteLength);
+  const name = bytes.toString("latin1");
+  const known = young.get(name);
+  if (known !== undefined) return known;
+  const key =
+    old.get(name) ??
+    createPublicKey({
+      key: { kty: "OKP", crv: "Ed25519", x: bytes.toString("base64url") },
+      format: "jwk",
+    });
+  if (young.size >= GENERATION) {
+    old = young;
+    young = new Map();
+  }
+  young.set(name, key);
   return key;
 }
 

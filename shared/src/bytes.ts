@@ -24,8 +24,9 @@ declare const Buffer:
     }
   | undefined;
 
-// Below this many bytes a call into the platform costs more than the loop.
+// Below this many bytes a call into the platform costs more than the loop, once that is compiled.
 const SHORT = 24;
+const SHORT_TEXT = 64;
 
 /** The byte strings one after another. */
 export function concatBytes(list: Uint8Array[]): Uint8Array {
@@ -182,7 +183,7 @@ function utf8ByLoop(text: string): Uint8Array {
 
 /** UTF-8 of a text; a lone surrogate becomes U+FFFD, as in every encoder of the platform. */
 export function utf8Encode(text: string): Uint8Array {
-  if (typeof Buffer !== "undefined" && text.length >= SHORT) {
+  if (typeof Buffer !== "undefined" && text.length >= SHORT_TEXT) {
     const written = Buffer.from(text);
     return copyBytes(written, 0, written.length);
   }
@@ -217,7 +218,7 @@ function textOfUtf8ByLoop(bytes: Uint8Array): string | null {
 
 /** The text of UTF-8 bytes, or null. */
 export function utf8Decode(bytes: Uint8Array): string | null {
-  if (typeof Buffer !== "undefined" && bytes.length >= SHORT) {
+  if (typeof Buffer !== "undefined" && bytes.length >= SHORT_TEXT) {
     const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     const text = view.toString();
     // Whatever is no UTF-8 was read as U+FFFD, and that is written otherwise.

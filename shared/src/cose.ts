@@ -48,13 +48,40 @@ export function kidOf(sha256OfKey: Uint8Array): Uint8Array {
   return copyBytes(sha256OfKey, 0, KID_LENGTH);
 }
 
-/** The bytes that are signed. */
+// array(4), text(10) "Signature1"
+const CONTEXT = [0x84, 0x6a, 0x53, 0x69, 0x67, 0x6e, 0x61, 0x74, 0x75, 0x72, 0x65, 0x31];
+
+function headSize(n: number): number {
+  return n < 24 ? 1 : n < 0x100 ? 2 : n < 0x10000 ? 3 : 5;
+}
+
+// Writes a byte string and says where it ends.
+function putBytes(out: Uint8Array, at: number, bytes: Uint8Array): number {
+  const size = headSize(bytes.length);
+  out[at] = 0x40 | (size === 1 ? bytes.length : size === 2 ? 24 : size === 3 ? 25 : 26);
+  let rest = bytes.length;
+  for (let i = size - 1; i > 0; i--) {
+    out[at + i] = rest & 255;
+    rest >>>= 8;
+  }
+  out.set(bytes, at + size);
+  return at + size + bytes.length;
+}
+
+/** The bytes that are signed, in one allocation: nearly all of them are payload, and a fleet has many. */
 export function sigStructure(
   protectedBytes: Uint8Array,
   externalAad: Uint8Array,
   payload: Uint8Array,
 ): Uint8Array {
-  return encodeCbor(["Signature1", protectedBytes, externalAad, payload]);
+  let length = CONTEXT.length;
+  const parts = [protectedBytes, externalAad, payload];
+  for (let i = 0; i < 3; i++) length += headSize(parts[i]!.length) + parts[i]!.length;
+  const out = new Uint8Array(length);
+  for (let i = 0; i < CONTEXT.length; i++) out[i] = CONTEXT[i]!;
+  let at = CONTEXT.length;
+  for (let i = 0; i < 3; i++) at = putBytes(out, at, parts[i]!);
+  return out;
 }
 
 /** A COSE_Sign1 with an empty unprotected header; payload null when detached. */

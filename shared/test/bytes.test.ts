@@ -55,9 +55,9 @@ for (const [where, way] of WAYS)
   });
 
 bytes("what is read is a copy of its own: no pool of the platform's behind it", () => {
-  for (const value of [fromBase64(toBase64(counting(60)))!, utf8Encode("x".repeat(60))]) {
+  for (const value of [fromBase64(toBase64(counting(90)))!, utf8Encode("x".repeat(90))]) {
     assert.is(Object.getPrototypeOf(value), Uint8Array.prototype);
-    assert.is(value.buffer.byteLength, 60);
+    assert.is(value.buffer.byteLength, 90);
   }
 });
 
@@ -104,7 +104,7 @@ bytes("every base64 text of up to two digits more than a quantum comes from one 
 for (const [where, way] of WAYS)
   bytes(`UTF-8 is that of the platform, for any text, ${where}`, () => {
     fc.assert(
-      fc.property(fc.string({ unit: "binary", maxLength: 60 }), (text) => {
+      fc.property(fc.string({ unit: "binary", maxLength: 90 }), (text) => {
         assert.is(toHex(way.utf8Encode(text)), Buffer.from(text).toString("hex"));
         assert.is(way.utf8Decode(way.utf8Encode(text)), text);
       }),
@@ -114,7 +114,7 @@ for (const [where, way] of WAYS)
 bytes("a lone surrogate is written as U+FFFD, wherever it stands", () => {
   for (const text of ["\ud800", "a\udc00b", "\ud800\ud800\udc00", "\udc00\ud800"])
     for (const [, way] of WAYS)
-      for (const before of ["", "a".repeat(60)])
+      for (const before of ["", "a".repeat(90)])
         assert.is(toHex(way.utf8Encode(before + text)), Buffer.from(before + text).toString("hex"));
 });
 
@@ -128,11 +128,11 @@ bytes("takes exactly the byte strings a fatal TextDecoder takes", () => {
     }
   };
   // Short ones are ours wherever we run, so each is asked about again behind a long text.
-  const long = utf8Encode("\ufefflong \ufffd");
+  const long = utf8Encode("\ufefflong \ufffd".repeat(7));
   const check = (list: number[]) => {
     const value = new Uint8Array(list);
     for (const [where, way] of WAYS)
-      for (const whole of [value, concatBytes([long, long, long, value])])
+      for (const whole of [value, concatBytes([long, value])])
         assert.is(way.utf8Decode(whole), expected(whole), `${where} ${toHex(whole)}`);
   };
   // All pairs of bytes, then around the borders of each length.

@@ -57,6 +57,18 @@ cose("what is signed comes apart into what went in", () => {
   assert.ok(verifies(bytes, pair.publicKey));
 });
 
+cose("the Sig_structure is the CBOR it stands for, at every length of a head", () => {
+  for (const n of [0, 1, 23, 24, 255, 256, 65535, 65536, 70000])
+    for (const m of [0, 24, 300]) {
+      const [a, b, c] = [counting(n % 1000), counting(m), counting(n)];
+      assert.is(
+        toHex(sigStructure(a, b, c)),
+        toHex(encodeCbor(["Signature1", a, b, c])),
+        `${n} and ${m} bytes`,
+      );
+    }
+});
+
 cose("the Sig_structure is that of RFC 9052, with and without external data", () => {
   assert.is(
     toHex(sigStructure(hex("a10127"), NO_AAD, hex("0102"))),
