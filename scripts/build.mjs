@@ -8,11 +8,10 @@
 //        one name is kept from being invented: `of` is a keyword there
 //
 //   host-cli/src/commands/X.ts ──▶ host-cli/dist/commands/X.cjs   one bundle a verb
-//   host-cli/src/start.ts      ──▶ host-cli/dist/main.cjs         knows the verbs by name
-//   host-cli/src/main.ts       ──▶ host-cli/dist/full.cjs         commander, for what start.ts can't read
+//   host-cli/src/main.ts       ──▶ host-cli/dist/main.cjs         knows the verbs by name
 //        each, compiled by V8  ──▶ host-cli/dist/….cjs.v20.20.2-x64   bin/vouch.cjs says why
 //
-// A verb loads two files, three where commander is needed, and no more. Packages that hold binaries or find
+// A verb loads two files and no more. Packages that hold binaries or find
 // files beside themselves stay outside; they resolve from node_modules.
 // Everything is built beside the old and then moved over it, so that a
 // failed build leaves a working one.
@@ -175,12 +174,10 @@ async function buildCli({ esbuild }, verbs, outdir) {
     define: { "process.env.NODE_ENV": '"production"', VOUCH_VERSION: JSON.stringify(version) },
   };
   const entry = [
-    'import { start } from "./start";',
+    'import { start } from "./main";',
     // Through a variable, or the bundler looks for the files itself.
-    "const get = (path) => require(path);",
-    'const load = (verb) => get("./commands/" + verb + ".cjs");',
-    'const full = () => get("./full.cjs");',
-    `void start({ version: ${JSON.stringify(version)}, verbs: ${JSON.stringify(verbs)}, load, full });`,
+    `const load = (verb) => { const path = "./commands/" + verb + ".cjs"; return require(path); };`,
+    `void start({ version: ${JSON.stringify(version)}, verbs: ${JSON.stringify(verbs)}, load });`,
   ].join("\n");
   await Promise.all([
     esbuild.build({
@@ -192,12 +189,6 @@ async function buildCli({ esbuild }, verbs, outdir) {
         sourcefile: "entry.ts",
       },
       outfile: join(outdir, "main.cjs"),
-      outExtension: undefined,
-    }),
-    esbuild.build({
-      ...common,
-      entryPoints: [join(ROOT, "host-cli/src/main.ts")],
-      outfile: join(outdir, "full.cjs"),
       outExtension: undefined,
     }),
     esbuild.build({
@@ -255,8 +246,7 @@ async function main() {
     const agent = await buildAgent(tools);
     writeFileSync(join(fresh, "agent.js"), agent);
     await buildCli(tools, verbs, fresh);
-    const bundles = ["main.cjs", "full.cjs", ...verbs.map((verb) => `commands/${verb}.cjs`)];
-    compileAhead(bundles.map((name) => join(fresh, name)));
+    compileAhead([join(fresh, "main.cjs"), ...verbs.map((verb) => join(fresh, `commands/${verb}.cjs`))]);
     replaceFolder(fresh, DIST);
     console.log(`built ${weigh(agent)}, vouch with ${verbs.length} verbs, in ${Date.now() - started} ms`);
   } catch (error) {

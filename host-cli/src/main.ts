@@ -1,8 +1,7 @@
 // Arguments to command, outcome to exit status.
 //
 //   vouch verify pump.vouch.json …
-//     │     └ handed to commander, which the verb's module has taught its flags; what is
-//     │       simple, quick.ts has read before it comes to that
+//     │     └ handed to commander, which the verb's module has taught its flags
 //     └ dist/commands/verify.cjs, loaded now and the only one loaded
 //
 // Each verb is a bundle of its own, so that `vouch verify` never parses a
@@ -12,8 +11,7 @@
 
 import { Command, CommanderError } from "commander";
 import { describe, EXIT, statusOf, usage } from "./exit";
-import type { Io } from "./io";
-import { globalFlags } from "./quick";
+import { type Io, processIo } from "./io";
 
 export interface VerbModule {
   define(program: Command, io: Io): void;
@@ -46,6 +44,25 @@ const SUMMARIES: Record<string, string> = {
   verify: "settle whether a bundle, image and device hold up",
 };
 
+/** The program: what `dist/main.cjs` calls. Sets process.exitCode and returns; nothing is cut off in a pipe. */
+export async function start(build: Build): Promise<void> {
+  let broken = false;
+  const io = processIo((error) => {
+    broken = true;
+    io.stderr(`${describe(error, io.debug)}\n`);
+  });
+  const crash = (error: unknown) => {
+    io.stderr(`${describe(error, io.debug)}\n`);
+    process.exit(EXIT.trouble); // nothing is pending: Io writes synchronously
+  };
+  process.on("uncaughtException", crash);
+  process.on("unhandledRejection", crash);
+  await run(process.argv.slice(2), io, build);
+  process.exitCode = broken ? EXIT.trouble : io.exitCode;
+  // With nothing left to wait for, and all output written, Node needn't take its heap apart first.
+  if (process.getActiveResourcesInfo().length === 0) process.exit();
+}
+
 /** One command line, start to end. Never throws: every outcome is in `io`. */
 export async function run(argv: readonly string[], io: Io, build: Build): Promise<void> {
   const args = globalFlags(argv, io);
@@ -58,6 +75,14 @@ export async function run(argv: readonly string[], io: Io, build: Build): Promis
     const shown = error instanceof CommanderError ? mistake(error, args) : error;
     if (shown !== undefined) io.stderr(`${describe(shown, io.debug)}\n`);
   }
+}
+
+/** --debug and --quiet mean the same to every verb and may stand anywhere before `--`. */
+function globalFlags(argv: readonly string[], io: Io): string[] {
+  const end = argv.includes("--") ? argv.indexOf("--") : argv.length;
+  io.debug = argv.slice(0, end).includes("--debug");
+  io.quiet = argv.slice(0, end).includes("--quiet");
+  return argv.filter((arg, at) => at >= end || (arg !== "--debug" && arg !== "--quiet"));
 }
 
 async function dispatch(args: string[], io: Io, build: Build): Promise<void> {
