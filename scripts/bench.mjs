@@ -30,7 +30,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const VOUCH = [process.execPath, join(ROOT, "host-cli/bin/vouch.cjs")];
+const VOUCH = [process.execPath, join(ROOT, "host-cli/bin/vouch.mjs")];
 const EMPTY = [process.execPath, "-e", "0"];
 const OPENSSL = ["openssl", "dgst", "-sha256", "large.bin"];
 

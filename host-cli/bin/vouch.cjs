@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The committed entry: loads what the build made, and says how to make it
+// What vouch.mjs starts: loads what the build made, and says how to make it
 // when nothing is there, so that `npx vouch` in a fresh clone is ours and not
 // a stranger's package of the same name.
 //
@@ -8,8 +8,8 @@
 //
 // Compiling itself is most of what a short command does. V8 takes the second
 // file only if the same V8 made it, of a text as long; else, and under --debug,
-// where stacks need a source map, the first is loaded as usual. CommonJS, for
-// to load its loader of ES modules costs Node a tenth of its start.
+// where stacks need a source map, the first is loaded as usual. CommonJS, which
+// can be compiled ahead; vouch.mjs is the name that others know.
 
 "use strict";
 

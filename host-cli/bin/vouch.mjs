@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// vouch.cjs under its other name, for whoever starts it by a path.
+// The program's committed entry. vouch.cjs, beside it, loads what the build made, and says how
+// to make it when nothing is there.
 
 import { start } from "./vouch.cjs";
 

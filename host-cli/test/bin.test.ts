@@ -134,7 +134,7 @@ else {
 bin("an install links the command", () => {
   const link = "node_modules/.bin/vouch";
   assert.ok(existsSync(link), "npm ci makes it");
-  if (process.platform !== "win32") assert.is(realpathSync(link), realpathSync("host-cli/bin/vouch.cjs"));
+  if (process.platform !== "win32") assert.is(realpathSync(link), realpathSync("host-cli/bin/vouch.mjs"));
   const { status, stdout } = run(process.execPath, [link, "--version"], process.cwd());
   assert.is(stdout, `vouch ${version}\n`);
   assert.is(status, 0);
