@@ -216,13 +216,42 @@ function textOfUtf8ByLoop(bytes: Uint8Array): string | null {
   return out;
 }
 
+// Eight characters at a time, since each += makes a string; null at the first that isn't ASCII.
+function asciiText(b: Uint8Array): string | null {
+  let out = "";
+  let i = 0;
+  for (; i + 8 <= b.length; i += 8) {
+    if ((b[i]! | b[i + 1]! | b[i + 2]! | b[i + 3]! | b[i + 4]! | b[i + 5]! | b[i + 6]! | b[i + 7]!) >= 0x80)
+      return null;
+    out += String.fromCharCode(
+      b[i]!,
+      b[i + 1]!,
+      b[i + 2]!,
+      b[i + 3]!,
+      b[i + 4]!,
+      b[i + 5]!,
+      b[i + 6]!,
+      b[i + 7]!,
+    );
+  }
+  for (; i < b.length; i++) {
+    if (b[i]! >= 0x80) return null;
+    out += String.fromCharCode(b[i]!);
+  }
+  return out;
+}
+
 /** The text of UTF-8 bytes, or null. */
 export function utf8Decode(bytes: Uint8Array): string | null {
-  if (typeof Buffer !== "undefined" && bytes.length >= SHORT_TEXT) {
-    const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    const text = view.toString();
-    // Whatever is no UTF-8 was read as U+FFFD, and that is written otherwise.
-    return Buffer.from(text).equals(view) ? text : null;
+  if (typeof Buffer !== "undefined") {
+    if (bytes.length >= SHORT_TEXT) {
+      const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+      const text = view.toString();
+      // Whatever is no UTF-8 was read as U+FFFD, and that is written otherwise.
+      return Buffer.from(text).equals(view) ? text : null;
+    }
+    const ascii = asciiText(bytes);
+    if (ascii !== null) return ascii;
   }
   return textOfUtf8ByLoop(bytes);
 }

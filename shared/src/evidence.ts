@@ -196,6 +196,7 @@ function decodeComponents(
   return out;
 }
 
+// In the order of their encodings, which is that of a map decoded strictly.
 const REQUIRED = [
   NONCE,
   UEID,
@@ -216,27 +217,29 @@ const REQUIRED = [
 
 // The profile is asked first: what another profile requires isn't known here.
 function checkLabels(map: CborMap): number {
+  const keys = map.keys;
   if (mapGet(map, PROFILE) !== EVIDENCE_PROFILE) return FAULT_EVIDENCE_PROFILE;
   for (let i = 0; i < REQUIRED.length; i++)
-    if (mapGet(map, REQUIRED[i]!) === undefined) return FAULT_EVIDENCE_MISSING;
-  const optional = mapGet(map, MANIFEST_DIGEST) === undefined ? 0 : 1;
-  return map.keys.length === REQUIRED.length + optional ? 0 : FAULT_EVIDENCE_UNKNOWN;
+    if (keys[i] !== REQUIRED[i] && mapGet(map, REQUIRED[i]!) === undefined) return FAULT_EVIDENCE_MISSING;
+  const optional = keys[REQUIRED.length] === MANIFEST_DIGEST ? 1 : 0;
+  return keys.length === REQUIRED.length + optional ? 0 : FAULT_EVIDENCE_UNKNOWN;
 }
 
-function readClaims(map: CborMap): Claims | null {
-  const nonce = mapGet(map, NONCE);
-  const ueid = mapGet(map, UEID);
-  const hwmodel = mapGet(map, HWMODEL);
-  const hwversion = mapGet(map, HWVERSION);
-  const uptime = mapGet(map, UPTIME);
-  const dbgstat = mapGet(map, DBGSTAT);
-  const bootcount = mapGet(map, BOOTCOUNT);
-  const bootseed = mapGet(map, BOOTSEED);
-  const vendorKid = mapGet(map, VENDOR_KID);
-  const floor = mapGet(map, FLOOR);
-  const sequence = mapGet(map, SEQUENCE);
-  const confirmed = mapGet(map, CONFIRMED);
-  const manifest = mapGet(map, MANIFEST_DIGEST);
+// checkLabels has passed: the values stand in the order of REQUIRED, and one more may follow.
+function readClaims(values: CborValue[]): Claims | null {
+  const nonce = values[0];
+  const ueid = values[1];
+  const hwmodel = values[2];
+  const hwversion = values[3];
+  const uptime = values[4];
+  const dbgstat = values[5];
+  const bootcount = values[7];
+  const bootseed = values[8];
+  const vendorKid = values[11];
+  const floor = values[12];
+  const sequence = values[13];
+  const confirmed = values[14];
+  const manifest = values[15];
   if (!isSized(nonce, 8, 64) || !isSized(ueid, 17, 17) || ueid[0] !== 1) return null;
   if (!isSized(hwmodel, 1, TEXT_MAX) || !Array.isArray(hwversion) || hwversion.length !== 1) return null;
   const hwversionText = hwversion[0];
@@ -244,7 +247,7 @@ function readClaims(map: CborMap): Claims | null {
   if (!isCount(bootcount) || !isSized(bootseed, 16, 16) || !isSized(vendorKid, 8, 8)) return null;
   if (!isCount(floor) || !isCount(sequence) || typeof confirmed !== "boolean") return null;
   if (manifest !== undefined && !isSized(manifest, 32, 32)) return null;
-  const components = decodeComponents(mapGet(map, MEASUREMENTS), mapGet(map, KEYED));
+  const components = decodeComponents(values[9], values[10]);
   if (components === null) return null;
   const manifestDigest = manifest === undefined ? null : manifest;
   return {
@@ -272,7 +275,7 @@ export function decodeClaims(bytes: Uint8Array): { fault: number; claims: Claims
   if (!isMap(decoded.value)) return { fault: FAULT_EVIDENCE_MALFORMED, claims: null };
   const fault = checkLabels(decoded.value);
   if (fault !== 0) return { fault, claims: null };
-  const claims = readClaims(decoded.value);
+  const claims = readClaims(decoded.value.values);
   return { fault: claims === null ? FAULT_EVIDENCE_MALFORMED : 0, claims };
 }
 
