@@ -27,9 +27,12 @@ const textOf = (file) => Buffer.concat([HEAD, readFileSync(file), TAIL]).toStrin
 const compiledOf = (file) => `${file}.${process.version}-${process.arch}`;
 
 function load(file) {
-  const compiled = compiledOf(file);
-  if (!existsSync(compiled)) return require(file);
-  const cachedData = readFileSync(compiled);
+  let cachedData;
+  try {
+    cachedData = readFileSync(compiledOf(file));
+  } catch {
+    return require(file);
+  }
   const script = new Script(textOf(file), { filename: file, cachedData });
   const module = { exports: {} };
   const folder = dirname(file);
@@ -39,11 +42,14 @@ function load(file) {
 }
 
 function start() {
-  if (!existsSync(MAIN)) {
+  try {
+    if (process.argv.includes("--debug")) require(MAIN);
+    else load(MAIN);
+  } catch (error) {
+    if (existsSync(MAIN)) throw error;
     process.stderr.write("vouch: not built yet\nvouch: hint: `npm ci`, or `npm run build` after it\n");
     process.exitCode = 1;
-  } else if (process.argv.includes("--debug")) require(MAIN);
-  else load(MAIN);
+  }
 }
 
 module.exports = { compiledOf, start, textOf };
