@@ -1,11 +1,13 @@
-// Builds what runs: the device agent as one ES5 script, and the CLI.
+// Builds what runs: the device agent as one ES5 script a port, and the CLI.
 //
-//   firmware/src/main.ts ──▶ host-cli/dist/agent.js
+//   firmware/src/main.ts          ──▶ host-cli/dist/agent.js            for engines embedded in C
+//   firmware/src/main.espruino.ts ──▶ host-cli/dist/agent.espruino.js
 //     1. esbuild bundles it for a browser (so tweetnacl leaves require("crypto") out)
 //     2. TypeScript 5.9 lowers the bundle to ES5; newer ones dropped that target
 //     3. esbuild --target=es5 minifies, and refuses what is not ES5. Short names
 //        save a third of the flash, and heap on Espruino, which keeps them in RAM;
 //        one name is kept from being invented: `of` is a keyword there
+//     4. language.mjs refuses what is ES5 and yet not everybody's: hoisting, labels
 //
 //   host-cli/src/commands/X.ts ──▶ host-cli/dist/commands/X.cjs   one bundle a verb
 //   host-cli/src/main.ts       ──▶ host-cli/dist/main.cjs         knows the verbs by name
@@ -22,6 +24,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { Script } from "node:vm";
+import { judgeLanguage } from "./language.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "host-cli/dist");
@@ -30,6 +33,12 @@ const EXTERNAL = ["serialport", "@lydell/node-pty", "quickjs-emscripten"];
 
 const AGENT_GOAL = 45 * 1024; // what DESIGN.md promises
 const AGENT_LIMIT = 60 * 1024; // the engine region of the simulated device less its engine block, with room to breathe
+
+/** The agent's entries: one a port. */
+export const AGENTS = {
+  "agent.js": join(ROOT, "firmware/src/main.ts"),
+  "agent.espruino.js": join(ROOT, "firmware/src/main.espruino.ts"),
+};
 
 // What TypeScript emits when ES5 has no direct form: each is a helper that
 // needs hoisting or a heap, which the small engines lack.
@@ -102,7 +111,7 @@ export function findVerbs() {
 }
 
 /** The agent as ES5 text. Throws when the source leaves the language subset that lowers without help. */
-export async function buildAgent({ esbuild, typescript }, entry = join(ROOT, "firmware/src/main.ts")) {
+export async function buildAgent({ esbuild, typescript }, entry = AGENTS["agent.js"]) {
   const bundled = await esbuild.build({
     entryPoints: [entry],
     bundle: true,
@@ -142,15 +151,20 @@ export async function buildAgent({ esbuild, typescript }, entry = join(ROOT, "fi
     minify: true,
     charset: "ascii",
     legalComments: "none",
+    define: { espruinoRequire: "require" }, // named otherwise until here: a bundler takes `require` for its own
   });
   if (!/^of[,;]/.test(small.code))
     throw new Error("agent: the minifier moved the `of` that keeps it from inventing one");
-  return small.code.slice("of;".length);
+  const code = small.code.slice("of;".length);
+  const problems = judgeLanguage(typescript, code);
+  if (problems.length > 0)
+    throw new Error(`agent: not what every engine reads alike:\n  ${problems.slice(0, 10).join("\n  ")}`);
+  return code;
 }
 
-function weigh(code) {
+function weigh(name, code) {
   const bytes = Buffer.byteLength(code);
-  const text = `agent.js ${(bytes / 1024).toFixed(1)} KB`;
+  const text = `${name} ${(bytes / 1024).toFixed(1)} KB`;
   if (bytes > AGENT_LIMIT)
     throw new Error(`${text}, more than the ${AGENT_LIMIT / 1024} KB there is room for`);
   return bytes > AGENT_GOAL ? `${text} (goal ${AGENT_GOAL / 1024} KB missed)` : text;
@@ -243,12 +257,18 @@ async function main() {
   const fresh = `${DIST}.${process.pid}`;
   try {
     mkdirSync(fresh, { recursive: true });
-    const agent = await buildAgent(tools);
-    writeFileSync(join(fresh, "agent.js"), agent);
+    const weights = [];
+    for (const [name, entry] of Object.entries(AGENTS)) {
+      const code = await buildAgent(tools, entry);
+      weights.push(weigh(name, code));
+      writeFileSync(join(fresh, name), code);
+    }
     await buildCli(tools, verbs, fresh);
     compileAhead([join(fresh, "main.cjs"), ...verbs.map((verb) => join(fresh, `commands/${verb}.cjs`))]);
     replaceFolder(fresh, DIST);
-    console.log(`built ${weigh(agent)}, vouch with ${verbs.length} verbs, in ${Date.now() - started} ms`);
+    console.log(
+      `built ${weights.join(", ")}, vouch with ${verbs.length} verbs, in ${Date.now() - started} ms`,
+    );
   } catch (error) {
     console.error(`build: ${error.message}`);
     process.exitCode = 1;

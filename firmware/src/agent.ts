@@ -93,9 +93,10 @@ function handleOs(agent: Agent, request: Request): CborMap {
     return cborMap([]);
   }
   if (request.command === OS_PARAMS && !request.write) {
+    const count = agent.port.buffers;
     return cborMap([
       ["buf_size", BUFFER_BYTES],
-      ["buf_count", BUFFER_COUNT],
+      ["buf_count", count === undefined ? BUFFER_COUNT : count],
     ]);
   }
   return plainError(RC_NOT_SUPPORTED);

@@ -49,6 +49,12 @@ export const DEBUG_DISABLED_PERMANENTLY = 3;
 export const MAX_WRITE = 1024;
 export const MAX_READ = 1024;
 
+/** The interpreter's heap in bytes. */
+export interface Heap {
+  used: number;
+  total: number;
+}
+
 export interface Port {
   layout: Layout;
   /** Sends bytes to the host. */
@@ -58,12 +64,19 @@ export interface Port {
   readFlash: (address: number, length: number) => Uint8Array;
   writeFlash: (address: number, bytes: Uint8Array) => void;
   eraseFlash: (address: number, length: number) => void;
-  /** SHA-256 over prefix and a run of flash, where the board has it natively; else null and the agent computes. */
-  hashFlash: ((prefix: Uint8Array, address: number, length: number) => Uint8Array) | null;
+  /**
+   * SHA-256 over prefix and a run of flash, where the board has it natively; else null and the agent computes.
+   * A board that can do it only for some gives null for the others.
+   */
+  hashFlash: ((prefix: Uint8Array, address: number, length: number) => Uint8Array | null) | null;
   /** Bytes from a hardware random number generator; null when there is none, never a pseudo one. */
   random: ((length: number) => Uint8Array) | null;
   /** Restarts the device. May return: the agent then does nothing more. */
   reset: () => void;
   /** One of DEBUG_…, asked at each attestation. */
   debugStatus: () => number;
+  /** For identify, where the interpreter can tell. */
+  heap?: () => Heap;
+  /** Messages of 512 bytes that the port holds while the agent works; 4 when left out. */
+  buffers?: number;
 }

@@ -75,6 +75,21 @@ function jobWord(agent: Agent): string {
   return JOB_WORDS[agent.job.state] as string;
 }
 
+// What an interpreter that can tell uses of its heap, for whoever watches devices; nothing relies on it.
+function addHeap(map: CborMap, agent: Agent): CborMap {
+  const heap = agent.port.heap;
+  if (heap === undefined) return map;
+  const bytes = heap();
+  map.keys.push("heap");
+  map.values.push(
+    cborMap([
+      ["used", bytes.used],
+      ["total", bytes.total],
+    ]),
+  );
+  return map;
+}
+
 function identify(agent: Agent): CborMap {
   const device = agent.device;
   const engine = device.engine;
@@ -84,7 +99,7 @@ function identify(agent: Agent): CborMap {
     ["name", engine === null ? "unknown" : engine.name],
     ["version", engine === null ? "unknown" : engine.version],
   ]);
-  return cborMap([
+  const map = cborMap([
     ["v", PROTOCOL],
     ["model", engine === null ? "unknown" : engine.model],
     ["hwver", engine === null ? "unknown" : engine.hardwareVersion],
@@ -107,6 +122,7 @@ function identify(agent: Agent): CborMap {
     ["random", agent.port.random !== null],
     ["job", jobWord(agent)],
   ]);
+  return addHeap(map, agent);
 }
 
 function started(agent: Agent): CborMap {

@@ -1,0 +1,171 @@
+// One conversation, the same for every engine: what a host sends, and when it lets the device work.
+//
+//   identify ─ upload ─ test ─ reset ┃ confirm ─ enrol ▸ evidence ─ commit ─ attest ▸ evidence ─ identify
+//
+// Nothing in it depends on a reply, so that it can be put into a script for an engine that can't read
+// its input. Key, clock and nonces are fixed and the board has no randomness: every engine must
+// answer every request with the same bytes as Node.
+
+import { type CborMap, type CborValue, cborMap, mapGet } from "@vouch/shared/cbor";
+import {
+  decodeMessage,
+  encodeFrame,
+  encodeMessage,
+  GROUP_IMAGE,
+  GROUP_OS,
+  GROUP_VOUCH,
+  IMAGE_STATE,
+  IMAGE_UPLOAD,
+  makeDeframer,
+  OS_RESET,
+  pushBytes,
+  SMP_READ,
+  SMP_WRITE,
+  smpHeader,
+  VOUCH_ATTEST,
+  VOUCH_ENROL,
+  VOUCH_IDENTIFY,
+  VOUCH_PROGRESS,
+  VOUCH_RESULT,
+} from "@vouch/shared/smp";
+import { ENROLMENT, engineImage, makeImage, makeUploadFile, NONCE, nodeHash } from "../kit";
+import { simLayout } from "../sim";
+
+export type Step =
+  | { kind: "ask"; name: string; bytes: Uint8Array }
+  /** The job that was started runs to its end. */
+  | { kind: "finish" }
+  /** The reset that was asked for happens, and the device boots again. */
+  | { kind: "restart" };
+
+export interface Exchange {
+  name: string;
+  /** The one message that came back. */
+  reply: Uint8Array;
+}
+
+/** Plays steps on a fresh device, and returns what it answered. */
+export type Player = (bundle: string, steps: Step[]) => Promise<Uint8Array[]>;
+
+export const LAYOUT = simLayout(4096, engineImage.length);
+export const FLASH_BYTES = LAYOUT.store.address + LAYOUT.store.length;
+/** What every board of this test says of its debugger: EAT dbgstat "disabled". */
+export const DEBUG_STATUS = 1;
+
+export const SEED = nodeHash(Buffer.from("test seed"));
+export const ATTEST_NONCE = nodeHash(Buffer.from("test attest"));
+const RESULT_PIECE = 256;
+const RESULT_PIECES = 4; // evidence is about 800 bytes
+const CHUNK = 320;
+
+/** Flash as it leaves the factory: the engine image and nothing else. */
+export function factoryFlash(): Uint8Array {
+  const flash = new Uint8Array(FLASH_BYTES).fill(0xff);
+  flash.set(engineImage, LAYOUT.engine.address);
+  return flash;
+}
+
+/** A request of the conversation, or one beside it. */
+export function requestFrame(
+  sequence: number,
+  write: boolean,
+  group: number,
+  command: number,
+  fields: [string, CborValue][] = [],
+): Uint8Array {
+  const header = smpHeader(write ? SMP_WRITE : SMP_READ, 1, group, command, sequence & 0xff);
+  return encodeFrame(encodeMessage(header, cborMap(fields)));
+}
+
+export const askProgress = (sequence: number): Uint8Array =>
+  requestFrame(sequence, false, GROUP_VOUCH, VOUCH_PROGRESS);
+
+export function makeConversation(): Step[] {
+  const steps: Step[] = [];
+  const ask = (
+    name: string,
+    ...request: Parameters<typeof requestFrame> extends [number, ...infer R] ? R : never
+  ) => steps.push({ kind: "ask", name, bytes: requestFrame(steps.length, ...request) });
+  const evidence = (what: string) => {
+    steps.push({ kind: "finish" });
+    for (let piece = 0; piece < RESULT_PIECES; piece++)
+      ask(`${what} evidence`, false, GROUP_VOUCH, VOUCH_RESULT, [["off", piece * RESULT_PIECE]]);
+  };
+  const image = makeImage("engine conversation", 2500);
+  const stream = makeUploadFile(image, { sequence: 3, floor: 2 });
+
+  ask("identify", false, GROUP_VOUCH, VOUCH_IDENTIFY);
+  for (let off = 0; off < stream.length; off += CHUNK) {
+    const first: [string, CborValue][] =
+      off === 0
+        ? [
+            ["len", stream.length],
+            ["sha", nodeHash(stream)],
+          ]
+        : [];
+    const data = stream.subarray(off, off + CHUNK);
+    ask("upload", true, GROUP_IMAGE, IMAGE_UPLOAD, [...first, ["off", off], ["data", data]]);
+  }
+  ask("test", true, GROUP_IMAGE, IMAGE_STATE, [
+    ["hash", nodeHash(image)],
+    ["confirm", false],
+  ]);
+  ask("reset", true, GROUP_OS, OS_RESET);
+  steps.push({ kind: "restart" });
+  ask("confirm", true, GROUP_IMAGE, IMAGE_STATE, [["confirm", true]]);
+  ask("enrol", true, GROUP_VOUCH, VOUCH_ENROL, [
+    ["nonce", NONCE],
+    ["seed", SEED],
+  ]);
+  evidence("enrol");
+  ask("commit", true, GROUP_VOUCH, VOUCH_ENROL, [["commit", ENROLMENT]]);
+  ask("attest", true, GROUP_VOUCH, VOUCH_ATTEST, [["nonce", ATTEST_NONCE]]);
+  evidence("attest");
+  ask("identify again", false, GROUP_VOUCH, VOUCH_IDENTIFY);
+  return steps;
+}
+
+/** The messages in what came over the line. */
+export function messagesIn(bytes: Uint8Array): Uint8Array[] {
+  const messages: Uint8Array[] = [];
+  pushBytes(
+    makeDeframer(2048),
+    bytes,
+    (message) => messages.push(message.slice()),
+    () => {},
+  );
+  return messages;
+}
+
+export function bodyOf(message: Uint8Array): CborMap {
+  const { body } = decodeMessage(message);
+  if (body === null) throw new Error("a reply that can't be read");
+  return body;
+}
+
+/** A message without one field of its body: for what only some engines say. */
+export function without(message: Uint8Array, field: string): Uint8Array {
+  const { header, body } = decodeMessage(message);
+  if (header === null || body === null) throw new Error("a reply that can't be read");
+  const pairs = body.keys
+    .map((key, at): [CborValue, CborValue] => [key, body.values[at] as CborValue])
+    .filter(([key]) => key !== field);
+  return encodeMessage(header, cborMap(pairs));
+}
+
+/** Replies by the names of what was asked. */
+export function pair(steps: Step[], replies: Uint8Array[]): Exchange[] {
+  const asked = steps.flatMap((step) => (step.kind === "ask" ? [step.name] : []));
+  if (asked.length !== replies.length)
+    throw new Error(`${replies.length} replies to ${asked.length} requests`);
+  return asked.map((name, at) => ({ name, reply: replies[at] as Uint8Array }));
+}
+
+/** Evidence put together from the replies that brought it. */
+export function evidenceIn(exchanges: Exchange[], what: string): Uint8Array {
+  const pieces = exchanges
+    .filter(({ name }) => name === `${what} evidence`)
+    .map(({ reply }) => mapGet(bodyOf(reply), "data"))
+    .filter((data) => data instanceof Uint8Array);
+  return new Uint8Array(Buffer.concat(pieces));
+}

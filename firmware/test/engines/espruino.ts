@@ -1,0 +1,171 @@
+// The conversation with Espruino itself, as built for Linux: the agent as a module in its Storage, flash in the file
+// that stands for flash there, SMP on Serial1, which is a pseudo-terminal, and the console closed.
+//
+//   0x10000000  Storage   the module "vouch"
+//   0x10020000  engine, first run
+//   0x10028000  engine, second run: the port makes one of them
+//   0x10030000  slots and store
+//
+// A restart is real: E.reboot() ends the process, and the next one finds what is in flash. The clock is
+// the test's: a millisecond more whenever somebody looks, so that no signature takes a second of uptime.
+
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { mapGet } from "@vouch/shared/cbor";
+import { openPty, type Pty } from "../../../host-cli/src/sim/pty";
+import { engineImage } from "../kit";
+import { askProgress, bodyOf, DEBUG_STATUS, LAYOUT, messagesIn, type Player } from "./conversation";
+
+const RUNS = [
+  { address: 0x10020000, length: 1536 },
+  { address: 0x10028000, length: engineImage.length - 1536 },
+];
+const FLASH = 0x10030000 - LAYOUT.engine.length; // where the layout's address 0 would be
+const REPLY_MS = 20_000;
+const POLL_MS = 50;
+const PIECE = 512;
+
+const moved = ({ address, length }: { address: number; length: number }) => ({
+  address: address + FLASH,
+  length,
+});
+
+/** Puts bundle and engine image into a flash file in `folder`. */
+function provision(program: string, folder: string, bundle: string): void {
+  const lines = ['var s = require("Storage"), f = require("Flash");', "s.eraseAll();"];
+  for (let at = 0; at < bundle.length; at += PIECE) {
+    const piece = JSON.stringify(bundle.slice(at, at + PIECE));
+    lines.push(`s.write("vouch", ${piece}, ${at}, ${bundle.length});`);
+  }
+  let from = 0;
+  for (const { address, length } of RUNS) {
+    for (let at = 0; at < length; at += PIECE) {
+      const piece = engineImage.subarray(from + at, from + Math.min(at + PIECE, length));
+      lines.push(`f.write(new Uint8Array([${piece.join()}]), ${address + at});`);
+    }
+    from += length;
+  }
+  writeFileSync(join(folder, "provision.js"), lines.join("\n"));
+  const { status, stdout, stderr } = spawnSync(program, ["provision.js"], {
+    cwd: folder,
+    encoding: "utf8",
+    timeout: REPLY_MS,
+  });
+  if (status !== 0) throw new Error(`${program} can't be provisioned: ${stdout.slice(-300)}${stderr}`);
+}
+
+const bootCode = (path: string) => `
+var ms = 0, getTime = function () { ms++; return ms / 1000; };
+vouchBoard = {
+  line: Serial1,
+  console: null,
+  engine: ${JSON.stringify(RUNS)},
+  slots: ${JSON.stringify(LAYOUT.slots.map(moved))},
+  store: ${JSON.stringify(moved(LAYOUT.store))},
+  writeSize: ${LAYOUT.writeSize},
+  mapped: null,
+  random: false,
+  debugStatus: ${DEBUG_STATUS}
+};
+Serial1.setup(115200, {path: ${JSON.stringify(path)}});
+require("vouch");
+`;
+
+class Device {
+  private received = Buffer.alloc(0);
+  private child: ChildProcess | undefined;
+  private said = "";
+  private ended: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly program: string,
+    private readonly folder: string,
+    private readonly pty: Pty,
+  ) {
+    pty.onData((bytes) => {
+      this.received = Buffer.concat([this.received, bytes]);
+    });
+  }
+
+  /** Starts it, and waits until it answers. */
+  async boot(): Promise<void> {
+    this.said = "";
+    const child = spawn(this.program, ["boot.js"], { cwd: this.folder, stdio: ["pipe", "pipe", "pipe"] });
+    this.child = child; // its input stays open: at its end Espruino reads endless 0xFF
+    for (const stream of [child.stdout, child.stderr])
+      stream.on("data", (text) => {
+        this.said = (this.said + text).slice(-2000);
+      });
+    this.ended = new Promise((settle) => child.once("close", () => settle()));
+    const deadline = performance.now() + REPLY_MS;
+    while ((await this.tryAsk(askProgress(0), 1000)) === undefined) {
+      if (child.exitCode !== null || performance.now() > deadline)
+        throw new Error(`${this.program} doesn't boot: ${this.said}`);
+    }
+    await sleep(POLL_MS); // answers to progress asked for more than once
+  }
+
+  private async tryAsk(bytes: Uint8Array, patienceMs: number): Promise<Uint8Array | undefined> {
+    this.received = Buffer.alloc(0);
+    this.pty.write(bytes);
+    for (const deadline = performance.now() + patienceMs; performance.now() < deadline; await sleep(2)) {
+      const [message] = messagesIn(this.received);
+      if (message !== undefined) return message;
+    }
+    return undefined;
+  }
+
+  async ask(bytes: Uint8Array, name: string): Promise<Uint8Array> {
+    const reply = await this.tryAsk(bytes, REPLY_MS);
+    if (reply === undefined) throw new Error(`${this.program} doesn't answer ${name}: ${this.said}`);
+    return reply;
+  }
+
+  async finishJob(): Promise<void> {
+    for (;;) {
+      const state = mapGet(bodyOf(await this.ask(askProgress(0), "progress")), "state");
+      if (state !== "measuring" && state !== "signing") return;
+      await sleep(POLL_MS);
+    }
+  }
+
+  /** It ends by itself after a reset was asked for. */
+  async restart(): Promise<void> {
+    const late = setTimeout(() => this.stop(), REPLY_MS);
+    await this.ended;
+    clearTimeout(late);
+    await this.boot();
+  }
+
+  stop(): void {
+    this.child?.kill("SIGKILL");
+  }
+}
+
+const sleep = (ms: number) => new Promise((settle) => setTimeout(settle, ms));
+
+export const playOnEspruino =
+  (program: string): Player =>
+  async (bundle, steps) => {
+    const folder = mkdtempSync(join(tmpdir(), "vouch-espruino-"));
+    const pty = await openPty();
+    const device = new Device(program, folder, pty);
+    try {
+      provision(program, folder, bundle);
+      writeFileSync(join(folder, "boot.js"), bootCode(pty.path));
+      await device.boot();
+      const replies: Uint8Array[] = [];
+      for (const step of steps) {
+        if (step.kind === "ask") replies.push(await device.ask(step.bytes, step.name));
+        else if (step.kind === "finish") await device.finishJob();
+        else await device.restart();
+      }
+      return replies;
+    } finally {
+      device.stop();
+      pty.close();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  };
