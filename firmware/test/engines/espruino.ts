@@ -14,6 +14,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mapGet } from "@vouch/shared/cbor";
+import { decodeMessage } from "@vouch/shared/smp";
 import { openPty, type Pty } from "../../../host-cli/src/sim/pty";
 import { engineImage } from "../kit";
 import { askProgress, bodyOf, DEBUG_STATUS, LAYOUT, messagesIn, type Player } from "./conversation";
@@ -23,9 +24,11 @@ const RUNS = [
   { address: 0x10028000, length: engineImage.length - 1536 },
 ];
 const FLASH = 0x10030000 - LAYOUT.engine.length; // where the layout's address 0 would be
-const REPLY_MS = 20_000;
+const REPLY_MS = 120_000;
 const POLL_MS = 50;
 const PIECE = 512;
+const FIRST_POLL = 128; // the conversation's own requests are fewer
+const POLLS = 128;
 
 const moved = ({ address, length }: { address: number; length: number }) => ({
   address: address + FLASH,
@@ -77,6 +80,7 @@ class Device {
   private received = Buffer.alloc(0);
   private child: ChildProcess | undefined;
   private said = "";
+  private polls = 0;
   private ended: Promise<void> = Promise.resolve();
 
   constructor(
@@ -100,19 +104,25 @@ class Device {
       });
     this.ended = new Promise((settle) => child.once("close", () => settle()));
     const deadline = performance.now() + REPLY_MS;
-    while ((await this.tryAsk(askProgress(0), 1000)) === undefined) {
+    while ((await this.tryAsk(this.poll(), 1000)) === undefined) {
       if (child.exitCode !== null || performance.now() > deadline)
         throw new Error(`${this.program} doesn't boot: ${this.said}`);
     }
-    await sleep(POLL_MS); // answers to progress asked for more than once
+  }
+
+  /** Progress, under a number no other request has: what comes late must not be taken for another's. */
+  private poll(): Uint8Array {
+    this.polls = (this.polls + 1) % POLLS;
+    return askProgress(FIRST_POLL + this.polls);
   }
 
   private async tryAsk(bytes: Uint8Array, patienceMs: number): Promise<Uint8Array | undefined> {
+    const [request] = messagesIn(bytes);
     this.received = Buffer.alloc(0);
     this.pty.write(bytes);
     for (const deadline = performance.now() + patienceMs; performance.now() < deadline; await sleep(2)) {
-      const [message] = messagesIn(this.received);
-      if (message !== undefined) return message;
+      const reply = messagesIn(this.received).find((message) => sequenceOf(message) === sequenceOf(request));
+      if (reply !== undefined) return reply;
     }
     return undefined;
   }
@@ -125,7 +135,7 @@ class Device {
 
   async finishJob(): Promise<void> {
     for (;;) {
-      const state = mapGet(bodyOf(await this.ask(askProgress(0), "progress")), "state");
+      const state = mapGet(bodyOf(await this.ask(this.poll(), "progress")), "state");
       if (state !== "measuring" && state !== "signing") return;
       await sleep(POLL_MS);
     }
@@ -143,6 +153,9 @@ class Device {
     this.child?.kill("SIGKILL");
   }
 }
+
+const sequenceOf = (message: Uint8Array | undefined) =>
+  message === undefined ? undefined : decodeMessage(message).header?.sequence;
 
 const sleep = (ms: number) => new Promise((settle) => setTimeout(settle, ms));
 
