@@ -47,7 +47,8 @@ function judgeForms(ts, file, report) {
     if (node.kind === Kind.ArrowFunction || node.kind === Kind.ForOfStatement) report(node, "not ES5");
     if (ts.isVariableDeclarationList(node) && (node.flags & ts.NodeFlags.BlockScoped) !== 0)
       report(node, "not ES5");
-    if (ts.isIdentifier(node) && node.text === "of") report(node.parent, "`of` as a name");
+    if (ts.isIdentifier(node) && node.text === "of" && !isPropertyName(ts, node))
+      report(node.parent, "`of` as a name");
     if (
       ts.isCallExpression(node) &&
       ts.isPropertyAccessExpression(node.expression) &&
@@ -130,10 +131,12 @@ function read(ts, node, scope, functions) {
   ts.forEachChild(node, visit);
 }
 
+const isPropertyName = (ts, id) =>
+  (ts.isPropertyAccessExpression(id.parent) || ts.isPropertyAssignment(id.parent)) && id.parent.name === id;
+
 function isUse(ts, id) {
   const { parent } = id;
-  if (ts.isPropertyAccessExpression(parent)) return parent.name !== id;
-  if (ts.isPropertyAssignment(parent)) return parent.name !== id;
+  if (isPropertyName(ts, id)) return false;
   if (ts.isVariableDeclaration(parent) || ts.isParameter(parent) || ts.isFunctionLike(parent))
     return parent.name !== id;
   return !ts.isLabeledStatement(parent) && !ts.isBreakOrContinueStatement(parent);
