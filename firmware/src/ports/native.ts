@@ -11,7 +11,8 @@
 //   hostEraseFlash(address, length)
 //   hostReset()                              restarts; may take effect after it returns
 //   hostRandom(length) -> bytes              absent or null without a hardware generator
-//   hostHashFlash(prefix, address, length) -> 32 bytes, SHA-256(prefix, flash run); absent or null: computed here
+//   hostHashFlash(prefix, address, length) -> 32 bytes, SHA-256(prefix, flash run); null for what it can't
+//                                            do, absent or null itself without: computed here
 //   hostDebugStatus() -> 0..4                EAT dbgstat; absent: 0, debug enabled, the honest guess
 //
 // In return the bundle defines, and the host calls:
@@ -33,7 +34,7 @@ declare const hostEraseFlash: (address: number, length: number) => void;
 declare const hostReset: () => void;
 declare const hostRandom: ((length: number) => Uint8Array) | null | undefined;
 declare const hostHashFlash:
-  | ((prefix: Uint8Array, address: number, length: number) => Uint8Array)
+  | ((prefix: Uint8Array, address: number, length: number) => Uint8Array | null)
   | null
   | undefined;
 declare const hostDebugStatus: (() => number) | null | undefined;
