@@ -199,7 +199,8 @@ export function espruinoPort(board: Board): Port {
     },
     writeFlash: (address, bytes) => flash.write(bytes, address),
     eraseFlash: (address, length) => {
-      for (let at = address; at < address + length; at += sectorSize) flash.erasePage(at);
+      // A sum can be a double there that prints as an integer, and erasePage refuses it.
+      for (let at = address; at < address + length; at += sectorSize) flash.erasePage(at | 0);
     },
     hashFlash: sha256 === undefined || mapped === null ? null : hashMapped,
     random: board.random ? randomBytes : null,

@@ -109,8 +109,8 @@ class Device {
     this.ended = new Promise((settle) => child.once("close", () => settle()));
     const deadline = performance.now() + REPLY_MS;
     while ((await this.tryAsk(this.poll(), 1000)) === undefined) {
-      if (child.exitCode !== null || performance.now() > deadline)
-        throw new Error(`${this.program} doesn't boot: ${this.said}`);
+      if (this.hasEnded() || performance.now() > deadline)
+        throw new Error(`${this.program} ${this.how()} its first request: ${this.said}`);
     }
   }
 
@@ -125,6 +125,7 @@ class Device {
     this.received = Buffer.alloc(0);
     this.pty.write(bytes);
     for (const deadline = performance.now() + patienceMs; performance.now() < deadline; await sleep(2)) {
+      if (this.hasEnded()) return undefined;
       const reply = messagesIn(this.received).find((message) => sequenceOf(message) === sequenceOf(request));
       if (reply !== undefined) return reply;
     }
@@ -133,8 +134,17 @@ class Device {
 
   async ask(bytes: Uint8Array, name: string): Promise<Uint8Array> {
     const reply = await this.tryAsk(bytes, REPLY_MS);
-    if (reply === undefined) throw new Error(`${this.program} doesn't answer ${name}: ${this.said}`);
+    if (reply === undefined) throw new Error(`${this.program} ${this.how()} ${name}: ${this.said}`);
     return reply;
+  }
+
+  private hasEnded(): boolean {
+    return this.child === undefined || this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  private how(): string {
+    const { exitCode = null, signalCode = null } = this.child ?? {};
+    return this.hasEnded() ? `ended with ${signalCode ?? `status ${exitCode}`} at` : "doesn't answer";
   }
 
   async finishJob(): Promise<void> {
