@@ -1,11 +1,11 @@
 // What an engine takes for granted that another lacks, found in the text of the built agent.
 //
 //   esbuild refuses what is not ES5; a missing method does not compile (lib: ["ES5"]).
-//   What is left is ES5 that Espruino reads otherwise, and this page refuses:
+//   What is left is ES5 that Espruino reads otherwise, or nobody as it was meant, and this page refuses:
 //
 //     f(); function f() {}        nothing is hoisted there: a name exists once its line has run
 //     if (c) var x = 1; use(x)    … if it has run
-//     for (…) { var x; k = function () { return x } }     all such functions share one x
+//     for (…) { var x; k = function () { return x } }     all such functions share one x, everywhere
 //     out: for (;;) break out     labels don't exist
 //     var of                      a keyword
 //     bytes.slice(1)              an Array there, and missing on typed arrays of Duktape

@@ -151,7 +151,7 @@ port("after an exception it is mute until its next start, which finds its state"
 });
 
 port("the longest identify, heap and all, fits a buffer of the agent's size", () => {
-  const text = "x".repeat(48);
+  const text = "x".repeat(40);
   const image = makeEngine(
     {
       vendorKey: vendor.publicKey,
