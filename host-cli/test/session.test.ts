@@ -90,14 +90,14 @@ session("an answer to an earlier try settles the exchange", async () => {
 });
 
 for (const [name, change] of [
-  ["another sequence number", { sequence: 200 }],
-  ["another group", { group: 64 }],
-  ["another command", { command: 6 }],
-  ["the operation of a read", { op: 1 }],
-  ["the operation of a request", { op: 2 }],
+  ["another sequence number", (sent: SmpHeader) => ({ sequence: (sent.sequence + 100) & 0xff })],
+  ["another group", () => ({ group: 64 })],
+  ["another command", () => ({ command: 6 })],
+  ["the operation of a read", () => ({ op: 1 })],
+  ["the operation of a request", () => ({ op: 2 })],
 ] as const) {
   session(`an answer with ${name} is nobody's`, async () => {
-    const s = scripted((header) => [replyTo(header, said("wrong"), change)]);
+    const s = scripted((header) => [replyTo(header, said("wrong"), change(header))]);
     assert.is(await s.clock.run(codeOf(echo(s.session, "x"))), "device-timeout");
   });
 }
