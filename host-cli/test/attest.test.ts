@@ -76,7 +76,7 @@ async function refusal(work: Promise<unknown>) {
   return assert.unreachable("it was not refused") as never;
 }
 
-suiteOf("the evidence carries the nonce that checkpoint and random bytes give", async () => {
+suiteOf("the evidence carries the nonce that checkpoint, receipt and random bytes give", async () => {
   const { bench, enrolment } = await enrolledBench();
   const { evidence, challenge, claims } = await run(bench, { enrolment });
   const { random, ...dated } = parseChallenge(challenge);

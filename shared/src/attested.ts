@@ -3,11 +3,11 @@
 //   5. enrolment   an enroller the policy trusts tied a key to this device, and the log
 //                  holds a salted commitment to that statement;
 //   6. evidence    that key signed an EAT (RFC 9711) over the nonce that an anchored
-//                  checkpoint and 32 random bytes give: not before the checkpoint's time;
-//                  where the log holds a commitment to it: not after that one's;
+//                  checkpoint, its receipt and 32 random bytes give: not before that
+//                  receipt's time; where the log holds a commitment to it: not after
+//                  that one's;
 //   7. measured    every component the device measured is one the release names, with the
-//                  digest it names; and where the image is at hand, the challenge-keyed
-//                  digest over the whole region, padding included, is right too.
+//                  digest it names: measured.ts
 
 import type { Bundle, BundledDevice } from "./bundle";
 import { equalBytes, toHex, utf8Decode } from "./bytes";

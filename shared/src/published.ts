@@ -3,7 +3,7 @@
 //   1. release     t of n approvers signed the statement, and the maker's key sealed the
 //                  manifest it names by digest;
 //   4. advisories  a status statement in the log, young enough, lists every advisory in
-//                  force; each of those is here, and none names a component of the release.
+//                  force; each of those is here, and none names one of its images.
 //
 // No step reads a field that an earlier step has not vouched for. A step that can't be
 // settled is recorded and the next one goes on, because a known advisory must still be

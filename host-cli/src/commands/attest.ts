@@ -1,11 +1,11 @@
 // vouch attest: has a device measure and sign, over a nonce that dates the
 // answer.
 //
-//   checkpoint A, as anchored ─┐
-//                              ├─▶ nonce ─▶ device ─▶ evidence ─▶ F.eat
-//   32 random bytes ───────────┘                      F.challenge = checkpoint A, random bytes
+//   checkpoint A and receipt ─┐
+//                             ├─▶ nonce ─▶ device ─▶ evidence ─▶ F.eat
+//   32 random bytes ──────────┘                      F.challenge = what the nonce was made from
 //
-// The evidence can't be older than A. With --key, an enroller's, two more files
+// The evidence can't be older than the time in A's receipt. With --key, an enroller's, two more files
 // make the other bound possible: F.eat.commitment.dsse.json goes to the log, whose
 // next anchored checkpoint says "not after", and F.salt opens it to an auditor.
 

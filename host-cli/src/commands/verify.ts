@@ -6,11 +6,11 @@ import { MAX_BUNDLE } from "@vouch/shared/bundle";
 import { MAX_COMPANION, parseChallenge } from "@vouch/shared/companions";
 import { earOf } from "@vouch/shared/ear";
 import { parsePolicy } from "@vouch/shared/policy";
-import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { Refusal } from "@vouch/shared/refusal";
 import { EXIT_STATUS, type Verdict } from "@vouch/shared/verdict";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
-import { about, describe, usage } from "../exit";
+import { about, printable, usage } from "../exit";
 import { readInput } from "../files";
 import { ImageChanged, openImages, splitImageFlag } from "../image";
 import type { Io } from "../io";
@@ -82,15 +82,9 @@ export function printVerdict(verdict: Verdict, subject: string, explain: boolean
   if (reason !== undefined && !io.json) {
     const isNoBundle = reason.claim === "bundle" && verdict.product === null;
     const hint = reason.hint ?? (isNoBundle ? `\`vouch inspect ${subject}\` tells what it is` : undefined);
-    const error = new Refusal(reason.code, reason.message, hint === undefined ? {} : { hint });
-    try {
-      about(subject, () => {
-        throw error;
-      });
-    } catch (told) {
-      if (!isRefusal(told)) throw told;
-      io.stderr(`${describe(told, false)}\n`);
-    }
+    const lines = [`vouch: ${subject}: ${reason.message} [${reason.code}]`];
+    if (hint !== undefined) lines.push(`vouch: hint: ${hint}`);
+    io.stderr(lines.map((line) => `${printable(line)}\n`).join(""));
   }
   io.exitCode = EXIT_STATUS[verdict.word];
 }
