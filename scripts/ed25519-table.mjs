@@ -1,7 +1,7 @@
 // Makes shared/src/ed25519-table.ts: the multiples of the base point that the signer adds up, and the
 // constants of SHA-512, from RFC 8032 section 5.1 and FIPS 180-4 section 4.2.3 in integers and nothing else.
 //
-//   node scripts/ed25519-table.mjs [KB]            writes the file; KB is 1, 2, 4, 8, 16 or 32
+//   node scripts/ed25519-table.mjs [KB]            writes the file; KB is 0.5, 1, 2, 4, 8, 16 or 32
 //   node scripts/ed25519-table.mjs --check         fails when the committed file isn't what this makes
 //
 // A scalar's bits are laid out in `teeth` rows of `blocks` times `span` columns:
@@ -22,6 +22,7 @@ const FILE = fileURLToPath(new URL("../shared/src/ed25519-table.ts", import.meta
 
 /** Rows, blocks and columns for a table of so many KB: of all that fit, those that measured fewest instructions. */
 export const SHAPES = {
+  0.5: { teeth: 4, blocks: 1, span: 64 },
   1: { teeth: 5, blocks: 1, span: 51 },
   2: { teeth: 5, blocks: 2, span: 26 },
   4: { teeth: 6, blocks: 2, span: 22 },
@@ -155,7 +156,7 @@ export function tableModule(kilobytes) {
   ].join("\n");
 }
 
-const DEFAULT_KB = 2;
+const DEFAULT_KB = 1;
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [argument] = process.argv.slice(2);

@@ -1,39 +1,25 @@
 // Made by scripts/ed25519-table.mjs, which says what this is; the build can put another size in its place. [device]
 
 export const TEETH = 5;
-export const BLOCKS = 2;
-export const SPAN = 26;
+export const BLOCKS = 1;
+export const SPAN = 51;
 
 export const POINTS =
-  "KJ?>;PD;S?`R@/<85Q(D(H1cbE?F(E4K[bhCSa6C+0-THcH:OTId,K/bW]R)@4]3OFfgfL1(5UZ*G/e;(:ZHST9Q3hQ]aB;JV`b<" +
-  "?U,8]`PdO6_N-)KP4Lc(*O@:CbK(GUMT<b=T9(H^]G<51V3NW7E]LGCP`F]NBDC/PRRYK?.GII[KDZ(>6d]AaZ-[J0[gKZ)aT.=_" +
-  ",O<M6aIU^RO+2):-`X73b2:I1_`*hg`EF^5(5X;><,XCZXS2N],Xb6f*@@D/f=X88F4O7]=,(?L*AQ@9h>af;LgcBeHaaK5,gX*=" +
-  "N?Qee=;>XaAT0FS8])9Y-]G@`EhMLXB62EIAaR_F)M<ZX_NHQfK<FBTTaGN@LV3/16CLDPV8b]7C10IE1.1Dc.M@*T*P=b+Hd?J9" +
-  "9[O;bfg*A=MC]YU+SK*CEc-Q02;UR.O_)L2:H;2<INJH2DT)0g;@XaZ[QSW;aAJdUP8,Zf)*@5QKK-TJbQ0).W(d=;^YK?X24f8." +
-  "ZN;]eAYKbO/2+1,=>@Df:WU.7E45MW;R,60gHPOF45+:L*h`KDa-:Q,Cd9W`)FN:N)^HW0QZYO;QJ3=ZcG^0^>FS:d>_8@<,Z)-<" +
-  "E1LbQXRf=6)9-fM.PgaJZB7=M48^YBbS9VVTBBIER4:-.P5XPSEb:TBO]CE_HB=.hB2*?he3.`(;O[c)0?`I+`TU?).OV`+@;g(N" +
-  ";6M[c@0P6,@T5QbX>F)B*8?K+EfTa*C<Nhgc=(fY1HeXS]Q2B55h.c5b]ed@ZV36KfU92ePg_G`F-28PT08FdH::,_G4dN^H1WJW" +
-  "QNIXM5/GGXYSSJN(:fRM6O.:h`4XN]^P`;?-*aE^)C`CIC^*CQ0ZDAK_FM=GXF0YQ<L5<3DIg44`OEga7>hGE3egheZeDdd67LJL" +
-  "*OL>9CS<,4L3C(*R[A,1Yd96SCW;5W+EBLOcEN+<IMFUB9O[=hfcA(*6g`_I0OK2SR2447-bEh:S0CNY2D8(YYQ)I6_bbRVL3dRS" +
-  ".Q?MKMD),N/5fAP])XWA8]9Cd,d<JQBh.*dR,+G:)RV?;YUQ0e0(0g7N4HF=4J9MA>KZ/`SM=GP(/9XQdHART>SWMSQMCSYChbf5" +
-  ",0?<Z<E/[P04<JVJ^NM@8D.:4U4c`LIA+4)V,GX_:]N=TZ(^VA)D^.R?E^1S_HC[e:N8b5)?F*8,1N6=[DZ0@1)^F_J/N*]c-3Lh" +
-  ">ZGhVWTfSDc5Ec4d7T^^)U5Q08WNMVb+;/bVRTe5L:@[bNJf3,fIb13RQHP(G@HfGC-XG<W,bX=b;>=A46P^,K?V`c<,2c?b^<T_" +
-  "fP@@g^,D[:-b+=Tc+<S,5e+KVBN8FdcL=[ZbfO]8A39a=5QaL]->ZH;,dG^SSEPB(0@96?TPIV?c2eSQQPM_1e5^BZ].g0cRY8K9" +
-  ">*4=`1G>h2:dDP9Qe.O2.80?Na0;Td=T6J.-5:.E*d(.H*[>XNIUYdYB*g^`f1^MFBdJOCL_2UGB/:f(6UIP/,;I-AAG4^`H]X_H" +
-  "8eQS38JS(*,;Y]BOE,7dTUWcGA`DW<H)APJ(W<fb):1*B^UQEbC*c]<0S?8JW+d*TKY-++.@>(cb*_O[DbNb5U]fE)]hW]be*.@S" +
-  "K,^KNf+6(hB7JaFU]2(,Se;7K:;c@/H_/W3b_W0Rf45WU:5Xe^Af`P:gOaD7P(a.D-?c)E4]bCRLFB==V^)L?^^SL[+c_=__O1?P" +
-  ">HEKH+LF^S7]GT14?GY4fVJUG?`N2CJ2<L;T.2RQ9ac>C3TCOfJ8AVIP^dR8B=b_ID_`hE:Qhe:,I/b0h@IBF:7HX<W)BdU<e1[/" +
-  "369JG:Q?9*9HIRO<G[dgQ87K.ehGW.2^`[^DNOfd/1cO^*H.(1JA?=DB4cd+POR)822dF(g[+R8A:T+46YGNYaL,ah*^KNLZfLbX" +
-  ",)R@C=?>:9W]Kf4Ye@M>V]JLa31gPEXh-[_d:2:K9)7W8+>:L<L-/ATGZIJ_)XZ@^PESEEU?P1-Rb_K2790CFg]6><?@*-=,fJK(" +
-  ".8G=7595=)U^3T8OO^gX>d(Ne@`])66dW4U9HU4+=8SE*.M<*4>9I+`V@h(:D?J^8^*FAPGC71MTA/,]^EKLZ>5G?Z[Z@HS*dBA," +
-  "agZ[NN6X)g^^@>O9gNEYTU=hAXd2M]/c9b]OfJ-SWhO]JV(b6M`.=GcW>B3*JD/*A=KJGJLD,T];XO_NPBc.1PSA?CQKL@J6<+(C" +
-  "Z/3;LRW(7-N(Oh9FPcODeS:L)C*h`AEZQHVVX]bIX>_@H,NB)c`c]GgTF/5FNAGEfK-++L<@(V+,f@)Q<)QS[_FEGThG/YaMLVX=" +
-  "E@94Ee44S1@@FM=;>_.h[f45Xcdhh4h@T=VH=S`a.Zh>+V)R?-?IU;/;N_e:GU3Pf,C*4(`MOO*(@<3;e=8[RaPb[,_e9Ib61P97" +
-  "A5a9N(gVSNS:1PQH0eJB_;e(M?,/1Y60;>QFS4C]N7=a+Q+e9cd4D>XAZ^f5Ee548dLVCUah,X^UH@UNTQ`ahI[b+0c-UN*G64ET" +
-  "978abcK70a)J/IJMfHQT;98]fA8`abU1V4h-)4b6IJBH5RL@O54=Kh8]bN7=U^JKcT^d[)ZA9-V^:.?Pf@6MKQgLG^P7O>+^)2bF" +
-  "2IK2Z4Me=9@1_2?><@78+gDNg,BJ)?=4T*M_LR+D@Wdb,X/@HY`GLV)YX>fNKG1<5@bM65Q]-DN`AFh<CD<2]X>:4VTA8P]AO^CU" +
-  "?]Wb[>Bh[;:335Q=9eYM+>N73f/Q2R]P216HeXQ7XKT@H^3TCGY+cQ:;_2fMB0+4)N]PXALQU]W-A>.??;S1A5;0D8=AC/4J5=7?" +
-  "fL?(cg4^Af++NF)F";
+  "KJ?>;PD;S?`R@/<85Q(D(H1cbE?F(E4K[bhCSa6C+0-THcH:OTId,K/bW]R)@4]3OFfgfL1(5UZ*G/e;(:ZHSH588WdROfg6V++3" +
+  "?Xg[Cc;3RRVCL,[BPWhG11Ff9*4:8Jc=8^Hg23-F??b:b4d[GJ]BS]Meg6K)Kh,AdbKEVSH;h8HP?WS@c0->,/@QFWFUS[@HO@f." +
+  ".UeR/bQ@Qf3ZCPY>P?J6PAa6YM^[cd(=-1:dCS>.;)-WI5?beFDbCN_-.GG0@h(ad@_g]@Z>1gGb8V2G/c7-^[V?eVcJ_Q6)MO_/" +
+  "ZcL_@]8aX:b[:2Uc3Eg])b=DZ>8Hc:]E*:eV.:1=MX=`U6_@Lcb:OHNURLgR<8b+L/hG/`Ja>ENc5*8JSN1/U(^Y2:Z]YAH/)C]/" +
+  ",(c>04^]580DNPc>Gd],fV?`^T+b;A5LW6OPR`R:Z(?RN:_W*@dVB,a_@HGGFT6aG[ThE(ZO=1h63Wd61gT5fF9A(0T.Caf_JGgK" +
+  "@?RAEb;PKh_B>f08_>`>^;CB/;I2L2K:gBL2fK:QJ[O,_`=Tdd>5@g9g/*D(JMB[DP/D(ef:5.XN:DH76/Sf>TKA`.<,).<cBaWb" +
+  "/aA:^/@.f5`=hO3h2b=C`EFW;*eL2gdXa?-PBVHGgCJN+.P(`:1X`dZc>EY8bI`ga5X6/.AGLFD6(aK.TFOfd,)(IS;caN5]H3U>" +
+  "CU(@/*4R74;/>1_V4hPWec@g]@cNc6WVBBJJ))KZ:cD1MI1IS:e.PE3/b::QcJ_Rh)G6+NV^+EY3GUF7]_^0.(GD)Whg8,-E_F6<" +
+  "G3-g8(92(9Jf^<gTS3J8_E?B+K1-7PEFO0ea^UaC`Sc;QY[*CDCfdE5-J0OKGH,;>0/BF35d3=]+-K*YP2cIT]6aI+[YP6*:J-D[" +
+  "h]CPS0CfV-1G72@DV>CVA.^?,(LAO<^f-DSNC=>->9.cD,59I;96MW3<eV8YR<c9aHABSG3bAF+SCAC?W<K:]L4.Ua3D7Uh_hERH" +
+  ",+7NNSVGa=[-WBE>YLe,6cWEQM>^HFN=1QbQRWD7[?U:9==H(U4LDZNgL@S_G;aZ)K+A;7aX3>LSOY-D]6MEE-`Y.Q@AVPQ(B*S0" +
+  "2.bZPh_-gM];Z+Ig4N_<>(/QcKQ(4<KG^F+,KZWWQV*N,MK0(N@@DZSfP7+Db_?;<8Mc;e[-@cD*/VO+H@dg-d63ZfS;XI/f`D_g" +
+  "L)2K=5VP_X_gXUDKO2K@O@^9:E.)gXNBdM8aGPAch/@(LOY*^]?M5^]1:;F0BTX=V8?fYEN@2NX;H`d1-hdEC00ZIB*+a*QN@9DP" +
+  "@^5]C*3h`D_9R<e0B.PdE]88gW(D(@`DNL`+IJRX6cFWR-=AeKEb`RBCV,19,N9.ZDcgfN<-Tf1VC?g`QQFY</.;^CNFQUG??=Sf" +
+  "_SYe=b3*5Y4Pc>NcEI^_MGE`BCRa]Y)g6YF0c?3cHTG+@)e]b=-(";
 
 export const SHA512 =
   "RMHbO57W1KXVObBI,ReQdXKC[3Oh<Jh2Mg<fce=/_,G<60^GUBVH9WA)PYa2gX_/G4@_SVG8fV_>H`D.;a?0b1LJWHb^PaR0YE+9" +

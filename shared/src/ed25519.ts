@@ -4,14 +4,15 @@
 //   verify   encode(s B - SHA-512(R ‖ A ‖ message) A) = R, after the checks of strict.ts
 //
 // r B is a sum of points of a table (scripts/ed25519-table.mjs draws it): BLOCKS of them a column, SPAN
-// columns, a doubling between columns. In verification the doublings that A's multiple needs serve B's too.
+// columns, a doubling between columns. A verification adds A bit by bit, and its doublings serve the table too:
+// a window of A's multiples would save a tenth of it, and cost half a KB of code and 4 KB of heap.
 //
 // What depends on secrets, in signing and key making: which point of the table is read. No branch does, nor
 // a loop's length, nor the sequence of operations; a point's sign is a factor of 1 or -1. Below that, an
 // engine may take longer for one number than for another, and a cache may tell which point was read:
 // what an interpreter does with `a * b` is out of a script's hands, with tweetnacl as much as here.
 //
-// Memory: 2 KB of registers, the table, and while verifying 4 KB of multiples of A.
+// Memory: 1.5 KB of registers and the table, and as much again while it works.
 
 import { unarmour } from "./armour";
 import { equalBytes } from "./bytes";
@@ -46,23 +47,15 @@ interface Point {
   t: Field;
 }
 
-// What an addition wants of its second point; `z2` is null when z is 1.
+// What an addition wants of its second point, whose z is 1.
 interface Addend {
   minus: Field; // y - x
   plus: Field; // y + x
-  z2: Field | null; // 2 z
   t2d: Field; // 2 d t
 }
 
 function makePoint(): Point {
   return { x: makeField(), y: makeField(), z: makeField(), t: makeField() };
-}
-
-function setNeutral(p: Point): void {
-  p.x.set(ZERO);
-  p.y.set(ONE);
-  p.z.set(ONE);
-  p.t.set(ZERO);
 }
 
 const TABLE = unarmour(POINTS, 1) as Uint8Array;
@@ -84,7 +77,7 @@ const F = makeField();
 const X = makeField();
 const Y = makeField();
 
-// Looseness (field25519.ts): coordinates of a Point are tight. Those of an Addend: minus, plus and D2 2, z2 2.
+// Looseness (field25519.ts): coordinates of a Point are tight. Those of an Addend: minus and plus 2; D2 2.
 
 // p += q. Without `withT` p.t is left unusable, for when a doubling or nothing comes next.
 function addPoint(p: Point, q: Addend, withT: boolean): void {
@@ -93,8 +86,7 @@ function addPoint(p: Point, q: Addend, withT: boolean): void {
   add(B, p.y, p.x);
   mul(B, B, q.plus);
   mul(C, p.t, q.t2d);
-  if (q.z2 === null) add(F, p.z, p.z);
-  else mul(F, p.z, q.z2);
+  add(F, p.z, p.z); // 2
   sub(E, B, A); // 2
   add(B, B, A); // 2
   add(A, F, C); // 3
@@ -123,8 +115,12 @@ function double(p: Point, withT: boolean): void {
   if (withT) mul(p.t, E, F);
 }
 
-// q = (X, Y), affine; X and Y tight.
-function fromAffine(q: Addend): void {
+function makeAddend(): Addend {
+  return { minus: makeField(), plus: makeField(), t2d: makeField() };
+}
+
+// q = (X, Y); both tight.
+function setAddend(q: Addend): void {
   sub(q.minus, Y, X);
   add(q.plus, Y, X);
   mul(q.t2d, X, Y);
@@ -217,22 +213,29 @@ function hash(a: Uint8Array, b: Uint8Array, c: Uint8Array): Uint8Array {
   return sha512Final(s);
 }
 
-// p += digit Q, by what is public: only verification comes here.
-function addMultiple(p: Point, multiples: Addend[], digit: number, withT: boolean): void {
-  const m = multiples[Math.abs(digit) - 1]!;
-  if (digit > 0) {
-    addPoint(p, m, withT);
-  } else {
-    sub(X, ZERO, m.t2d);
-    addPoint(p, { minus: m.plus, plus: m.minus, z2: m.z2, t2d: X }, withT);
-  }
+function encodePoint(p: Point): Uint8Array {
+  invert(A, p.z);
+  mul(X, p.x, A);
+  mul(Y, p.y, A);
+  const out = pack(Y);
+  out[31] = out[31]! | ((pack(X)[0]! & 1) << 7);
+  return out;
 }
 
-const NOTHING = new Uint8Array(0);
+// Leaves entry `index` of a block of the table in X and Y; sign is 1, or -1 for its negative.
+function readTable(block: number, index: number, sign: number): void {
+  const at = FIRST_POINT + 64 * ((block << (TEETH - 1)) + index);
+  unpack(X, TABLE, at, sign);
+  unpack(Y, TABLE, at + 32, 1);
+}
 
-// p = s B for s < L, and more when `multiples` are of a point Q, 1 to 8 times: p = s B + sum of digits[i] 16^i Q.
-function multiply(p: Point, s: Uint8Array, digits: Int8Array | null, multiples: Addend[]): void {
-  // s odd, by adding L to it, is the sum of all ±2^i where the sign is what stands in bit i + 1; the last is +.
+function bitOf(bytes: Uint8Array, i: number): number {
+  return (bytes[i >> 3]! >> (i & 7)) & 1;
+}
+
+// s B + k Q, encoded; Q null leaves the second out. s is below L, k below 2^256.
+function multiply(s: Uint8Array, q: Addend | null, k: Uint8Array): Uint8Array {
+  // s, made odd by adding L, is the sum of all ±2^i where the sign is what stands in bit i + 1; the last is +.
   const last = TEETH * BLOCKS * SPAN;
   const odd = new Uint8Array((last >> 3) + 1);
   const x = readScalar(s);
@@ -240,50 +243,28 @@ function multiply(p: Point, s: Uint8Array, digits: Int8Array | null, multiples: 
   emit(odd, x, 21, 0);
   odd[last >> 3] = odd[last >> 3]! | (1 << (last & 7));
 
-  const q: Addend = { minus: makeField(), plus: makeField(), z2: null, t2d: makeField() };
-  const half = 1 << (TEETH - 1);
-  setNeutral(p);
-  const start = digits === null ? SPAN - 1 : 255;
-  for (let column = start; column >= 0; column--) {
-    const digit = digits === null || (column & 3) !== 0 ? 0 : digits[column >> 2]!;
-    if (column !== start) double(p, column < SPAN || digit !== 0);
-    if (digit !== 0) addMultiple(p, multiples, digit, column < SPAN);
-    if (column < SPAN) {
-      for (let block = 0; block < BLOCKS; block++) {
-        let index = 0;
-        for (let bit = last - (BLOCKS - block) * SPAN + column + 1; bit > 0; bit -= BLOCKS * SPAN)
-          index = 2 * index + ((odd[bit >> 3]! >> (bit & 7)) & 1);
-        // The first bit is the sign of all: without it, the others stand for their opposites.
-        const plus = index >> (TEETH - 1);
-        index = (index ^ (plus - 1)) & (half - 1);
-        const at = FIRST_POINT + 64 * (block * half + index);
-        unpack(X, TABLE, at, 2 * plus - 1);
-        unpack(Y, TABLE, at + 32, 1);
-        fromAffine(q);
-        addPoint(p, q, block < BLOCKS - 1);
-      }
+  const entry = makeAddend();
+  const p = makePoint();
+  p.y.set(ONE);
+  p.z.set(ONE);
+  for (let column = q === null ? SPAN - 1 : 255; column >= 0; column--) {
+    const withQ = q !== null && bitOf(k, column) === 1;
+    double(p, withQ || column < SPAN);
+    if (withQ) addPoint(p, q as Addend, column < SPAN);
+    for (let block = 0; column < SPAN && block < BLOCKS; block++) {
+      let index = 0;
+      for (let i = last - (BLOCKS - block) * SPAN + column + 1; i > 0; i -= BLOCKS * SPAN)
+        index = 2 * index + bitOf(odd, i);
+      // The first bit is the sign of all: without it, the others stand for their opposites.
+      const plus = index >> (TEETH - 1);
+      readTable(block, (index ^ (plus - 1)) & ((1 << (TEETH - 1)) - 1), 2 * plus - 1);
+      setAddend(entry);
+      addPoint(p, entry, block < BLOCKS - 1);
     }
   }
-}
-
-function encodePoint(p: Point): Uint8Array {
-  const out = new Uint8Array(32);
-  invert(A, p.z);
-  mul(X, p.x, A);
-  mul(Y, p.y, A);
-  pack(out, X);
-  const sign = out[0]! & 1;
-  pack(out, Y);
-  out[31] = out[31]! | (sign << 7);
-  return out;
-}
-
-// s B, encoded.
-function encodeMultiple(s: Uint8Array): Uint8Array {
-  const p = makePoint();
-  multiply(p, s, null, []);
   return encodePoint(p);
 }
+const NOTHING = new Uint8Array(0);
 
 // The 64 bytes that a seed stands for: the secret scalar, then the prefix.
 function expandSeed(seed: Uint8Array): Uint8Array {
@@ -299,7 +280,7 @@ export function signEd25519(secretKey: Uint8Array, message: Uint8Array): Uint8Ar
   const secret = expandSeed(secretKey.subarray(0, 32));
   const r = reduceScalar(readScalar(hash(secret.subarray(32, 64), message, NOTHING)));
   const signature = new Uint8Array(64);
-  const point = encodeMultiple(r);
+  const point = multiply(r, null, NOTHING);
   const k = reduceScalar(readScalar(hash(point, publicKey, message)));
   signature.set(point, 0);
   signature.set(multiplyAdd(k, secret.subarray(0, 32), r), 32);
@@ -308,21 +289,11 @@ export function signEd25519(secretKey: Uint8Array, message: Uint8Array): Uint8Ar
 
 /** The key pair of a 32-byte seed. */
 export function keyPairFromSeed(seed: Uint8Array): KeyPair {
-  const publicKey = encodeMultiple(reduceScalar(readScalar(expandSeed(seed).subarray(0, 32))));
+  const publicKey = multiply(reduceScalar(readScalar(expandSeed(seed).subarray(0, 32))), null, NOTHING);
   const secretKey = new Uint8Array(64);
   secretKey.set(seed, 0);
   secretKey.set(publicKey, 32);
   return { publicKey, secretKey };
-}
-
-function isZero(a: Field): boolean {
-  const bytes = new Uint8Array(32);
-  const tight = makeField();
-  mul(tight, a, ONE);
-  pack(bytes, tight);
-  let any = 0;
-  for (let i = 0; i < 32; i++) any |= bytes[i]!;
-  return any === 0;
 }
 
 // Leaves the negative of the point that a key encodes in X and Y, or answers false when it encodes none.
@@ -344,49 +315,15 @@ function decodeNegative(key: Uint8Array): boolean {
   mul(X, B, E);
   square(C, X, 1);
   mul(C, C, F); // ± u
-  sub(A, C, E); // 3
-  if (!isZero(A)) {
-    add(A, C, E);
-    if (!isZero(A)) return false;
+  const found = pack(C);
+  if (!equalBytes(found, pack(E))) {
+    sub(E, ZERO, E);
+    if (!equalBytes(found, pack(E))) return false;
     unpack(A, TABLE, 32, 1);
     mul(X, X, A);
   }
-  const bytes = new Uint8Array(32);
-  pack(bytes, X);
-  if ((bytes[0]! & 1) === key[31]! >> 7) sub(X, ZERO, X);
+  if ((pack(X)[0]! & 1) === key[31]! >> 7) sub(X, ZERO, X);
   return true;
-}
-
-// The point (X, Y), 1 to 8 times.
-function multiplesOf(): Addend[] {
-  const first: Addend = { minus: makeField(), plus: makeField(), z2: null, t2d: makeField() };
-  fromAffine(first);
-  const list = [first];
-  const p = makePoint();
-  setNeutral(p);
-  addPoint(p, first, true);
-  for (let i = 1; i < 8; i++) {
-    addPoint(p, first, true);
-    const next = { minus: makeField(), plus: makeField(), z2: makeField(), t2d: makeField() };
-    sub(next.minus, p.y, p.x);
-    add(next.plus, p.y, p.x);
-    add(next.z2, p.z, p.z);
-    mul(next.t2d, p.t, D2);
-    list.push(next);
-  }
-  return list;
-}
-
-// 64 digits of -8..7 whose sum of digit 16^i is k, below 2^253.
-function digitsOf(k: Uint8Array): Int8Array {
-  const digits = new Int8Array(64);
-  let over = 0;
-  for (let i = 0; i < 64; i++) {
-    const digit = ((k[i >> 1]! >> (4 * (i & 1))) & 15) + over;
-    over = digit >> 3 === 0 ? 0 : 1;
-    digits[i] = digit - 16 * over;
-  }
-  return digits;
 }
 
 /** Whether `signature` over `message` is by the holder of `publicKey`. Never throws. */
@@ -394,7 +331,8 @@ export function verifyEd25519(publicKey: Uint8Array, message: Uint8Array, signat
   if (checkPublicKey(publicKey) !== FAULT_NONE || checkSignature(signature) !== FAULT_NONE) return false;
   if (!decodeNegative(publicKey)) return false;
   const k = reduceScalar(readScalar(hash(signature.subarray(0, 32), publicKey, message)));
-  const p = makePoint();
-  multiply(p, signature.subarray(32, 64), digitsOf(k), multiplesOf());
-  return equalBytes(encodePoint(p), signature.subarray(0, 32));
+  const q = makeAddend();
+  setAddend(q);
+  const r = multiply(signature.subarray(32, 64), q, k);
+  return equalBytes(r, signature.subarray(0, 32));
 }

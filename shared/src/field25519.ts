@@ -321,11 +321,13 @@ export function emit(out: Uint8Array, limbs: Float64Array, wide: number, carry: 
   return carry;
 }
 
-/** The 32 bytes of tight `a`, in 0..p-1. */
-export function pack(out: Uint8Array, a: Field): void {
-  // |a| < p: a negative one is read off once, and gets p = 2^255 - 19 by leaving bit 255 away and taking 19.
+/** `a` in 0..p-1, as 32 bytes; tight to a unit or so. */
+export function pack(a: Field): Uint8Array {
+  const out = new Uint8Array(32);
+  // |a| < p: a negative one is told by what emit leaves, and gets p = 2^255 - 19 by losing 19 and bit 255.
   emit(out, a, 22, 19 * emit(out, a, 22, 0));
   out[31] = out[31]! & 0x7f;
+  return out;
 }
 
 // z^(2^250 - 1), with z^11 left in `eleven`.
