@@ -1,8 +1,9 @@
-// Makes shared/src/ed25519-table.ts: the multiples of the base point that the signer adds up, and the
-// constants of SHA-512, from RFC 8032 section 5.1 and FIPS 180-4 section 4.2.3 in integers and nothing else.
+// Makes shared/src/ed25519-table.ts, the multiples of the base point that the signer adds up, and
+// shared/src/sha2-constants.ts, from RFC 8032 section 5.1 and FIPS 180-4 section 4.2 in integers and nothing else.
 //
-//   node scripts/ed25519-table.mjs [KB]            writes the file; KB is 0.5, 1, 2, 4, 8, 16 or 32
-//   node scripts/ed25519-table.mjs --check         fails when the committed file isn't what this makes
+//   node scripts/ed25519-table.mjs [KB]            writes them; KB is 0.5, 1, 2, 4, 8, 16 or 32
+//
+// shared/test/ed25519-table.test.ts holds the committed files against this.
 //
 // A scalar's bits are laid out in `teeth` rows of `blocks` times `span` columns:
 //
@@ -15,10 +16,11 @@
 // Points are affine, x then y, 32 bytes little endian each: 64 bytes a point, and what an addition
 // wants beside (2 d x y) is a multiplication. In front stand d and the square root of -1 with lowest bit 0.
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const FILE = fileURLToPath(new URL("../shared/src/ed25519-table.ts", import.meta.url));
+export const TABLE_FILE = fileURLToPath(new URL("../shared/src/ed25519-table.ts", import.meta.url));
+export const CONSTANTS_FILE = fileURLToPath(new URL("../shared/src/sha2-constants.ts", import.meta.url));
 
 /** Rows, blocks and columns for a table of so many KB: of all that fit, those that measured fewest instructions. */
 export const SHAPES = {
@@ -130,16 +132,17 @@ export function armour(bytes) {
   return text;
 }
 
-/** The module's text for a table of `kilobytes`. */
-export function tableModule(kilobytes) {
+const literal = (bytes) =>
+  armour(bytes)
+    .match(/.{1,100}/g)
+    .map((line) => `  "${line}"`)
+    .join(" +\n");
+
+/** The text of ed25519-table.ts with a table of so many KB. */
+export function tableModule(kilobytes = 1) {
   const shape = SHAPES[kilobytes];
   if (shape === undefined)
     throw new Error(`a table has ${Object.keys(SHAPES).join(", ")} KB, not ${kilobytes}`);
-  const text = (bytes) =>
-    armour(bytes)
-      .match(/.{1,100}/g)
-      .map((line) => `  "${line}"`)
-      .join(" +\n");
   return [
     "// Made by scripts/ed25519-table.mjs, which says what this is; the build can put another size in its place. [device]",
     "",
@@ -148,24 +151,23 @@ export function tableModule(kilobytes) {
     `export const SPAN = ${shape.span};`,
     "",
     "export const POINTS =",
-    `${text(tableBytes(shape))};`,
-    "",
-    "export const SHA512 =",
-    `${text(sha512Bytes())};`,
+    `${literal(tableBytes(shape))};`,
     "",
   ].join("\n");
 }
 
-const DEFAULT_KB = 1;
+/** The text of sha2-constants.ts. */
+export function constantsModule() {
+  return [
+    "// The starting words of SHA-512 and its round constants, 88 of 64 bits. Made by scripts/ed25519-table.mjs. [device]",
+    "",
+    "export const SHA512 =",
+    `${literal(sha512Bytes())};`,
+    "",
+  ].join("\n");
+}
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [argument] = process.argv.slice(2);
-  if (argument === "--check") {
-    if (readFileSync(FILE, "utf8") !== tableModule(DEFAULT_KB)) {
-      console.error("ed25519-table: the committed table isn't what the script makes");
-      process.exitCode = 1;
-    }
-  } else {
-    writeFileSync(FILE, tableModule(argument ?? DEFAULT_KB));
-  }
+  writeFileSync(TABLE_FILE, tableModule(process.argv[2]));
+  writeFileSync(CONSTANTS_FILE, constantsModule());
 }

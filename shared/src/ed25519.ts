@@ -31,7 +31,7 @@ import {
   sub,
   unpack,
 } from "./field25519";
-import { sha512Final, sha512Init, sha512Update } from "./sha512";
+import { sha512 } from "./sha512";
 import { checkPublicKey, checkSignature } from "./strict";
 
 export interface KeyPair {
@@ -205,14 +205,6 @@ function multiplyAdd(a: Uint8Array, b: Uint8Array, c: Uint8Array): Uint8Array {
   return reduceScalar(sum);
 }
 
-function hash(a: Uint8Array, b: Uint8Array, c: Uint8Array): Uint8Array {
-  const s = sha512Init();
-  sha512Update(s, a, 0, a.length);
-  sha512Update(s, b, 0, b.length);
-  sha512Update(s, c, 0, c.length);
-  return sha512Final(s);
-}
-
 function encodePoint(p: Point): Uint8Array {
   invert(A, p.z);
   mul(X, p.x, A);
@@ -268,7 +260,7 @@ const NOTHING = new Uint8Array(0);
 
 // The 64 bytes that a seed stands for: the secret scalar, then the prefix.
 function expandSeed(seed: Uint8Array): Uint8Array {
-  const h = hash(seed, NOTHING, NOTHING);
+  const h = sha512(seed, NOTHING, NOTHING);
   h[0] = h[0]! & 248;
   h[31] = (h[31]! & 127) | 64;
   return h;
@@ -278,10 +270,10 @@ function expandSeed(seed: Uint8Array): Uint8Array {
 export function signEd25519(secretKey: Uint8Array, message: Uint8Array): Uint8Array {
   const publicKey = secretKey.subarray(32, 64);
   const secret = expandSeed(secretKey.subarray(0, 32));
-  const r = reduceScalar(readScalar(hash(secret.subarray(32, 64), message, NOTHING)));
+  const r = reduceScalar(readScalar(sha512(secret.subarray(32, 64), message, NOTHING)));
   const signature = new Uint8Array(64);
   const point = multiply(r, null, NOTHING);
-  const k = reduceScalar(readScalar(hash(point, publicKey, message)));
+  const k = reduceScalar(readScalar(sha512(point, publicKey, message)));
   signature.set(point, 0);
   signature.set(multiplyAdd(k, secret.subarray(0, 32), r), 32);
   return signature;
@@ -330,7 +322,7 @@ function decodeNegative(key: Uint8Array): boolean {
 export function verifyEd25519(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   if (checkPublicKey(publicKey) !== FAULT_NONE || checkSignature(signature) !== FAULT_NONE) return false;
   if (!decodeNegative(publicKey)) return false;
-  const k = reduceScalar(readScalar(hash(signature.subarray(0, 32), publicKey, message)));
+  const k = reduceScalar(readScalar(sha512(signature.subarray(0, 32), publicKey, message)));
   const q = makeAddend();
   setAddend(q);
   const r = multiply(signature.subarray(32, 64), q, k);

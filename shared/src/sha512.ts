@@ -1,28 +1,13 @@
-// SHA-512, FIPS 180-4 section 6.4, a piece at a time. [device]
+// SHA-512, FIPS 180-4 section 6.4. [device]
 //
 // Engines have no 64-bit words: each is two numbers, the high and the low 32 bits, both unsigned. A sum
 // of low halves stays exact in a double and its carry is what lies above 2^32; the division there is
 // exact, and engines that keep whole numbers as integers go on doing so. Nothing branches on a value.
 //
-//   message ‖ 80 ‖ 00… ‖ length in bits, 16 bytes big endian    a multiple of 128
-//
-// Memory: 704 bytes of constants, 1280 for the message schedule, which all hashes share, 192 a hash.
+// Memory: 704 bytes of constants, 640 of message schedule, which all hashes share, 192 a hash.
 
-import { unarmour } from "./armour";
-import { SHA512 } from "./ed25519-table";
+import { CONSTANTS, ROUNDS, type Sha2, sha2Final, sha2Update } from "./sha2";
 
-export interface Sha512 {
-  /** High and low half by turns. */
-  h: Uint32Array;
-  block: Uint8Array;
-  /** Bytes waiting in block, 0..127. */
-  used: number;
-  /** Bytes hashed so far, below 2^32. */
-  length: number;
-}
-
-// Eight starting words, then 80 round constants.
-const CONSTANTS = unarmour(SHA512, 4);
 const SCHEDULE = new Uint32Array(160);
 
 const TWO32 = 4294967296;
@@ -72,8 +57,8 @@ function compress(state: Uint32Array, bytes: Uint8Array, at: number): void {
   for (let i = 0; i < 160; i += 2) {
     let x = ((eh >>> 14) | (el << 18)) ^ ((eh >>> 18) | (el << 14)) ^ ((el >>> 9) | (eh << 23));
     let y = ((el >>> 14) | (eh << 18)) ^ ((el >>> 18) | (eh << 14)) ^ ((eh >>> 9) | (el << 23));
-    const h = hh + x + (gh ^ (eh & (fh ^ gh))) + k[i + 16]! + w[i]!;
-    const l = hl + (y >>> 0) + ((gl ^ (el & (fl ^ gl))) >>> 0) + k[i + 17]! + w[i + 1]!;
+    const h = hh + x + (gh ^ (eh & (fh ^ gh))) + k[i + ROUNDS]! + w[i]!;
+    const l = hl + (y >>> 0) + ((gl ^ (el & (fl ^ gl))) >>> 0) + k[i + ROUNDS + 1]! + w[i + 1]!;
     hh = gh;
     hl = gl;
     gh = fh;
@@ -105,45 +90,17 @@ function compress(state: Uint32Array, bytes: Uint8Array, at: number): void {
   }
 }
 
-export function sha512Init(): Sha512 {
+export function sha512Init(): Sha2 {
   const h = new Uint32Array(16);
   for (let i = 0; i < 16; i++) h[i] = CONSTANTS[i]!;
-  return { h, block: new Uint8Array(128), used: 0, length: 0 };
+  return { h, block: new Uint8Array(128), used: 0, length: 0, compress };
 }
 
-/** Hashes bytes[start..end); whole blocks straight from `bytes`, without a copy. */
-export function sha512Update(s: Sha512, bytes: Uint8Array, start: number, end: number): void {
-  s.length += end - start;
-  let at = start;
-  while (at < end) {
-    if (s.used === 0 && end - at >= 128) {
-      compress(s.h, bytes, at);
-      at += 128;
-    } else {
-      s.block[s.used++] = bytes[at++]!;
-      if (s.used === 128) {
-        compress(s.h, s.block, 0);
-        s.used = 0;
-      }
-    }
-  }
-}
-
-/** The 64 bytes of digest; the state is spent. */
-export function sha512Final(s: Sha512): Uint8Array {
-  const block = s.block;
-  block[s.used++] = 0x80;
-  if (s.used > 112) {
-    while (s.used < 128) block[s.used++] = 0;
-    compress(s.h, block, 0);
-    s.used = 0;
-  }
-  while (s.used < 123) block[s.used++] = 0;
-  // Of the 16 bytes of length in bits, a length below 2^32 fills the last five.
-  block[123] = s.length >>> 29;
-  for (let i = 0; i < 4; i++) block[124 + i] = (s.length << 3) >>> (24 - 8 * i);
-  compress(s.h, block, 0);
-  const out = new Uint8Array(64);
-  for (let i = 0; i < 64; i++) out[i] = s.h[i >> 2]! >>> (24 - 8 * (i & 3));
-  return out;
+/** SHA-512 of a ‖ b ‖ c. */
+export function sha512(a: Uint8Array, b: Uint8Array, c: Uint8Array): Uint8Array {
+  const s = sha512Init();
+  sha2Update(s, a, 0, a.length);
+  sha2Update(s, b, 0, b.length);
+  sha2Update(s, c, 0, c.length);
+  return sha2Final(s);
 }
