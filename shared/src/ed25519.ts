@@ -20,7 +20,6 @@ import { BLOCKS, POINTS, SPAN, TEETH } from "./ed25519-table";
 import { FAULT_NONE } from "./fault";
 import {
   add,
-  emit,
   type Field,
   invert,
   makeField,
@@ -31,6 +30,7 @@ import {
   sub,
   unpack,
 } from "./field25519";
+import { makeOdd, multiplyAdd, reduceScalar } from "./scalar25519";
 import { sha512 } from "./sha512";
 import { checkPublicKey, checkSignature } from "./strict";
 
@@ -127,84 +127,6 @@ function setAddend(q: Addend): void {
   mul(q.t2d, q.t2d, D2);
 }
 
-// A scalar is like a Field with 21 bits a limb, 252 in twelve; products and digests have 25 limbs.
-// L = 2^252 + 27742317777372353535851937790883648493; 2^252 - L in limbs, balanced:
-const FOLD = [666643, 470296, 654183, -997805, 136657, -683901];
-const LIMB = 0x200000;
-const TWO252 = Math.pow(2, 252);
-
-function makeScalar(): Float64Array {
-  return new Float64Array(25);
-}
-
-// Limbs from..to become balanced; what is above goes to the next.
-function carry(x: Float64Array, from: number, to: number): void {
-  let magic = 3 * Math.pow(2, 72 + 21 * from); // as in field25519.ts
-  for (let i = from; i <= to; i++) {
-    const c = x[i]! + magic - magic;
-    x[i] = x[i]! - c;
-    x[i + 1] = x[i + 1]! + c;
-    magic *= LIMB;
-  }
-}
-
-function readScalar(bytes: Uint8Array): Float64Array {
-  const x = makeScalar();
-  let unit = 1;
-  for (let i = 0; i < bytes.length; i++) {
-    const k = Math.floor((8 * i) / 21);
-    x[k] = x[k]! + bytes[i]! * unit;
-    unit *= 256;
-  }
-  return x;
-}
-
-// x -= n (2^252 - L) at limb `at`: what the limb twelve higher, being n 2^252, is worth there, when taken away.
-function addFold(x: Float64Array, at: number, n: number): void {
-  for (let j = 0; j < 6; j++) {
-    x[at + j] = x[at + j]! + n * FOLD[j]!;
-    n *= LIMB;
-  }
-}
-
-function foldDown(x: Float64Array, from: number, to: number): void {
-  for (let i = from; i >= to; i--) {
-    addFold(x, i - 12, x[i]! / TWO252);
-    x[i] = 0;
-  }
-}
-
-// x += n L.
-function addOrder(x: Float64Array, n: number): void {
-  addFold(x, 0, -n);
-  x[11] = x[11]! + n * TWO252;
-}
-
-/** x mod L as 32 bytes; limbs 0..23 below 2^50 of their units, and 24 below 2^20. */
-function reduceScalar(x: Float64Array): Uint8Array {
-  const out = new Uint8Array(32);
-  carry(x, 0, 23);
-  foldDown(x, 24, 18);
-  carry(x, 6, 17);
-  foldDown(x, 18, 12);
-  carry(x, 0, 11);
-  foldDown(x, 12, 12);
-  // Balanced limbs below 2^252 and a little: -L < x < L.
-  addOrder(x, emit(out, x, 21, 0) >>> 31);
-  emit(out, x, 21, 0);
-  return out;
-}
-
-function multiplyAdd(a: Uint8Array, b: Uint8Array, c: Uint8Array): Uint8Array {
-  const x = readScalar(a);
-  const y = readScalar(b);
-  const sum = readScalar(c);
-  carry(x, 0, 10);
-  carry(y, 0, 10);
-  for (let i = 0; i < 12; i++) for (let j = 0; j < 12; j++) sum[i + j] = sum[i + j]! + x[i]! * y[j]!;
-  return reduceScalar(sum);
-}
-
 function encodePoint(p: Point): Uint8Array {
   invert(A, p.z);
   mul(X, p.x, A);
@@ -230,9 +152,7 @@ function multiply(s: Uint8Array, q: Addend | null, k: Uint8Array): Uint8Array {
   // s, made odd by adding L, is the sum of all ±2^i where the sign is what stands in bit i + 1; the last is +.
   const last = TEETH * BLOCKS * SPAN;
   const odd = new Uint8Array((last >> 3) + 1);
-  const x = readScalar(s);
-  addOrder(x, 1 - (s[0]! & 1));
-  emit(odd, x, 21, 0);
+  makeOdd(odd, s);
   odd[last >> 3] = odd[last >> 3]! | (1 << (last & 7));
 
   const entry = makeAddend();
@@ -256,6 +176,7 @@ function multiply(s: Uint8Array, q: Addend | null, k: Uint8Array): Uint8Array {
   }
   return encodePoint(p);
 }
+
 const NOTHING = new Uint8Array(0);
 
 // The 64 bytes that a seed stands for: the secret scalar, then the prefix.
@@ -270,10 +191,10 @@ function expandSeed(seed: Uint8Array): Uint8Array {
 export function signEd25519(secretKey: Uint8Array, message: Uint8Array): Uint8Array {
   const publicKey = secretKey.subarray(32, 64);
   const secret = expandSeed(secretKey.subarray(0, 32));
-  const r = reduceScalar(readScalar(sha512(secret.subarray(32, 64), message, NOTHING)));
+  const r = reduceScalar(sha512(secret.subarray(32, 64), message, NOTHING));
   const signature = new Uint8Array(64);
   const point = multiply(r, null, NOTHING);
-  const k = reduceScalar(readScalar(sha512(point, publicKey, message)));
+  const k = reduceScalar(sha512(point, publicKey, message));
   signature.set(point, 0);
   signature.set(multiplyAdd(k, secret.subarray(0, 32), r), 32);
   return signature;
@@ -281,7 +202,7 @@ export function signEd25519(secretKey: Uint8Array, message: Uint8Array): Uint8Ar
 
 /** The key pair of a 32-byte seed. */
 export function keyPairFromSeed(seed: Uint8Array): KeyPair {
-  const publicKey = multiply(reduceScalar(readScalar(expandSeed(seed).subarray(0, 32))), null, NOTHING);
+  const publicKey = multiply(reduceScalar(expandSeed(seed).subarray(0, 32)), null, NOTHING);
   const secretKey = new Uint8Array(64);
   secretKey.set(seed, 0);
   secretKey.set(publicKey, 32);
@@ -322,7 +243,7 @@ function decodeNegative(key: Uint8Array): boolean {
 export function verifyEd25519(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   if (checkPublicKey(publicKey) !== FAULT_NONE || checkSignature(signature) !== FAULT_NONE) return false;
   if (!decodeNegative(publicKey)) return false;
-  const k = reduceScalar(readScalar(sha512(signature.subarray(0, 32), publicKey, message)));
+  const k = reduceScalar(sha512(signature.subarray(0, 32), publicKey, message));
   const q = makeAddend();
   setAddend(q);
   const r = multiply(signature.subarray(32, 64), q, k);

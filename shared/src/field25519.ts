@@ -23,10 +23,14 @@ export function makeField(): Field {
   return new Float64Array(12);
 }
 
-const W = 3.281744050935889e-76; // 19 / 2^255, to the bit
+// Multiplied out, since not every engine reads long decimals to the last bit.
+let power = 1;
+for (let i = 0; i < 12; i++) power *= 0x200000;
+export const TWO252 = power;
+const W = 19 / 8 / TWO252;
 
 // Carries 0, 1, …, 11, 0 and stores. In doubles beside 3e22 the last place is worth 2^22, so
-// adding and subtracting it rounds to a multiple of that, and so on; any number of that size would do.
+// adding and subtracting it rounds to a multiple of that, and so on; any number about that size would do.
 function store(
   o: Field,
   h0: number,
