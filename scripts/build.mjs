@@ -25,6 +25,7 @@ import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { Script } from "node:vm";
 import { judgeLanguage } from "./language.mjs";
+import { tableModule } from "./ed25519-table.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "host-cli/dist");
@@ -99,6 +100,17 @@ const signatures = {
   },
 };
 
+/** The signer's table in another size than the one that is committed. */
+const signerTable = (kilobytes) => ({
+  name: "signer-table",
+  setup(build) {
+    build.onLoad({ filter: /[\\/]ed25519-table\.ts$/ }, () => ({
+      contents: tableModule(kilobytes),
+      loader: "ts",
+    }));
+  },
+});
+
 /** The verbs: one file each. */
 export function findVerbs() {
   const folder = join(ROOT, "host-cli/src/commands");
@@ -111,7 +123,11 @@ export function findVerbs() {
 }
 
 /** The agent as ES5 text. Throws when the source leaves the language subset that lowers without help. */
-export async function buildAgent({ esbuild, typescript }, entry = AGENTS["agent.js"]) {
+export async function buildAgent(
+  { esbuild, typescript },
+  entry = AGENTS["agent.js"],
+  tableKb = process.env.VOUCH_TABLE_KB, // scripts/ed25519-table.mjs says which there are
+) {
   const bundled = await esbuild.build({
     entryPoints: [entry],
     bundle: true,
@@ -121,7 +137,7 @@ export async function buildAgent({ esbuild, typescript }, entry = AGENTS["agent.
     target: "es2020",
     define: { "process.env.NODE_ENV": '"production"', Buffer: "undefined" }, // no host here: shared/src/bytes.ts
     logLevel: "warning",
-    plugins: [workspace, signatures],
+    plugins: [workspace, signatures, ...(tableKb === undefined ? [] : [signerTable(tableKb)])],
     // Without this esbuild defines class fields and module objects through helpers of its own.
     tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
   });
