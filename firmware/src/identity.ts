@@ -14,8 +14,8 @@
 import { concatBytes, copyBytes, utf8Encode } from "@vouch/shared/bytes";
 import { CBOR_STRICT, type CborValue, decodeCbor, encodeCbor, isBytes } from "@vouch/shared/cbor";
 import { kidOf } from "@vouch/shared/cose";
+import { keyPairFromSeed } from "@vouch/shared/ed25519";
 import { sha256 } from "@vouch/shared/sha256";
-import { keyPairFromSeed } from "@vouch/shared/sign";
 import type { Port } from "./port";
 import { loadRecord, RECORD_IDENTITY, replaceRecord, type Store, saveRecord } from "./store";
 

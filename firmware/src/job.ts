@@ -10,9 +10,9 @@
 // Memory: one measurement, and the evidence of about 700 bytes.
 
 import { copyBytes, equalBytes, utf8Encode } from "@vouch/shared/bytes";
+import { signEd25519 } from "@vouch/shared/ed25519";
 import { type Component, encodeClaims, encodeEvidence } from "@vouch/shared/evidence";
 import { FAULT_ENGINE_BLOCK, FAULT_NONE } from "@vouch/shared/fault";
-import { signEd25519 } from "@vouch/shared/sign";
 import type { Engine } from "./engine";
 import { type Identity, keyKid, makeKey } from "./identity";
 import { type Measurement, startMeasurement, stepMeasurement } from "./measure";

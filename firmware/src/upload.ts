@@ -19,6 +19,7 @@
 // Memory: 1024 bytes of envelope, two hash states, 32 bytes that wait for a whole write unit.
 
 import { copyBytes, equalBytes } from "@vouch/shared/bytes";
+import { verifyEd25519 } from "@vouch/shared/ed25519";
 import {
   FAULT_ENGINE_BLOCK,
   FAULT_NONE,
@@ -34,7 +35,6 @@ import {
   FAULT_SUIT_VENDOR,
 } from "@vouch/shared/fault";
 import { type Sha256, sha256, sha256Final, sha256Init, sha256Update } from "@vouch/shared/sha256";
-import { verifyEd25519 } from "@vouch/shared/sign";
 import {
   decodeEnvelope,
   fitsRevision,

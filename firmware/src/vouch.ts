@@ -17,13 +17,13 @@
 import { copyBytes, equalBytes } from "@vouch/shared/bytes";
 import { CBOR_STRICT, type CborMap, cborMap, decodeCbor, mapGet } from "@vouch/shared/cbor";
 import { decodeSign1, sigStructure } from "@vouch/shared/cose";
+import { verifyEd25519 } from "@vouch/shared/ed25519";
 import {
   FAULT_CLEAR_ORDER,
   FAULT_ENGINE_BLOCK,
   FAULT_NONE,
   FAULT_SIGNATURE_WRONG,
 } from "@vouch/shared/fault";
-import { verifyEd25519 } from "@vouch/shared/sign";
 import {
   RC_ACCESS_DENIED,
   RC_BAD_STATE,
