@@ -4,23 +4,34 @@
 //   --state FILE      its flash; the file remembers engine and board, so FILE alone starts it again
 //   --create          only makes the FILE, for use as --port sim:FILE
 //   --write-engine F  only writes the engine image, which the maker releases as component "engine"
+//   --board mps2      the reference board instead, an emulated Cortex-M4 under QEMU, with the same flags
 //
 // SIGTERM and SIGINT end it with status 0. So does nothing else: a kill at any
 // moment leaves FILE as a board's flash is after a power cut, and usable.
 
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { equalBytes } from "@vouch/shared/bytes";
-import { Refusal } from "@vouch/shared/refusal";
+import { quote, Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
 import { about, usage } from "../exit";
 import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { type Device, startDevice } from "../sim/device";
-import { type EngineBlock, makeEngineImage, readEngineImage } from "../sim/engine";
+import { type EngineBlock, type MakerSpec, makeEngineImage, readBuild, readEngineImage } from "../sim/engine";
 import { createFlashFile, type Flash, memoryFlash, openFlashFile } from "../sim/flash";
 import { ENGINE_BYTES, LAYOUT } from "../sim/layout";
+import {
+  BOARD_ENGINE_BYTES,
+  checkEngine,
+  createBoardState,
+  makeBoardEngine,
+  readBoardImage,
+  readBoardState,
+  startBoard,
+} from "../sim/mps2";
 import { openPty } from "../sim/pty";
 
 declare const VOUCH_DIST: string | undefined; // tests run from source, the build is elsewhere
@@ -39,22 +50,32 @@ export interface SimOptions {
   engine?: string | undefined;
   /** False for a board without a random number generator. */
   random?: boolean | undefined;
+  /** `mps2` for the reference board under QEMU; undefined for the simulated one. */
+  board?: string | undefined;
 }
 
-export interface RunningSim {
+/** A device at a pseudo-terminal. */
+interface Running {
   readonly port: string;
-  readonly device: Device;
+  readonly block: EngineBlock;
   readonly engineSha256: string;
   /** Settles when the device halts by itself, with a refusal; never otherwise. */
   readonly halted: Promise<never>;
   stop(): void;
 }
 
+export interface RunningSim extends Running {
+  readonly device: Device;
+}
+
 /** The agent this build of vouch comes with. */
 export function readAgentBundle(): Uint8Array {
-  const dist = typeof VOUCH_DIST === "string" ? VOUCH_DIST : join(__dirname, "..");
-  return readInput(join(dist, "agent.js"), ENGINE_BYTES);
+  return readInput(join(distFolder(), "agent.js"), ENGINE_BYTES);
 }
+
+const distFolder = () => (typeof VOUCH_DIST === "string" ? VOUCH_DIST : join(__dirname, ".."));
+
+const boardImage = () => readBoardImage(join(distFolder(), "../../firmware/boards/mps2/build/mps2.bin"));
 
 /** The engine region the options ask for; undefined when they name none. Refuses what makeEngineImage does, `usage`. */
 export function engineOf(options: SimOptions): Uint8Array | undefined {
@@ -62,8 +83,9 @@ export function engineOf(options: SimOptions): Uint8Array | undefined {
   const isSpelled = [vendor, product, model, hardwareVersion].some((given) => given !== undefined);
   if (engine !== undefined) {
     if (isSpelled) throw usage("--engine holds vendor, product, model and hardware version already");
-    const region = readInput(engine, ENGINE_BYTES);
-    about(engine, () => readEngineImage(region));
+    const isBoard = options.board !== undefined;
+    const region = readInput(engine, isBoard ? BOARD_ENGINE_BYTES : ENGINE_BYTES);
+    about(engine, () => (isBoard ? checkEngine(region) : readEngineImage(region)));
     return region;
   }
   if (!isSpelled) return undefined;
@@ -71,13 +93,14 @@ export function engineOf(options: SimOptions): Uint8Array | undefined {
     const missing = Object.entries({ vendor, product, model }).filter(([, given]) => given === undefined);
     throw usage(`a new device needs ${missing.map(([name]) => `--${name}`).join(" and ")}`, NEW_DEVICE);
   }
-  return makeEngineImage({
-    bundle: readAgentBundle(),
+  const maker: MakerSpec = {
     vendorVkey: vkeyOf(vendor),
     product,
     model,
     hardwareVersion: hardwareVersion ?? "A",
-  });
+  };
+  if (options.board !== undefined) return makeBoardEngine(boardImage(), maker);
+  return makeEngineImage({ bundle: readAgentBundle(), ...maker });
 }
 
 const NEW_DEVICE =
@@ -92,7 +115,9 @@ const vkeyOf = (keyOrFile: string) =>
 
 /** Makes the file of a new device. Refuses `exists`. */
 export function createSim(options: SimOptions & { state: string }): void {
-  createFlashFile(options.state, newEngine(options), { random: options.random ?? true });
+  const { state, random = true } = options;
+  if (options.board !== undefined) return createBoardState(state, newEngine(options), random);
+  createFlashFile(state, newEngine(options), { random });
 }
 
 function newEngine(options: SimOptions): Uint8Array {
@@ -109,16 +134,56 @@ export async function openSimFlash(options: SimOptions): Promise<Flash> {
   const wanted = engineOf(options);
   const flash = await about(state, () => openFlashFile(state));
   const region = flash.read(LAYOUT.engine.address, LAYOUT.engine.length);
-  const isOther = wanted !== undefined && !equalBytes(region, wanted);
-  if (!isOther && (options.random ?? flash.board.random) === flash.board.random) return flash;
+  if (isAsAsked(options, wanted, region, flash.board.random)) return flash;
   flash.close();
-  throw new Refusal(
-    "engine-differs",
-    `${state} is a device with another engine or board than the flags describe`,
-    {
-      hint: "leave the flags out to start it as it is, or name a new file",
-    },
-  );
+  throw otherDevice(state);
+}
+
+const isAsAsked = (
+  options: SimOptions,
+  wanted: Uint8Array | undefined,
+  region: Uint8Array,
+  random: boolean,
+): boolean => (wanted === undefined || equalBytes(region, wanted)) && (options.random ?? random) === random;
+
+const otherDevice = (state: string) =>
+  new Refusal("engine-differs", `${state} is a device with another engine or board than the flags describe`, {
+    hint: "leave the flags out to start it as it is, or name a new file",
+  });
+
+/**
+ * Starts the reference board at a pseudo-terminal. Without a state file its flash is gone when it stops.
+ * `monitor` is a socket QEMU's monitor listens on. Refuses `engine-differs` and what startBoard does.
+ */
+export async function startMps2(options: SimOptions, monitor?: string): Promise<Running> {
+  const { state } = options;
+  if (state !== undefined && existsSync(state)) {
+    const wanted = engineOf(options);
+    const { engine, random } = about(state, () => readBoardState(state));
+    if (!isAsAsked(options, wanted, engine, random)) throw otherDevice(state);
+    return startBoard(state, monitor);
+  }
+  if (state !== undefined) {
+    createSim({ ...options, state });
+    return startBoard(state, monitor);
+  }
+  const folder = mkdtempSync(join(tmpdir(), "vouch-board-"));
+  const drop = () => rmSync(folder, { recursive: true, force: true });
+  try {
+    const kept = join(folder, "state");
+    createSim({ ...options, state: kept });
+    const board = await startBoard(kept, monitor);
+    return {
+      ...board,
+      stop() {
+        board.stop();
+        drop();
+      },
+    };
+  } catch (error) {
+    drop();
+    throw error;
+  }
 }
 
 /** Starts a device at a pseudo-terminal. Refuses `no-pty` and what opening the flash is refused for. */
@@ -149,6 +214,7 @@ export async function startSim(options: SimOptions, onFault: (fault: Error) => v
     return {
       port: pty.path,
       device,
+      block: device.block,
       engineSha256: createHash("sha256").update(region).digest("hex"),
       halted,
       stop() {
@@ -171,6 +237,8 @@ interface Flags {
   engine?: string;
   writeEngine?: string;
   create?: boolean;
+  board?: string;
+  monitor?: string;
   rng: boolean;
   json?: boolean;
 }
@@ -188,14 +256,18 @@ export function define(program: Command, io: Io): void {
     .option("--write-engine <FILE>", "write the engine image, for the maker to release, and end")
     .option("--create", "make the --state FILE and end; reach it as --port sim:FILE")
     .option("--no-rng", "a board without a random number generator")
+    .option("--board <NAME>", "mps2: the reference board, an emulated Cortex-M4 under QEMU")
+    .option("--monitor <SOCKET>", "with --board: where QEMU's monitor (QMP) listens")
     .option("--json", "print one JSON line when it is ready")
     .action(async (flags: Flags) => {
-      const { state, vendor, product, model, engine } = flags;
+      const { state, vendor, product, model, engine, board, monitor } = flags;
+      if (board !== undefined && board !== "mps2") throw usage(`--board is ${quote(board)}, expected mps2`);
+      if (monitor !== undefined && board === undefined) throw usage("--monitor is for --board mps2");
       const random = flags.rng ? undefined : false;
-      const options = { state, vendor, product, model, hardwareVersion: flags.hw, engine, random };
+      const options = { state, vendor, product, model, hardwareVersion: flags.hw, engine, random, board };
       if (flags.writeEngine !== undefined) return writeEngine(options, flags.writeEngine, io);
       if (flags.create) return create(options, io);
-      await runUntilSignal(options, io);
+      await runUntilSignal(options, monitor, io);
     });
 }
 
@@ -203,7 +275,7 @@ function writeEngine(options: SimOptions, path: string, io: Io): void {
   const region = newEngine(options);
   writeWhole(path, region);
   const sha256 = createHash("sha256").update(region).digest("hex");
-  const { name, version } = readEngineImage(region).block;
+  const { name, version } = readBuild(region);
   if (io.json) io.stdout(`${JSON.stringify({ engine: { file: path, name, version, sha256 } })}\n`);
   else io.stdout(`engine       ${path}, ${name} ${version}, sha256 ${sha256}\n`);
 }
@@ -212,14 +284,20 @@ function create(options: SimOptions, io: Io): void {
   const { state } = options;
   if (state === undefined) throw usage("--create needs --state FILE");
   createSim({ ...options, state });
+  if (options.board !== undefined) {
+    io.stdout(io.json ? `${JSON.stringify({ state })}\n` : `state        ${state}\n`);
+    return;
+  }
   const port = `sim:${state}`;
   io.stdout(io.json ? `${JSON.stringify({ port, state })}\n` : `port         ${port}\n`);
 }
 
-async function runUntilSignal(options: SimOptions, io: Io): Promise<void> {
-  const sim = await startSim(options, (fault) => {
+async function runUntilSignal(options: SimOptions, monitor: string | undefined, io: Io): Promise<void> {
+  const onFault = (fault: Error) => {
     if (!io.quiet) io.stderr(`vouch: the device restarted after a fault: ${fault.message}\n`);
-  });
+  };
+  const sim: Running =
+    options.board === undefined ? await startSim(options, onFault) : await startMps2(options, monitor);
   const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
   let ended = () => {};
   const signalled = new Promise<void>((resolve) => {
@@ -239,17 +317,17 @@ async function runUntilSignal(options: SimOptions, io: Io): Promise<void> {
   }
 }
 
-function readyLine(sim: RunningSim, options: SimOptions): string {
-  const { model, hardwareVersion, name, version } = sim.device.block;
+function readyLine(sim: Running, options: SimOptions): string {
+  const { model, hardwareVersion, name, version } = sim.block;
   const engine = { name, version, sha256: sim.engineSha256 };
   const state = options.state ?? null;
   return `${JSON.stringify({ port: sim.port, model, hardwareVersion, engine, state, pid: process.pid })}\n`;
 }
 
-function greeting(sim: RunningSim, options: SimOptions): string {
-  const { model, hardwareVersion, name, version }: EngineBlock = sim.device.block;
+function greeting(sim: Running, options: SimOptions): string {
+  const { model, hardwareVersion, name, version } = sim.block;
   return [
-    `device       ${model} revision ${hardwareVersion}, simulated`,
+    `device       ${model} revision ${hardwareVersion}, ${options.board === undefined ? "simulated" : "emulated"}`,
     `engine       ${name} ${version}, sha256 ${sim.engineSha256.slice(0, 16)}…`,
     `flash        ${options.state ?? "in memory, gone when this ends"}`,
     `port         ${sim.port}\n`,

@@ -1,0 +1,23 @@
+// Milliseconds since start, by SysTick (ARMv7-M B3.3). They wrap after 49 days.
+
+#include "board.h"
+
+#define SYST_CSR REGISTER(0xe000e010)
+#define SYST_RVR REGISTER(0xe000e014)
+#define SYST_CVR REGISTER(0xe000e018)
+
+static volatile uint32_t millis;
+
+void clock_start(void) {
+  SYST_RVR = CLOCK_HZ / 1000 - 1;
+  SYST_CVR = 0;
+  SYST_CSR = 7; // processor clock, interrupt, on
+}
+
+void clock_interrupt(void) {
+  millis++;
+}
+
+uint32_t clock_millis(void) {
+  return millis;
+}
