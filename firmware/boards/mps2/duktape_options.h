@@ -15,6 +15,23 @@
 
 #undef DUK_USE_HSTRING_ARRIDX
 
+// Pointers into RAM as 16 bits of words, and counts and lengths that a heap of this size can't exceed in 16.
+#define DUK_USE_HEAPPTR16
+#define DUK_USE_HEAPPTR_ENC16(unused, pointer) \
+  ((duk_uint16_t) ((pointer) == NULL ? 0 : ((duk_uint32_t) (pointer) - 0x20000000u) >> 2))
+#define DUK_USE_HEAPPTR_DEC16(unused, word) \
+  ((void *) ((word) == 0 ? 0 : 0x20000000u + ((duk_uint32_t) (word) << 2)))
+#undef DUK_USE_REFCOUNT32
+#define DUK_USE_REFCOUNT16
+#define DUK_USE_STRTAB_PTRCOMP
+#define DUK_USE_STRHASH16
+#define DUK_USE_STRLEN16
+#define DUK_USE_BUFLEN16
+#define DUK_USE_OBJSIZES16
+
+// A cache for literals in C code, of which there is hardly any.
+#undef DUK_USE_LITCACHE_SIZE
+
 // Buckets are pointers; the agent and the built-ins have a few hundred strings.
 #undef DUK_USE_STRTAB_MINSIZE
 #define DUK_USE_STRTAB_MINSIZE 128
