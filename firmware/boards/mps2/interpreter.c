@@ -91,6 +91,53 @@ static const uint32_t *load_function(duk_hthread *thr, const struct bytecode *fi
   return next;
 }
 
+// What the agent uses of the built-in objects, and what the interpreter itself looks up by name. The rest, some
+// 20 KB of properties and their names, goes before the agent comes. An agent that wants more fails at once.
+static const char *const KEPT[] = {
+    "Array", "Error", "Float64Array", "Int32Array", "Math", "String", "Uint8Array", "globalThis",
+    "ceil", "charCodeAt", "concat", "floor", "fromCharCode", "isArray", "max", "min", "push", "set", "subarray",
+    "constructor", "length", "message", "name", "prototype", "toString", "undefined", "valueOf",
+};
+
+static duk_bool_t is_kept(const char *name) {
+  for (size_t at = 0; at < sizeof KEPT / sizeof *KEPT; at++) {
+    if (strcmp(name, KEPT[at]) == 0) return 1;
+  }
+  return 0;
+}
+
+void drop_unused(duk_context *ctx) {
+  for (int number = 0; number < DUK_NUM_BUILTINS; number++) {
+    duk_hobject *object = ctx->builtins[number];
+    if (object == NULL || number == DUK_BIDX_GLOBAL_ENV) continue;
+    duk_push_hobject(ctx, object);
+    duk_enum(ctx, -1, DUK_ENUM_OWN_PROPERTIES_ONLY | DUK_ENUM_INCLUDE_NONENUMERABLE | DUK_ENUM_NO_PROXY_BEHAVIOR);
+    while (duk_next(ctx, -1, 0)) {
+      if (!is_kept(duk_get_string(ctx, -1)))
+        duk_hobject_delprop_raw(ctx, object, duk_known_hstring(ctx, -1), DUK_DELPROP_FLAG_FORCE);
+      duk_pop(ctx);
+    }
+    duk_pop(ctx);
+    duk_compact(ctx, -1);
+    duk_pop(ctx);
+  }
+  duk_gc(ctx, DUK_GC_COMPACT);
+}
+
+// Once the agent has started: the `length` of its functions, which nobody reads, and room its variables grew into.
+void settle(duk_context *ctx) {
+  for (duk_heaphdr *at = ctx->heap->heap_allocated; at != NULL; at = DUK_HEAPHDR_GET_NEXT(ctx->heap, at)) {
+    if (DUK_HEAPHDR_GET_TYPE(at) != DUK_HTYPE_OBJECT) continue;
+    duk_hobject *object = (duk_hobject *)at;
+    if (DUK_HOBJECT_IS_COMPFUNC(object))
+      duk_hobject_delprop_raw(ctx, object, DUK_HTHREAD_STRING_LENGTH(ctx), DUK_DELPROP_FLAG_FORCE);
+    else if (!DUK_HOBJECT_IS_DECENV(object))
+      continue;
+    duk_hobject_compact_props(ctx, object);
+  }
+  duk_gc(ctx, DUK_GC_COMPACT);
+}
+
 void push_agent(duk_context *ctx, const void *bytecode) {
   const struct bytecode *file = bytecode;
   load_function(ctx, file, (const uint32_t *)((const char *)file + file->function));

@@ -10,7 +10,10 @@
 #define CHUNK_BYTES 512
 
 extern const uint8_t agent_bytecode[];
-void push_agent(duk_context *ctx, const void *bytecode); // interpreter.c
+// interpreter.c
+void drop_unused(duk_context *ctx);
+void push_agent(duk_context *ctx, const void *bytecode);
+void settle(duk_context *ctx);
 
 static bool is_resetting;
 
@@ -137,6 +140,7 @@ static void call(duk_context *ctx, duk_idx_t arguments) {
 // Leaves what evaluating the agent gave.
 static duk_ret_t evaluate(duk_context *ctx, void *unused) {
   (void)unused;
+  drop_unused(ctx);
   duk_push_global_object(ctx);
   duk_put_function_list(ctx, -1, HOST);
   if (random_present()) {
@@ -155,7 +159,7 @@ static duk_context *start_agent(void) {
   if (ctx == NULL) board_fault("no room for the interpreter");
   if (duk_safe_call(ctx, evaluate, NULL, 0, 1) != DUK_EXEC_SUCCESS) board_fault(duk_safe_to_string(ctx, -1));
   duk_pop(ctx);
-  duk_gc(ctx, 0);
+  settle(ctx);
   return ctx;
 }
 

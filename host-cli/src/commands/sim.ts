@@ -28,6 +28,7 @@ import {
   checkEngine,
   createBoardState,
   makeBoardEngine,
+  type RunningBoard,
   readBoardImage,
   readBoardState,
   startBoard,
@@ -116,8 +117,8 @@ const vkeyOf = (keyOrFile: string) =>
 /** Makes the file of a new device. Refuses `exists`. */
 export function createSim(options: SimOptions & { state: string }): void {
   const { state, random = true } = options;
-  if (options.board !== undefined) return createBoardState(state, newEngine(options), random);
-  createFlashFile(state, newEngine(options), { random });
+  if (options.board !== undefined) createBoardState(state, newEngine(options), random);
+  else createFlashFile(state, newEngine(options), { random });
 }
 
 function newEngine(options: SimOptions): Uint8Array {
@@ -155,7 +156,7 @@ const otherDevice = (state: string) =>
  * Starts the reference board at a pseudo-terminal. Without a state file its flash is gone when it stops.
  * `monitor` is a socket QEMU's monitor listens on. Refuses `engine-differs` and what startBoard does.
  */
-export async function startMps2(options: SimOptions, monitor?: string): Promise<Running> {
+export async function startMps2(options: SimOptions, monitor?: string): Promise<RunningBoard> {
   const { state } = options;
   if (state !== undefined && existsSync(state)) {
     const wanted = engineOf(options);

@@ -164,9 +164,9 @@ function spawnQemu(state: string, image: string, monitor?: string): ChildProcess
   const program = "qemu-system-arm";
   const args = [
     ...["-machine", "mps2-an386,memory-backend=flash", "-nodefaults", "-display", "none"],
-    ...["-object", `memory-backend-file,id=flash,size=16M,share=on,mem-path=${escape(state)}`],
+    ...["-object", `memory-backend-file,id=flash,size=16M,share=on,mem-path=${asOption(state)}`],
     ...["-kernel", image, "-serial", "pty"],
-    ...(monitor === undefined ? [] : ["-qmp", `unix:${escape(monitor)},server=on,wait=off`]),
+    ...(monitor === undefined ? [] : ["-qmp", `unix:${asOption(monitor)},server=on,wait=off`]),
   ];
   const setpriv = "/usr/bin/setpriv";
   const [command, ...rest] = fs.existsSync(setpriv)
@@ -176,7 +176,7 @@ function spawnQemu(state: string, image: string, monitor?: string): ChildProcess
 }
 
 /** QEMU's option syntax doubles a comma that is meant. */
-const escape = (path: string) => path.replaceAll(",", ",,");
+const asOption = (path: string) => path.replaceAll(",", ",,");
 
 function readPort(qemu: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
