@@ -30,7 +30,7 @@ const HEADER_AT = 8 * KIB * KIB;
 const ENGINE_AT = HEADER_AT + 4 * KIB;
 const ENTROPY_MAGIC = Buffer.from("vrng\0\0\0\0");
 const HEADER = Buffer.from('{"version":"vouch-mps2/v1"}\n');
-const LOCK_MS = 300;
+const LOCK_MS = 3000; // a QEMU that was killed takes a moment to go
 const START_MS = 20_000;
 
 /** A base image, as `npm run board` makes it, with a maker's engine block. Refuses what formatBlock does. */
@@ -117,35 +117,39 @@ export async function startBoard(state: string, monitor?: string): Promise<Runni
     fs.rmSync(folder, { recursive: true, force: true });
     unlock();
   };
+  let qemu: ChildProcess | undefined;
   try {
     if (random) freshEntropy(state);
     const image = join(folder, "engine.bin");
     fs.writeFileSync(image, engine);
-    const qemu = spawnQemu(state, image, monitor);
+    const started = spawnQemu(state, image, monitor);
+    qemu = started;
     const halted = new Promise<never>((_, reject) => {
-      qemu.once("error", (error) => reject(noQemu(error)));
-      qemu.once("exit", (code, signal) => {
+      started.once("error", (error) => reject(noQemu(error)));
+      started.once("exit", (code, signal) => {
         if (code === 127) reject(noQemu(new Error("not found")));
         reject(new Refusal("device-halted", `QEMU ended with ${signal ?? `status ${code}`}`));
       });
     });
-    halted.catch(() => {}); // whoever doesn't wait for it has stopped the board
-    const port = await Promise.race([readPort(qemu), halted]);
+    halted.catch(release); // also when it was stopped: until QEMU is gone it may still write
+    const port = await Promise.race([readPort(started), halted]);
     // Held open, or QEMU looks for a listener only once a second and drops what the board says meanwhile.
-    const hold = fs.openSync(port, fs.constants.O_RDWR | fs.constants.O_NOCTTY);
+    let hold: number | undefined = fs.openSync(port, fs.constants.O_RDWR | fs.constants.O_NOCTTY);
     return {
       port,
       block,
       engineSha256: createHash("sha256").update(engine).digest("hex"),
       halted,
-      qemuPid: qemu.pid!,
+      qemuPid: started.pid!,
       stop() {
-        qemu.kill("SIGKILL"); // the state is in the file already
+        if (hold === undefined) return;
+        started.kill("SIGKILL"); // the state is in the file already
         fs.closeSync(hold);
-        release();
+        hold = undefined;
       },
     };
   } catch (error) {
+    qemu?.kill("SIGKILL");
     release();
     throw error;
   }
