@@ -5,8 +5,6 @@
 
 // Built-in functions as tagged values and not as objects: about 20 KB of heap less.
 #define DUK_USE_LIGHTFUNC_BUILTINS
-#define DUK_USE_PREFER_SIZE
-#define DUK_USE_EXEC_PREFER_SIZE
 
 // Nothing reads line numbers or call stacks here; errors keep name and message.
 #undef DUK_USE_TRACEBACKS
