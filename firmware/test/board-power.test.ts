@@ -246,7 +246,7 @@ async function prepare(): Promise<Story[]> {
     {
       name: "enrol, the commitment",
       state: keyed,
-      withinMs: 120,
+      withinMs: 40,
       share: 0.1,
       act: (session) => commitEnrolment(session, enrolment),
       runs: [1],
@@ -259,19 +259,24 @@ if (missing !== undefined) skip(power, "a board survives losing power at any mom
 else {
   power("a board survives losing power at any moment", async () => {
     const random = makeRandom(0x5eed);
-    let number = 0;
+    const total = { cases: 0, cuts: 0, changes: 0 };
     for (const story of await prepare()) {
       const count = Math.max(2, Math.round(CASES * story.share));
       let cuts = 0;
       let changes = 0;
       for (let done = 0; done < count; done++) {
-        const { cut, changed } = await cutOnce(story, Math.round(random() * story.withinMs), number++);
+        const afterMs = Math.round(random() * story.withinMs);
+        const { cut, changed } = await cutOnce(story, afterMs, total.cases++);
         if (cut) cuts++;
         if (changed) changes++;
       }
       console.log(`${story.name}: ${count} cases, ${cuts} before it was done, ${changes} left another state`);
-      assert.ok(cuts > 0, `${story.name}: power was never taken before it was done`);
+      total.cuts += cuts;
+      total.changes += changes;
     }
+    // How far each came is up to the scheduler; but most must have been stopped on the way, and some have got somewhere.
+    assert.ok(total.cuts > total.cases / 2, `${total.cuts} of ${total.cases} before it was done`);
+    assert.ok(total.changes > 0, "none left another state");
   });
 }
 
