@@ -6,6 +6,9 @@
 // Built-in functions as tagged values and not as objects: about 20 KB of heap less.
 #define DUK_USE_LIGHTFUNC_BUILTINS
 
+// Whole numbers below 2^47 are added and multiplied as such: this core's FPU has no doubles.
+#define DUK_USE_FASTINT
+
 // Nothing reads line numbers or call stacks here; errors keep name and message.
 #undef DUK_USE_TRACEBACKS
 #undef DUK_USE_PC2LINE

@@ -94,7 +94,7 @@ static const uint32_t *load_function(duk_hthread *thr, const struct bytecode *fi
 // What the agent uses of the built-in objects, and what the interpreter itself looks up by name. The rest, some
 // 20 KB of properties and their names, goes before the agent comes. An agent that wants more fails at once.
 static const char *const KEPT[] = {
-    "Array", "Error", "Float64Array", "Int32Array", "Math", "String", "Uint8Array", "globalThis",
+    "Array", "Error", "Float64Array", "Int32Array", "Math", "String", "Uint32Array", "Uint8Array", "globalThis",
     "ceil", "charCodeAt", "concat", "floor", "fromCharCode", "isArray", "max", "min", "push", "set", "subarray",
     "constructor", "length", "message", "name", "prototype", "toString", "undefined", "valueOf",
 };
