@@ -24,8 +24,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { Script } from "node:vm";
-import { judgeLanguage } from "./language.mjs";
 import { tableModule } from "./ed25519-table.mjs";
+import { judgeLanguage } from "./language.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "host-cli/dist");
