@@ -8,6 +8,7 @@
 //     for (…) { var x; k = function () { return x } }     all such functions share one x, everywhere
 //     out: for (;;) break out     labels don't exist
 //     var of                      a keyword
+//     i++ / 2                     the beginning of a regular expression
 //     bytes.slice(1)              an Array there, and missing on typed arrays of Duktape
 //
 // The check is of the text, so it is careful where the text can't tell: a function counts as called
@@ -49,6 +50,12 @@ function judgeForms(ts, file, report) {
       report(node, "not ES5");
     if (ts.isIdentifier(node) && node.text === "of" && !isPropertyName(ts, node))
       report(node.parent, "`of` as a name");
+    if (
+      ts.isBinaryExpression(node) &&
+      node.operatorToken.kind === Kind.SlashToken &&
+      /(\+\+|--|\}|\bthis)$/.test(node.left.getText())
+    )
+      report(node, "a division that could be a regular expression");
     if (
       ts.isCallExpression(node) &&
       ts.isPropertyAccessExpression(node.expression) &&

@@ -16,8 +16,8 @@ export function unarmour(text: string, size: number): Uint8Array | Uint32Array {
       const code = text.charCodeAt(i + j);
       word = (word << 6) | (code - (code < 92 ? 40 : 41));
     }
-    for (let j = 0; j < 3; j++) {
-      const k = Math.floor(at++ / size);
+    for (let j = 0; j < 3; j++, at++) {
+      const k = Math.floor(at / size);
       if (k < count) out[k] = ((out[k]! << 8) | ((word >>> (8 * j)) & 255)) >>> 0;
     }
   }
