@@ -37,7 +37,7 @@ import {
 import type { Agent } from "./agent";
 import { bytesIn, hasKey, uintIn } from "./body";
 import { groupError, plainError, type Request } from "./link";
-import type { Region } from "./port";
+import type { Region } from "./ports/layout";
 import {
   checkOtherFree,
   confirmRunning,

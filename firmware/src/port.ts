@@ -1,7 +1,7 @@
 // What a board must provide, as an argument: the agent knows no other hardware.
 //
-// Flash is addressed by byte, whole regions are given by the layout (README.md has
-// the picture):
+// Flash is addressed by byte, whole regions are given by the layout (ports/layout.ts; README.md
+// has the picture):
 //
 //   engine   interpreter, agent and, in its last 512 bytes, the engine block; never written
 //   slots    two, each 1024 bytes of manifest and then the payload
@@ -19,25 +19,7 @@
 //     of it erased, and never touches bytes outside the range;
 //   - a function that fails throws, and the agent does not go on after that: it is a dead board.
 
-/** A run of flash. */
-export interface Region {
-  address: number;
-  length: number;
-}
-
-export interface StoreRegion extends Region {
-  /** Erase unit of slots and store, in bytes. */
-  sectorSize: number;
-}
-
-export interface Layout {
-  engine: Region;
-  /** Exactly two, of equal length. */
-  slots: Region[];
-  store: StoreRegion;
-  /** Write unit in bytes: 1, 2, 4, 8, 16 or 32. */
-  writeSize: number;
-}
+import type { Layout } from "./ports/layout";
 
 /** EAT dbgstat (RFC 9711 section 4.2.9): what the port knows of an open console or debugger. */
 export const DEBUG_ENABLED = 0;

@@ -39,7 +39,8 @@ import {
 import { sha256 } from "@vouch/shared/sha256";
 import { decodeEnvelope, type Manifest } from "@vouch/shared/suit";
 import { hashFlash } from "./measure";
-import type { Port, Region } from "./port";
+import type { Port } from "./port";
+import type { Region } from "./ports/layout";
 import { loadRecord, RECORD_BOOT, type Store, saveRecord, u32At } from "./store";
 
 export const MANIFEST_AREA = 1024;

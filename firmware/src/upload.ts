@@ -43,7 +43,7 @@ import {
   verifyEnvelope,
 } from "@vouch/shared/suit";
 import type { Engine } from "./engine";
-import type { Region } from "./port";
+import type { Region } from "./ports/layout";
 import {
   checkOtherFree,
   forgetSlot,

@@ -84,7 +84,11 @@ for (const [name, code, expected] of [
   ["a label", "out: for (;;) break out;", "a label"],
   ["a name that is a keyword", "var of = 1;", "`of` as a name"],
   ["a parameter of that name", "function f(of) {}", "`of` as a name"],
-  ["a division behind ++", "var i = 8; k(i++ / 2);", "a division that could be a regular expression: i++ / 2"],
+  [
+    "a division behind ++",
+    "var i = 8; k(i++ / 2);",
+    "a division that could be a regular expression: i++ / 2",
+  ],
   ["slice", "var b = k(); b.slice(1);", "1:16: typed arrays lack it, use subarray, set or a loop"],
   ["fill", "var b = k(); b.fill(0);", "typed arrays lack it"],
   ["let", "let a = 1;", "not ES5"],

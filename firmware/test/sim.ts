@@ -14,7 +14,8 @@
 import { cborMap, encodeCbor } from "@vouch/shared/cbor";
 import { type Agent, makeAgent, receive, tick } from "../src/agent";
 import { ENGINE_BLOCK_BYTES } from "../src/engine";
-import { DEBUG_DISABLED_SINCE_BOOT, type Layout, MAX_READ, MAX_WRITE, type Port } from "../src/port";
+import { DEBUG_DISABLED_SINCE_BOOT, MAX_READ, MAX_WRITE, type Port } from "../src/port";
+import type { Layout } from "../src/ports/layout";
 
 /** 64 KiB engine, two slots of 1 KiB + `payload`, a store of two halves of 4 KiB; sectors of 1 KiB. */
 export function simLayout(payload = 256 * 1024, engine = 64 * 1024): Layout {

@@ -332,7 +332,8 @@ agent("never invents the name `of`, which Espruino takes for a keyword", async (
 agent("signs and verifies as node:crypto does, with the part of tweetnacl that is left", async () => {
   const code = await lower(
     `import { keyPairFromSeed, signEd25519, verifyEd25519 } from "@vouch/shared/sign";
-     declare const judge: (...parts: unknown[]) => void; judge(keyPairFromSeed, signEd25519, verifyEd25519);`,
+     interface Pair { publicKey: Uint8Array; secretKey: Uint8Array } // names we ask for below
+     declare const judge: (...parts: unknown[]) => Pair; judge(keyPairFromSeed, signEd25519, verifyEd25519);`,
   );
   const scope = { judge: (...parts: unknown[]) => given.push(...parts), Uint8Array, Float64Array };
   const given: unknown[] = [];

@@ -24,7 +24,8 @@
 // Only the plain digest is native. crypto.SHA256 takes its input in one piece: a mapped run of flash is
 // one, without a copy, but a nonce before it would need both in RAM.
 
-import { DEBUG_ENABLED, type Heap, type Layout, type Port, type Region } from "../port";
+import { DEBUG_ENABLED, type Heap, type Port } from "../port";
+import type { Layout, Region } from "./layout";
 
 /** A serial device: Serial1, USB, Bluetooth. */
 interface Line {

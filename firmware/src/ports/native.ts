@@ -22,8 +22,9 @@
 //
 // The bundle touches flash when it is evaluated: that is the boot, and where images are swapped.
 
-import type { Layout, Port } from "../port";
+import type { Port } from "../port";
 import { DEBUG_ENABLED } from "../port";
+import type { Layout } from "./layout";
 
 declare const hostLayout: () => Layout;
 declare const hostWrite: (bytes: Uint8Array) => void;
