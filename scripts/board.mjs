@@ -20,7 +20,8 @@ const BLOCK_BYTES = 512;
 /** What must be installed, and which Debian package has it. */
 const NEEDS = [
   ["make", "make"],
-  ["arm-none-eabi-gcc", "gcc-arm-none-eabi libnewlib-arm-none-eabi"],
+  ["arm-none-eabi-gcc", "gcc-arm-none-eabi"],
+  ["/usr/lib/arm-none-eabi/lib/nano.specs", "libnewlib-arm-none-eabi"],
   ["duk", "duktape"],
   ["/usr/share/duktape/duktape.c", "duktape-dev"],
 ];

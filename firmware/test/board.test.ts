@@ -16,7 +16,7 @@ const missing = boardMissing();
 const ENGINE_AT = 0x801000; // in the state file: host-cli/src/sim/mps2.ts
 
 function vouch(line: string, expected = 0): string {
-  const args = ["host-cli/bin/vouch.cjs", ...line.split(" ").map((word) => word.replace(/@/g, `${folder}/`))];
+  const args = ["host-cli/bin/vouch.mjs", ...line.split(" ").map((word) => word.replace(/@/g, `${folder}/`))];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
   assert.is(status, expected, `vouch ${line}\n${stdout}${stderr}`);
   return `${stdout}${stderr}`;
@@ -30,7 +30,7 @@ interface Sim {
 
 function sim(flags: string): Promise<Sim> {
   const args = `sim --board mps2 --json ${flags}`.split(" ").map((word) => word.replace(/@/g, `${folder}/`));
-  const child = spawn(process.execPath, ["host-cli/bin/vouch.cjs", ...args], {
+  const child = spawn(process.execPath, ["host-cli/bin/vouch.mjs", ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   return new Promise((resolve, reject) => {
@@ -142,6 +142,7 @@ else {
     attested(board.port, "bent");
     const verdict = vouch("verify @bent.vouch.json --policy @policy", 20);
     assert.match(verdict, /\[measurement-mismatch\]/);
+    assert.match(verdict, /^refuted$/m);
     await ended(board.child, "SIGTERM");
   });
 
@@ -151,7 +152,7 @@ else {
     const [qemu] = children.trim().split(" ").map(Number);
     assert.ok(runs(qemu!));
     await ended(board.child, "SIGKILL");
-    for (let tries = 0; runs(qemu!) && tries < 50; tries++)
+    for (let tries = 0; runs(qemu!) && tries < 300; tries++)
       await new Promise((done) => setTimeout(done, 100));
     assert.not(runs(qemu!));
   });

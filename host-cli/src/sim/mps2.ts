@@ -217,7 +217,7 @@ async function lock(path: string): Promise<() => void> {
     return await takeLock(`${path}.lock`, LOCK_MS);
   } catch (error) {
     if ((error as Refusal).code !== "locked") throw error;
-    throw new Refusal("sim-running", "another board runs on this file", {
+    throw new Refusal("sim-running", `another board runs on ${path}`, {
       cause: error,
       hint: `end it first; when none runs, remove ${path}.lock`,
     });
