@@ -3,7 +3,6 @@
 
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createConnection, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { startMps2 } from "../../host-cli/src/commands/sim";
@@ -11,6 +10,7 @@ import { openSession, type Session } from "../../host-cli/src/device/session";
 import { openDevice } from "../../host-cli/src/device/transport";
 import { createBoardState, makeBoardEngine, readBoardImage } from "../../host-cli/src/sim/mps2";
 import { MODEL, PRODUCT, VENDOR_VKEY } from "../../host-cli/test/sim-kit";
+import { openMonitor, stopAtWrite } from "./board-monitor";
 
 export const IMAGE = "firmware/boards/mps2/build/mps2.bin";
 const RAM = 0x20000000;
@@ -19,7 +19,8 @@ const STACK_PAINT = 0xa5a5a5a5;
 
 const NEEDS: [string, string][] = [
   ["qemu-system-arm", "qemu-system-arm"],
-  ["arm-none-eabi-gcc", "gcc-arm-none-eabi libnewlib-arm-none-eabi"],
+  ["arm-none-eabi-gcc", "gcc-arm-none-eabi"],
+  ["/usr/lib/arm-none-eabi/lib/nano.specs", "libnewlib-arm-none-eabi"],
   ["make", "make"],
   ["duk", "duktape"],
   ["/usr/share/duktape/duktape.c", "duktape-dev"],
@@ -78,6 +79,8 @@ export interface Board {
   /** A session with it, closed afterwards. */
   talk<T>(work: (session: Session) => Promise<T>): Promise<T>;
   counters(): Promise<Counters>;
+  /** Stops it before the `times`-th write to the word at `address`; `hit` settles then, or rejects when QEMU goes. */
+  stopAtWrite(address: number, times: number): Promise<{ hit: Promise<void> }>;
   /** Ends QEMU with SIGKILL: there is no gentler end. */
   stop(): void;
 }
@@ -106,6 +109,7 @@ export async function startTestBoard(state: string): Promise<Board> {
     qemuPid: running.qemuPid,
     talk: (work) => talk(running.port, work),
     counters: () => readCounters(monitor),
+    stopAtWrite: (address, times) => stopAtWrite(monitor, address, times),
     stop: running.stop,
   };
 }
@@ -124,16 +128,11 @@ async function talk<T>(port: string, work: (session: Session) => Promise<T>): Pr
 
 async function readCounters(monitor: string): Promise<Counters> {
   const dump = join(folder, `ram${count++}`);
-  const socket = createConnection(monitor);
+  const qemu = await openMonitor(monitor);
   try {
-    await answer(socket, "QMP");
-    socket.write('{"execute":"qmp_capabilities"}');
-    await answer(socket, "return");
-    const save = { val: RAM, size: RAM_BYTES, filename: dump };
-    socket.write(JSON.stringify({ execute: "pmemsave", arguments: save }));
-    await answer(socket, "return");
+    await qemu.execute("pmemsave", { val: RAM, size: RAM_BYTES, filename: dump });
   } finally {
-    socket.destroy();
+    qemu.close();
   }
   const ram = readFileSync(dump);
   rmSync(dump);
@@ -142,27 +141,6 @@ async function readCounters(monitor: string): Promise<Counters> {
   let at = read.stackBottom - RAM;
   while (ram.readUInt32LE(at) === STACK_PAINT) at += 4;
   return { ...read, stackPeak: read.stackTop - RAM - at };
-}
-
-/** Waits for a line of the monitor that has this key. */
-function answer(socket: Socket, key: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let text = "";
-    const take = (bytes: Buffer) => {
-      text += bytes;
-      for (const line of text.split("\n").slice(0, -1)) {
-        const reply = JSON.parse(line) as Record<string, unknown>;
-        if ("error" in reply) reject(new Error(line));
-        if (key in reply) {
-          socket.off("data", take);
-          resolve();
-        }
-      }
-      text = text.slice(text.lastIndexOf("\n") + 1);
-    };
-    socket.on("data", take);
-    socket.once("error", reject);
-  });
 }
 
 /** Whether a process runs. */
