@@ -7,23 +7,31 @@
 //   constant  00 string, or 01 and a double
 //   string    u32 length, bytes (as does the pc-to-line part)
 //
-//   board     'vbc1' │ u32 strings, numbers, offset of the function │ u32 offset of each string, and of the end
-//             │ numbers, doubles │ string bytes │ function; all little endian, functions at multiples of 4
+//   board     'vbc2' │ u32 strings, numbers, slots, offset of the outermost function
+//             │ u32 offset of each string, and of the end │ u32 per slot: offset of the function it starts with, plus 1;
+//             or of the one it will get; or 0
+//             │ numbers, doubles │ string bytes, 0 after each │ function
+//             all little endian; functions at multiples of 4
 //   function  u32 instructions │ u16 constants, functions │ u16 registers, arguments │ u32 flags │ u16 variables, 0
 //             │ instructions │ u16 constants: a string's number, or past those a double's
 //             │ u16 pairs: name of a variable, its register │ 0 to a multiple of 4 │ functions
 //
-// The board's interpreter executes the instructions where they lie (firmware/boards/mps2/agent.c). What is left
-// out: file names and line numbers, which it is built without; argument names, which tie `arguments` to
-// them and nothing here wants; names of functions. No function of the agent is called with `new`, so none gets a prototype object.
+// The board's interpreter executes the instructions where they lie (firmware/boards/mps2/interpreter.c). Variables of
+// the outermost code are numbered slots, most of them for one function: slots.mjs.
+//
+// What is left out: file names and line numbers, which the interpreter is built without; argument names, which tie
+// `arguments` to them and nothing here wants; names of functions. No function of the agent is called with
+// `new`, so none gets a prototype object.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { replaceVariables, unwrap } from "./slots.mjs";
 
 const MARKER = 0xbf;
-const MAGIC = 0x31636276; // 'vbc1'
+const MAGIC = 0x32636276; // 'vbc2'
 const NO_NAMES = 0xffffffff;
 const CONSTRUCTABLE = 1 << 8;
+const STARTS = 1; // in the offset of a slot's function
 const NAME_BINDING = 1 << 19; // the function's own name is a variable in it
 
 /** The outermost function of a bytecode file of `duk`. */
@@ -90,6 +98,7 @@ function makePool(outermost) {
     f.functions.forEach(walk);
   };
   walk(outermost);
+  for (const { starts } of outermost.slots) if (starts !== undefined) walk(starts);
   return {
     strings: [...strings.keys()].map((text) => Buffer.from(text, "latin1")),
     numbers: [...numbers.keys()],
@@ -107,11 +116,14 @@ function bitsOf(value) {
   return double.toString("hex");
 }
 
-/** The same function in the board's form. */
+/** The same function in the board's form, its outermost variables being slots. */
 export function formatBytecode(outermost) {
+  replaceVariables(outermost);
   const pool = makePool(outermost);
   const words = [];
+  const places = new Map();
   const writeFunction = (f) => {
+    places.set(f, 4 * words.length);
     if (f.flags & NAME_BINDING)
       throw new Error(`bytecode: ${f.name} is a function expression that uses its own name`);
     const halves = [
@@ -131,17 +143,23 @@ export function formatBytecode(outermost) {
     f.functions.forEach(writeFunction);
   };
   writeFunction(outermost);
+  for (const { starts } of outermost.slots) if (starts !== undefined) writeFunction(starts);
 
-  const head = 16 + 4 * (pool.strings.length + 1);
+  const head = 20 + 4 * (pool.strings.length + 1 + outermost.slots.length);
   const offsets = [head + 8 * pool.numbers.length];
-  for (const { length } of pool.strings) offsets.push(offsets[offsets.length - 1] + length);
-  const at = offsets[offsets.length - 1];
-  const padding = Buffer.alloc(-at & 3);
+  for (const { length } of pool.strings) offsets.push(offsets[offsets.length - 1] + length + 1);
+  const end = offsets[offsets.length - 1];
+  const at = end + (-end & 3);
+  const slots = outermost.slots.map(({ starts, gets }) => {
+    if (starts !== undefined) return at + places.get(starts) + STARTS;
+    return gets === undefined ? 0 : at + places.get(gets);
+  });
   const bytecode = [
-    ...[MAGIC, pool.strings.length, pool.numbers.length, at + padding.length, ...offsets].map(u32),
+    ...[MAGIC, pool.strings.length, pool.numbers.length, slots.length, at, ...offsets].map(u32),
+    ...slots.map(u32),
     ...pool.numbers.map((bits) => Buffer.from(bits, "hex")),
-    ...pool.strings,
-    padding,
+    ...pool.strings.flatMap((string) => [string, Buffer.alloc(1)]),
+    Buffer.alloc(at - end),
     ...words.map(u32),
   ];
   return Buffer.concat(bytecode);
@@ -158,7 +176,9 @@ function u32(value) {
   return word;
 }
 
+// bytecode.mjs BUNDLE FILE: what `duk -c` is to compile; bytecode.mjs FILE FILE: what it compiled, for the board.
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [from, to] = process.argv.slice(2);
-  writeFileSync(to, formatBytecode(parseBytecode(readFileSync(from))));
+  const bytes = readFileSync(from);
+  writeFileSync(to, bytes[0] === MARKER ? formatBytecode(parseBytecode(bytes)) : unwrap(String(bytes)));
 }

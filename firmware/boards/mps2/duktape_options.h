@@ -33,6 +33,12 @@
 // A cache for literals in C code, of which there is hardly any.
 #undef DUK_USE_LITCACHE_SIZE
 
+// The bytes of a string that lies in flash with a zero behind it stay there, where the pointer is shorter.
+#define DUK_USE_HSTRING_EXTDATA
+#define DUK_USE_EXTSTR_INTERN_CHECK(unused, at, length) \
+  ((duk_size_t) (at) < 0x80000u && (length) > 6 && ((const char *) (at))[length] == 0 ? (at) : NULL)
+#define DUK_USE_EXTSTR_FREE(unused, at) ((void) 0)
+
 // Buckets are pointers; the agent and the built-ins have a few hundred strings.
 #undef DUK_USE_STRTAB_MINSIZE
 #define DUK_USE_STRTAB_MINSIZE 128

@@ -1,18 +1,33 @@
 // Duktape, compiled from Debian's package duktape-dev, and how the agent gets into it.
 //
-// The agent's bytecode stays in flash: a function loaded here has its constants in the heap and its
-// instructions where the linker put them. Duktape takes the end of a function's inner functions for the start of its
-// instructions; in build/duktape_in_flash.c (see the Makefile) it is the end of the constants' buffer instead. The
-// interpreter's own parts are used below, so this compiles with it in one piece.
+//   flash   instructions, lengths, the bytes of longer strings
+//   heap    slots (8 bytes each), and of the functions that were called: an object, its constants, their strings
 //
-// What the file holds: scripts/bytecode.mjs. It is made by the build and measured with the engine; nothing here
-// checks it.
+// The agent's bytecode stays in flash (scripts/bytecode.mjs says what the file holds; it is made by the build and
+// measured with the engine, so nothing here checks it). A slot is an outermost variable of the agent. One that is a
+// declared function starts as that function's place in flash, and becomes an object when it is first used
+// (slots.c); between two calls of the agent, rest_agent() makes the reverse of it when the heap is short.
+//
+// The interpreter's own parts are used below, so this compiles with it in one piece; the lines that the build
+// changes in it are in the Makefile. Duktape takes the end of a function's inner functions for the start of its
+// instructions; here it is the end of the constants' buffer instead. And the executor knows our instructions.
+
+#include "board.h"
+#include "duktape.h"
+
+// Outermost variables. In a buffer that belongs to a function nobody calls, as constants do: the collector
+// marks them there, and the buffer never moves.
+static union duk_double_union *slots; // duk_tval
+static void load_slot(duk_context *thr, union duk_double_union *slot);
 
 #include "duktape_in_flash.c"
 
 struct bytecode {
-  uint32_t magic, strings, numbers, function; // then offsets of strings, numbers
+  uint32_t magic, strings, numbers, slots, function;
+  uint32_t offsets[]; // of strings, and of their end; then of slots' functions; numbers
 };
+
+#define STARTS 1u // in the offset of a slot's function: the slot starts with it
 
 struct function {
   uint32_t instructions;
@@ -22,23 +37,33 @@ struct function {
   uint16_t variables, zero;
 };
 
-static void push_constant(duk_hthread *thr, const struct bytecode *file, uint32_t index) {
-  const uint32_t *offsets = (const uint32_t *)(file + 1);
+static const struct bytecode *file;
+
+static const uint32_t *slot_starts(void) {
+  return file->offsets + file->strings + 1;
+}
+
+static const struct function *function_at(uint32_t offset) {
+  return (const struct function *)((const char *)file + offset);
+}
+
+static void push_constant(duk_hthread *thr, uint32_t index) {
+  const uint32_t *offsets = file->offsets;
   if (index < file->strings) {
-    duk_push_lstring(thr, (const char *)file + offsets[index], offsets[index + 1] - offsets[index]);
+    duk_push_lstring(thr, (const char *)file + offsets[index], offsets[index + 1] - offsets[index] - 1);
   } else {
     double number;
-    memcpy(&number, (const char *)(offsets + file->strings + 1) + 8 * (index - file->strings), 8);
+    memcpy(&number, (const char *)(slot_starts() + file->slots) + 8 * (index - file->strings), 8);
     duk_push_number(thr, number);
   }
 }
 
 // The variables that inner functions can see, by name: where each is while the function runs.
-static void set_variables(duk_hthread *thr, const struct bytecode *file, const uint16_t *pairs, uint32_t count) {
+static void set_variables(duk_hthread *thr, const uint16_t *pairs, uint32_t count) {
   if (count == 0) return;
   duk_push_bare_object(thr);
   for (uint32_t at = 0; at < count; at++) {
-    push_constant(thr, file, pairs[2 * at]);
+    push_constant(thr, pairs[2 * at]);
     duk_push_uint(thr, pairs[2 * at + 1]);
     duk_put_prop(thr, -3);
   }
@@ -46,49 +71,99 @@ static void set_variables(duk_hthread *thr, const struct bytecode *file, const u
   duk_xdef_prop_stridx_short(thr, -2, DUK_STRIDX_INT_VARMAP, DUK_PROPDESC_FLAGS_NONE);
 }
 
-// Pushes the function; returns where the next one lies. Compare duk_js_push_closure().
-static const uint32_t *load_function(duk_hthread *thr, const struct bytecode *file, const uint32_t *at) {
-  const struct function *f = (const struct function *)at;
+// Pushes a function with room for constants, each undefined, and takes over so many inner functions from the stack
+// before it. Every step leaves what the collector may walk: the function owns its buffer only when all in it is set.
+static duk_tval *push_function(duk_hthread *thr, uint32_t constants, uint32_t functions) {
+  duk_hcompfunc *function = duk_push_hcompfunc(thr);
+  duk_tval *data = duk_push_fixed_buffer(thr, constants * sizeof(duk_tval) + functions * sizeof(duk_hobject *));
+  duk_hobject **inner = (duk_hobject **)(data + constants);
+  for (uint32_t n = 0; n < constants; n++) DUK_TVAL_SET_UNDEFINED(data + n);
+  for (uint32_t n = 0; n < functions; n++) {
+    inner[n] = duk_known_hobject(thr, (duk_idx_t)n - (duk_idx_t)functions - 2);
+    DUK_HOBJECT_INCREF(thr, inner[n]);
+  }
+  duk_hbuffer *buffer = duk_known_hbuffer(thr, -1);
+  DUK_HCOMPFUNC_SET_FUNCS(thr->heap, function, inner);
+  DUK_HCOMPFUNC_SET_DATA(thr->heap, function, buffer);
+  DUK_HBUFFER_INCREF(thr, buffer);
+  duk_pop(thr);
+  return data;
+}
+
+// Pushes the function; returns where the next one lies. Compare duk_js_push_closure(). Can throw when the heap is
+// full; what was made by then is reachable from the stack alone, and goes with it.
+static const struct function *load_function(duk_hthread *thr, const struct function *f) {
   const uint32_t *code = (const uint32_t *)(f + 1);
   const uint16_t *constants = (const uint16_t *)(code + f->instructions);
   const uint16_t *variables = constants + f->constants;
-  const uint32_t *next = code + f->instructions + (f->constants + 2 * f->variables + 1) / 2;
+  const void *next = code + f->instructions + (f->constants + 2 * f->variables + 1) / 2;
 
-  duk_require_stack(thr, 4 + f->constants + f->functions);
+  duk_require_stack(thr, 5 + f->functions);
   const duk_idx_t base = duk_get_top(thr);
-  duk_hcompfunc *function = duk_push_hcompfunc(thr);
+  for (uint32_t n = 0; n < f->functions; n++) next = load_function(thr, next);
+  duk_tval *data = push_function(thr, f->constants, f->functions);
+  duk_hcompfunc *function = (duk_hcompfunc *)duk_known_hobject(thr, -1);
   function->nregs = f->registers;
   function->nargs = f->args;
   DUK_HEAPHDR_SET_FLAGS((duk_heaphdr *)function, f->flags);
-  char *data = duk_push_fixed_buffer(thr, f->constants * sizeof(duk_tval) + f->functions * sizeof(duk_hobject *));
-  for (uint32_t n = 0; n < f->constants; n++) push_constant(thr, file, constants[n]);
-  for (uint32_t n = 0; n < f->functions; n++) next = load_function(thr, file, next);
-
-  // All is reachable from the stack; from here on nothing can fail before it belongs to the function.
-  const duk_tval *value = duk_get_tval(thr, base + 2);
-  duk_tval *constant = (duk_tval *)data;
-  for (uint32_t n = 0; n < f->constants; n++, constant++, value++) {
-    *constant = *value;
-    DUK_TVAL_INCREF(thr, constant);
-  }
-  duk_hobject **inner = (duk_hobject **)constant;
-  DUK_HCOMPFUNC_SET_FUNCS(thr->heap, function, inner);
-  for (uint32_t n = 0; n < f->functions; n++, inner++, value++) {
-    *inner = DUK_TVAL_GET_OBJECT(value);
-    DUK_HOBJECT_INCREF(thr, *inner);
-  }
-  duk_hbuffer *buffer = duk_known_hbuffer(thr, base + 1);
-  DUK_HCOMPFUNC_SET_DATA(thr->heap, function, buffer);
-  DUK_HBUFFER_INCREF(thr, buffer);
   DUK_HCOMPFUNC_SET_BYTECODE(thr->heap, function, (duk_instr_t *)code);
   duk_hobject *global = thr->builtins[DUK_BIDX_GLOBAL_ENV];
   DUK_HCOMPFUNC_SET_LEXENV(thr->heap, function, global);
   DUK_HCOMPFUNC_SET_VARENV(thr->heap, function, global);
   DUK_HOBJECT_INCREF(thr, global);
   DUK_HOBJECT_INCREF(thr, global);
+  for (uint32_t n = 0; n < f->constants; n++) {
+    push_constant(thr, constants[n]);
+    DUK_TVAL_SET_TVAL_UPDREF(thr, data + n, duk_get_tval(thr, -1));
+    duk_pop(thr);
+  }
+  if (f->functions > 0) duk_replace(thr, base);
   duk_set_top(thr, base + 1);
-  set_variables(thr, file, variables, f->variables);
+  set_variables(thr, variables, f->variables);
   return next;
+}
+
+// Functions that only their slot holds go back to flash: what runs is on the stack as well. Loading one does that when
+// the heap has grown past `rest_above`, which then moves so far up that what runs now isn't loaded again
+// and again; the board does it between two calls of the agent. It may do so at any time: a slot that the agent gave
+// another value is left alone, as is a function that has properties.
+#define REST_ABOVE (44u * KIB) // at rest the heap has less
+#define REST_AGAIN (4u * KIB)
+static uint32_t rest_above = REST_ABOVE;
+
+// Beside the `length` that comes with a function expression.
+static bool has_properties(duk_hthread *thr, duk_hobject *object) {
+  const uint32_t count = DUK_HOBJECT_GET_ENEXT(object);
+  if (count != 1) return count > 1;
+  return DUK_HOBJECT_E_GET_KEY(thr->heap, object, 0) != DUK_HTHREAD_STRING_LENGTH(thr);
+}
+
+static void drop_functions(duk_hthread *thr) {
+  const uint32_t *starts = slot_starts();
+  for (uint32_t n = 0; n < file->slots; n++) {
+    if (starts[n] == 0 || !DUK_TVAL_IS_OBJECT(slots + n)) continue;
+    const struct function *f = function_at(starts[n] & ~STARTS);
+    duk_hobject *object = DUK_TVAL_GET_OBJECT(slots + n);
+    if (!DUK_HOBJECT_IS_COMPFUNC(object) || DUK_HEAPHDR_GET_REFCOUNT(&object->hdr) > 1) continue;
+    if (has_properties(thr, object)) continue;
+    if ((const void *)DUK_HCOMPFUNC_GET_BYTECODE(thr->heap, (duk_hcompfunc *)object) != f + 1) continue;
+    DUK_TVAL_SET_POINTER(slots + n, (void *)f);
+    DUK_HOBJECT_DECREF(thr, object);
+  }
+  rest_above = REST_ABOVE;
+  if (counters.heap_used + REST_AGAIN > rest_above) rest_above = counters.heap_used + REST_AGAIN;
+}
+
+void rest_agent(duk_context *ctx) {
+  if (counters.heap_used > REST_ABOVE) drop_functions(ctx);
+}
+
+// At the first use of a function: slots.c.
+static void load_slot(duk_hthread *thr, duk_tval *slot) {
+  if (counters.heap_used > rest_above) drop_functions(thr);
+  load_function(thr, DUK_TVAL_GET_POINTER(slot));
+  DUK_TVAL_SET_TVAL_UPDREF(thr, slot, duk_get_tval(thr, -1));
+  duk_pop(thr);
 }
 
 // What the agent uses of the built-in objects, and what the interpreter itself looks up by name. The rest, some
@@ -96,7 +171,7 @@ static const uint32_t *load_function(duk_hthread *thr, const struct bytecode *fi
 static const char *const KEPT[] = {
     "Array", "Error", "Float64Array", "Int32Array", "Math", "String", "Uint32Array", "Uint8Array", "globalThis",
     "ceil", "charCodeAt", "concat", "floor", "fromCharCode", "isArray", "max", "min", "push", "set", "subarray",
-    "constructor", "length", "message", "name", "prototype", "toString", "undefined", "valueOf",
+    "length", "message", "name", "prototype", "toString", "undefined", "valueOf",
 };
 
 static duk_bool_t is_kept(const char *name) {
@@ -124,21 +199,13 @@ void drop_unused(duk_context *ctx) {
   duk_gc(ctx, DUK_GC_COMPACT);
 }
 
-// Once the agent has started: the `length` of its functions, which nobody reads, and room its variables grew into.
-void settle(duk_context *ctx) {
-  for (duk_heaphdr *at = ctx->heap->heap_allocated; at != NULL; at = DUK_HEAPHDR_GET_NEXT(ctx->heap, at)) {
-    if (DUK_HEAPHDR_GET_TYPE(at) != DUK_HTYPE_OBJECT) continue;
-    duk_hobject *object = (duk_hobject *)at;
-    if (DUK_HOBJECT_IS_COMPFUNC(object))
-      duk_hobject_delprop_raw(ctx, object, DUK_HTHREAD_STRING_LENGTH(ctx), DUK_DELPROP_FLAG_FORCE);
-    else if (!DUK_HOBJECT_IS_DECENV(object))
-      continue;
-    duk_hobject_compact_props(ctx, object);
-  }
-  duk_gc(ctx, DUK_GC_COMPACT);
-}
-
+// Leaves the owner of the slots on the stack, for good, and the outermost code above it.
 void push_agent(duk_context *ctx, const void *bytecode) {
-  const struct bytecode *file = bytecode;
-  load_function(ctx, file, (const uint32_t *)((const char *)file + file->function));
+  file = bytecode;
+  slots = push_function(ctx, file->slots, 0);
+  const uint32_t *starts = slot_starts();
+  for (uint32_t n = 0; n < file->slots; n++) {
+    if (starts[n] & STARTS) DUK_TVAL_SET_POINTER(slots + n, (void *)function_at(starts[n] & ~STARTS));
+  }
+  load_function(ctx, function_at(file->function));
 }

@@ -13,7 +13,7 @@ extern const uint8_t agent_bytecode[];
 // interpreter.c
 void drop_unused(duk_context *ctx);
 void push_agent(duk_context *ctx, const void *bytecode);
-void settle(duk_context *ctx);
+void rest_agent(duk_context *ctx);
 
 static bool is_resetting;
 
@@ -150,7 +150,8 @@ static duk_ret_t evaluate(duk_context *ctx, void *unused) {
   duk_pop(ctx);
   push_agent(ctx, agent_bytecode);
   duk_call(ctx, 0);
-  return 1;
+  duk_pop(ctx);
+  return 1; // the owner of the agent's variables
 }
 
 static duk_context *start_agent(void) {
@@ -158,9 +159,9 @@ static duk_context *start_agent(void) {
   duk_context *ctx = duk_create_heap(heap_alloc, heap_realloc, heap_free, NULL, fatal);
   if (ctx == NULL) board_fault("no room for the interpreter");
   if (duk_safe_call(ctx, evaluate, NULL, 0, 1) != DUK_EXEC_SUCCESS) board_fault(duk_safe_to_string(ctx, -1));
-  duk_pop(ctx);
-  settle(ctx);
-  return ctx;
+  rest_agent(ctx);
+  duk_gc(ctx, DUK_GC_COMPACT);
+  return ctx; // the owner of the agent's variables stays on the stack
 }
 
 static void receive(duk_context *ctx) {
@@ -189,5 +190,6 @@ int main(void) {
     if (is_resetting) board_reset();
     while (!uart_pending() && clock_millis() - since < wait) __asm volatile("wfi");
     while (uart_pending()) receive(ctx);
+    rest_agent(ctx);
   }
 }
