@@ -26,7 +26,8 @@ const NEEDS = [
   ["/usr/share/duktape/duktape.c", "duktape-dev"],
 ];
 
-const isThere = (what) =>
+/** Whether a program is on PATH, or a file where it is looked for. */
+export const isThere = (what) =>
   what.startsWith("/")
     ? existsSync(what)
     : (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, what)));
@@ -58,16 +59,15 @@ function duktapeVersion() {
     .join(".");
 }
 
-/** Builds, and returns the path of the image. */
-export function buildBoard(agent = join(ROOT, "host-cli/dist/agent.js")) {
+/** Builds in a folder of the board's, and returns the path of the image. `variables` are make's. */
+export function buildBoard(agent = join(ROOT, "host-cli/dist/agent.js"), folder = "build", variables = []) {
   const lacking = missing();
   if (lacking.length > 0) throw new Error(`board: needs Debian's ${lacking.join(" ")}`);
   // One at a time: tests build it when they start, side by side.
-  const make = spawnSync("flock", [BOARD, "make", "-s", "-C", BOARD, `AGENT=${resolve(agent)}`], {
-    encoding: "utf8",
-  });
+  const command = ["make", "-s", "-C", BOARD, `AGENT=${resolve(agent)}`, `BUILD=${folder}`, ...variables];
+  const make = spawnSync("flock", [BOARD, ...command], { encoding: "utf8" });
   if (make.status !== 0) throw new Error(`board: make failed\n${make.stdout}${make.stderr}`);
-  const image = readFileSync(join(BOARD, "build/mps2.raw"));
+  const image = readFileSync(join(BOARD, folder, "mps2.raw"));
   if (image.length !== ENGINE_BYTES) throw new Error(`board: image of ${image.length} bytes`);
   const block = encodeBlock([
     [6, "duktape"],
@@ -76,7 +76,7 @@ export function buildBoard(agent = join(ROOT, "host-cli/dist/agent.js")) {
   ]);
   image.fill(0xff, ENGINE_BYTES - BLOCK_BYTES);
   block.copy(image, ENGINE_BYTES - BLOCK_BYTES);
-  const path = join(BOARD, "build/mps2.bin");
+  const path = join(BOARD, folder, "mps2.bin");
   writeFileSync(`${path}.${process.pid}`, image);
   renameSync(`${path}.${process.pid}`, path);
   return path;
