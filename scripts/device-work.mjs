@@ -1,8 +1,9 @@
 // Runs pieces of firmware/test/bench/work.ts on the emulated board, and says what each took.
 //
 // They are built into an image in the agent's place, in a folder of its own: the board's objects as they are, but for
-// the heap's size, since two signers must fit that may not with what the agent leaves. QEMU counts instructions in place of time there (`-icount shift=0`: one a nanosecond), so the image's own
-// millisecond is a million instructions, on every machine, and two runs agree to that unit.
+// the heap's size, which needn't be what the agent can do with. QEMU counts instructions in place of time
+// (`-icount shift=0`: one a nanosecond), so the image's own millisecond is a million instructions, whatever the
+// machine's load, and two runs agree to that unit.
 
 import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";

@@ -1,5 +1,5 @@
 // Our signature on the reference board costs at most a fifth of tweetnacl's. Instructions are counted, by the emulator:
-// the figures are the same on every machine, whatever its load. `npm run bench:device` measures more of them.
+// what else the machine does is no part of it. `npm run bench:device` measures more of them.
 
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
