@@ -16,7 +16,8 @@ import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const PORTS = fileURLToPath(new URL("../firmware/src/ports", import.meta.url));
-const LANGUAGE = createRequire(import.meta.url).resolve("typescript/lib/lib.es5.d.ts");
+/** Resolved when it is wanted: the build says itself what it lacks in a clone where nothing is installed. */
+const languageFile = () => createRequire(import.meta.url).resolve("typescript/lib/lib.es5.d.ts");
 
 /** For ts.transpileModule: a `var NAME = number` whose name means nothing else is gone, and the number stands where it was used. */
 export function inlineNumbers(ts) {
@@ -85,7 +86,7 @@ const parse = (ts, path, text = readFileSync(path, "utf8")) =>
 
 /** The names of properties that aren't the agent's own, for the build of this entry. */
 export function keptNames(ts, entry, problems = []) {
-  const language = parse(ts, LANGUAGE);
+  const language = parse(ts, languageFile());
   const files = boardFiles(ts, entry);
   const names = new Set();
   const types = new Set();

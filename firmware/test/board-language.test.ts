@@ -139,7 +139,7 @@ function said(image: string): Promise<string> {
     const late = setTimeout(() => qemu.kill("SIGKILL"), RUN_MS);
     qemu.stdout!.on("data", (bytes) => {
       text += bytes;
-      if (/^end$|halted/m.test(text)) qemu.kill("SIGKILL");
+      if (/^end\n|halted/m.test(text)) qemu.kill("SIGKILL");
     });
     qemu.once("exit", () => {
       clearTimeout(late);
