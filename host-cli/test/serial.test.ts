@@ -1,14 +1,14 @@
 // Serial ports: a real one, as a pseudo-terminal, through the real binding; and
 // what the binding's errors become.
 
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { isRefusal } from "@vouch/shared/refusal";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { printPorts } from "../src/commands/ports";
-import { listPorts, lookInDev } from "../src/device/ports";
+import { listPorts } from "../src/device/ports";
 import { openSerial, refuse } from "../src/device/serial";
 import { openDevice } from "../src/device/transport";
 import { openPty } from "../src/sim/pty";
@@ -111,30 +111,15 @@ serial("a permission refusal names the group of the port and the command that he
   rmSync(folder, { recursive: true });
 });
 
-serial("without udevadm the names of USB serial ports are looked for, and by-id tells whose", async () => {
-  const dev = mkdtempSync(join(tmpdir(), "vouch-dev-"));
-  for (const name of ["ttyACM1", "ttyUSB0", "ttyS0", "null"]) writeFileSync(join(dev, name), "");
-  mkdirSync(join(dev, "serial/by-id"), { recursive: true });
-  symlinkSync(join(dev, "ttyACM1"), join(dev, "serial/by-id/usb-Acme_Pump_1042-if00"));
-  symlinkSync(join(dev, "gone"), join(dev, "serial/by-id/usb-gone"));
-  const found = lookInDev(dev);
-  assert.equal(
-    found.map(({ path }) => path.slice(dev.length + 1)),
-    ["ttyACM1", "ttyUSB0"],
-  );
-  assert.is(found[0]?.manufacturer, "usb-Acme_Pump_1042-if00");
-  rmSync(dev, { recursive: true });
-});
-
 serial("ports that can't be opened are listed, and flagged", async () => {
   const dev = mkdtempSync(join(tmpdir(), "vouch-dev-"));
   const [open, shut] = [join(dev, "ttyB"), join(dev, "ttyA")];
   for (const path of [open, shut]) writeFileSync(path, "");
   chmodSync(shut, 0);
-  const ports = await listPorts(async () => [
-    { path: open, vendorId: "1915", productId: "520f" },
-    { path: shut },
-  ]);
+  const ports = await listPorts({
+    platform: "freebsd",
+    list: async () => [{ path: open, vendorId: "1915", productId: "520f" }, { path: shut }],
+  });
   assert.equal(
     ports.map(({ path }) => path),
     [shut, open],

@@ -1,4 +1,4 @@
-// vouch ports: which serial ports there are, and which can be opened.
+// vouch ports: which serial ports there are, what they are, and which can be opened.
 
 import type { Command } from "commander";
 import { type ListedPort, listPorts } from "../device/ports";
@@ -8,7 +8,7 @@ import { table } from "../output/terminal";
 export function define(program: Command, io: Io): void {
   program
     .command("ports")
-    .description("Lists serial ports. Pseudo-terminals aren't listed: name them.")
+    .description("Lists serial ports. Pseudo-terminals and sim:FILE aren't listed: name them.")
     .option("--json", "print one JSON object")
     .action(async () => printPorts(await listPorts(), io));
 }
@@ -22,9 +22,10 @@ export function printPorts(ports: readonly ListedPort[], io: Io): void {
   if (ports.length === 0 && !io.quiet) io.stderr("no serial ports found\n");
 }
 
+/** Port, USB ids, serial number, what it is and calls itself, why it can't be opened. */
 function row(port: ListedPort): string[] {
   const usb = port.vendorId === undefined ? "" : `${port.vendorId}:${port.productId ?? ""}`;
-  const access = port.accessible ? "" : "no permission";
-  const name = [port.manufacturer, port.serialNumber].filter((part) => part !== undefined).join(" ");
-  return [port.path, usb, access, name];
+  const named = port.product ?? port.manufacturer;
+  const what = named === undefined ? port.what : `${port.what}: ${named}`;
+  return [port.path, usb, port.serialNumber ?? "", what, port.reason ?? ""];
 }

@@ -12,6 +12,7 @@ import type { Command } from "commander";
 import { about, usage } from "../exit";
 import { seconds } from "../signer";
 import { type Clock, realClock, sleep } from "./clock";
+import { resolvePort } from "./find";
 import { openSession, type Session } from "./session";
 import { DEFAULT_BAUD, openDevice, type Transport } from "./transport";
 
@@ -38,9 +39,14 @@ export interface LineFlags {
 /** Adds the flags that name a line to a device. */
 export function withLine(command: Command, timeoutSeconds: number): Command {
   return command
-    .requiredOption("-p, --port <PORT>", "serial port, or sim:FILE for a simulated device")
+    .option("-p, --port <PORT>", "serial port, or sim:FILE; default: the only USB serial port there is")
+    .option("--usb <IDS>", "the port with USB ids VID:PID or VID:PID:SERIAL")
+    .option("--wait <SECONDS>", "for the port to appear", seconds)
     .option("--baud <RATE>", "speed of a serial port", baudRate, DEFAULT_BAUD)
-    .option("--timeout <SECONDS>", "all waiting together", seconds, timeoutSeconds);
+    .option("--timeout <SECONDS>", "all waiting together", seconds, timeoutSeconds)
+    .hook("preAction", async (_, verb) => {
+      verb.setOptionValue("port", await resolvePort(verb.opts()));
+    });
 }
 
 function baudRate(text: string): number {

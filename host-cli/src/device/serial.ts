@@ -85,7 +85,8 @@ export interface PortEntry {
 
 /** What the platform lists. Rejects where its helper is missing (Linux: udevadm). */
 export async function listSerial(): Promise<PortEntry[]> {
-  const { SerialPort } = await import("serialport");
+  // Not import(): a verb with one in it isn't compiled ahead (scripts/build.mjs).
+  const { SerialPort } = require("serialport") as typeof import("serialport");
   const ports = await SerialPort.list();
   return ports.map(({ path, manufacturer, serialNumber, vendorId, productId }) => ({
     path,
@@ -128,7 +129,7 @@ export function refuse(path: string, error: Error): Refusal {
 }
 
 /** The name of the group that owns a device file; undefined where there are no groups. */
-function groupOf(path: string): string | undefined {
+export function groupOf(path: string): string | undefined {
   try {
     const { gid } = statSync(path);
     const line = readFileSync("/etc/group", "utf8")
