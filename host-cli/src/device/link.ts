@@ -14,6 +14,7 @@ import { seconds } from "../signer";
 import { type Clock, realClock, sleep } from "./clock";
 import { resolvePort } from "./find";
 import { openSession, type Session } from "./session";
+import { openTrace } from "./trace";
 import { DEFAULT_BAUD, openDevice, type Transport } from "./transport";
 
 const REOPEN_MS = 250;
@@ -34,19 +35,25 @@ export interface LineFlags {
   port: string;
   baud: number;
   timeout: number;
+  trace?: string;
 }
 
-/** Adds the flags that name a line to a device. */
+/** Adds the flags that name a line to a device. The action finds in `port` which one they mean. */
 export function withLine(command: Command, timeoutSeconds: number): Command {
+  return lineFlags(command, timeoutSeconds).hook("preAction", async (_, verb) => {
+    verb.setOptionValue("port", await resolvePort(verb.opts()));
+  });
+}
+
+/** The flags alone. */
+export function lineFlags(command: Command, timeoutSeconds: number): Command {
   return command
     .option("-p, --port <PORT>", "serial port, or sim:FILE; default: the only USB serial port there is")
     .option("--usb <IDS>", "the port with USB ids VID:PID or VID:PID:SERIAL")
     .option("--wait <SECONDS>", "for the port to appear", seconds)
+    .option("--trace <FILE>", "append what goes over the line to a file; it holds no keys")
     .option("--baud <RATE>", "speed of a serial port", baudRate, DEFAULT_BAUD)
-    .option("--timeout <SECONDS>", "all waiting together", seconds, timeoutSeconds)
-    .hook("preAction", async (_, verb) => {
-      verb.setOptionValue("port", await resolvePort(verb.opts()));
-    });
+    .option("--timeout <SECONDS>", "all waiting together", seconds, timeoutSeconds);
 }
 
 function baudRate(text: string): number {
@@ -56,7 +63,12 @@ function baudRate(text: string): number {
 
 export function linkFrom(flags: LineFlags): LinkOptions {
   const { baud } = flags;
-  return { timeoutMs: flags.timeout * 1000, open: (port) => openDevice(port, { baud }) };
+  const trace = flags.trace === undefined ? undefined : openTrace(flags.trace);
+  const open = async (port: string) => {
+    const transport = await openDevice(port, { baud });
+    return trace === undefined ? transport : trace.over(transport);
+  };
+  return { timeoutMs: flags.timeout * 1000, open };
 }
 
 export interface Link {

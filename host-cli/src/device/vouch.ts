@@ -30,6 +30,7 @@ import { bytesField, type Fields, flagField, hasField, mapField, textField, uint
 import { sleep } from "./clock";
 import type { Request, Session } from "./session";
 import { call, deviceError } from "./smp";
+import { keepOut } from "./trace";
 
 const POLL_MS = 100; // first, then half as long again
 const POLL_MS_MAX = 1000;
@@ -148,7 +149,10 @@ export function enrolDevice(
   onProgress?: OnProgress,
 ): Promise<Uint8Array> {
   const pairs: [string, CborValue][] = [["nonce", nonce]];
-  if (seed !== null) pairs.push(["seed", seed]);
+  if (seed !== null) {
+    keepOut(seed); // of traces
+    pairs.push(["seed", seed]);
+  }
   return runJob(session, "enrol", VOUCH_ENROL, pairs, onProgress);
 }
 
