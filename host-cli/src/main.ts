@@ -40,7 +40,10 @@ const SUMMARIES: Record<string, string> = {
   flash: "upload an image to a device, test and confirm it",
   enrol: "tie a device's key to its serial number",
   attest: "ask a device what it runs, over a fresh nonce",
-  ports: "list serial ports",
+  ports: "list serial ports, and what they are",
+  probe: "say what is on a line",
+  doctor: "say why a port doesn't work",
+  term: "a plain terminal that survives unplugging",
   verify: "settle whether a bundle, image and device hold up",
 };
 
