@@ -6,7 +6,7 @@ import { isRefusal, type Refusal } from "@vouch/shared/refusal";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { printPorts } from "../src/commands/ports";
-import { findPort, identityOf, parseUsb, resolvePort } from "../src/device/find";
+import { findPort, followDevice, identityOf, parseUsb, resolvePort } from "../src/device/find";
 import { callOut, comparePaths, listPorts } from "../src/device/ports";
 import { describeUsb } from "../src/device/usb";
 import { memoryIo } from "./memory-io";
@@ -262,6 +262,22 @@ find("of a device with two ports the same one is found again", async () => {
   machine.plug({ ...ESPRUINO, tty: "ttyACM8", bus: "1-8" });
   machine.plug({ ...second, tty: "ttyACM9", bus: "1-8" });
   assert.is(await findPort(identity!, list), at("ttyACM9"));
+});
+
+find("a device is followed to where it comes back; a port USB doesn't name is its name", async () => {
+  const { machine, list, at } = machineWith(ESPRUINO);
+  const where = await followDevice(at("ttyACM0"), list);
+  assert.is(await where(), at("ttyACM0"));
+  machine.unplug(ESPRUINO);
+  assert.is((await refusalOf(where())).code, "no-device");
+  machine.plug({ ...ESPRUINO, tty: "ttyACM7" });
+  assert.is(await where(), at("ttyACM7"));
+  const plain = await followDevice(machine.file("dev/pts9", ""), list);
+  assert.is(await plain(), at("pts9"));
+  const { rmSync } = await import("node:fs");
+  rmSync(at("pts9"));
+  assert.is((await refusalOf(plain())).code, "no-device");
+  assert.is(await (await followDevice("COM7", list))(), "COM7");
 });
 
 find("a link to a port is that port's device, and stays its name", async () => {

@@ -135,6 +135,31 @@ probes("an SMP server without images is one too", async () => {
   assert.equal([probe.kind, probe.kind === "smp" && probe.images], ["smp", null]);
 });
 
+probes("an SMP server with raw framing is one, known by the answer to the very question", async () => {
+  const answer = messagesOf("mcuboot-2048-app-image-state-read.json", "d2h")[0]!;
+  for (const [sequence, kind] of [
+    [undefined, "smp"],
+    [0x40, "unknown"],
+  ] as const) {
+    const pty = await openPty();
+    pty.onData((bytes) => {
+      if (bytes[0] !== 0x08) return;
+      const reply = answer.slice();
+      reply[6] = sequence ?? bytes[6]!;
+      pty.write(reply.subarray(0, 20));
+      setTimeout(() => pty.write(reply.subarray(20)), 20);
+    });
+    const probe = await probePty(pty);
+    assert.is(probe.kind, kind);
+    if (probe.kind !== "smp") continue;
+    assert.is(probe.framing, "raw");
+    assert.is(probe.images?.length, 1);
+    const io = memoryIo();
+    report("/dev/ttyACM0", 115200, probe, false, io);
+    assert.match(io.out(), /^found +an SMP server with raw framing$/m);
+  }
+});
+
 probes("our agent says who it is", async () => {
   const line = await openSimOver(memoryFlash(engineImage(), { random: true }), "sim:test");
   const probe = await probeDevice(line);

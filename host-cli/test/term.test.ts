@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { EventEmitter } from "node:events";
 import { fileURLToPath } from "node:url";
-import { isRefusal } from "@vouch/shared/refusal";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { runTerm, type TermOptions } from "../src/commands/term";
@@ -31,7 +31,10 @@ async function session(over: Partial<TermOptions> = {}) {
   const running = runTerm({
     port: state.pty.path,
     open: openDevice,
-    find: async () => state.path,
+    find: async () => {
+      if (state.path === null) throw new Refusal("no-device", "gone");
+      return state.path;
+    },
     keys,
     typed: true,
     follow: false,

@@ -77,7 +77,8 @@ export function rows(probe: Probe): string[][] {
     case "smp": {
       const remark = probe.remark === null ? [] : [["but", probe.remark]];
       const name = probe.name === null ? "" : `, ${probe.name}`;
-      return [["found", `an SMP server${name}`], ...remark, ...serverRows(probe)];
+      const raw = probe.framing === "raw" ? " with raw framing" : "";
+      return [["found", `an SMP server${raw}${name}`], ...remark, ...serverRows(probe)];
     }
     case "mcuboot-recovery":
       return [["found", "MCUboot in serial recovery"], ...serverRows(probe)];

@@ -9,10 +9,9 @@
 // When the device goes it is waited for, and found by its USB identity wherever
 // it comes back (device/find.ts). What is typed meanwhile is lost, and said to be.
 
-import { existsSync } from "node:fs";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
-import { findPort, identityOf } from "../device/find";
+import { followDevice } from "../device/find";
 import { type LineFlags, linkFrom, withLine } from "../device/link";
 import { openDevice, type Transport } from "../device/transport";
 import { about } from "../exit";
@@ -35,8 +34,8 @@ export interface Keys {
 export interface TermOptions {
   port: string;
   open(port: string): Promise<Transport>;
-  /** Where the device is after it went; null while it is nowhere. */
-  find(): Promise<string | null>;
+  /** Where the device is after it went; refuses while it is nowhere. */
+  find(): Promise<string>;
   keys: Keys;
   /** Keys are typed: Ctrl-] leaves, and the end of keys doesn't. */
   typed: boolean;
@@ -72,9 +71,7 @@ async function onProcess(flags: Flags, io: Io): Promise<void> {
   const typed = io.tty.stdin;
   const toSafe = safeText();
   const isSafe = io.tty.stdout && flags.raw !== true;
-  const identity = await identityOf(flags.port);
-  const find = async () =>
-    identity === null ? (existsSync(flags.port) ? flags.port : null) : findPort(identity);
+  const find = await followDevice(flags.port);
   const say = (text: string) => {
     if (!io.quiet) io.stderr(`${paint(io, "stderr", "dim", `-- ${text}`)}\n`);
   };
@@ -154,13 +151,10 @@ async function waitFor(options: TermOptions, isDone: () => boolean): Promise<Tra
   const { find, open, timeoutMs } = options;
   const deadline = performance.now() + timeoutMs;
   while (!isDone()) {
-    const path = await find();
-    if (path !== null) {
-      try {
-        return await open(path);
-      } catch (error) {
-        if (!isRefusal(error)) throw error; // named again, and not ready to be opened yet
-      }
+    try {
+      return await open(await find());
+    } catch (error) {
+      if (!isRefusal(error)) throw error; // not there yet, or not ready to be opened
     }
     if (performance.now() > deadline) {
       throw new Refusal("did-not-return", `the device did not come back within ${timeoutMs / 1000} s`);

@@ -87,6 +87,22 @@ export async function findPort(identity: UsbIdentity, list: List = listPorts): P
   return onlyOne(fresh)?.path ?? null;
 }
 
+/**
+ * A way to find the device that is on this port now, after it went: for Link's reopen() and `vouch term`. What it
+ * gives refuses `no-device` while the device is nowhere. One that USB doesn't name is found by its port alone.
+ */
+export async function followDevice(port: string, list: List = listPorts): Promise<() => Promise<string>> {
+  const identity = await identityOf(port, list);
+  return async () => {
+    const isGone = identity === null && port.startsWith("/") && !existsSync(port);
+    const path = identity === null ? port : await findPort(identity, list);
+    if (path !== null && !isGone) return path;
+    throw new Refusal("no-device", "the device that was on the port is gone", {
+      hint: "`vouch ports` lists what is there",
+    });
+  };
+}
+
 const onlyOne = <T>(list: readonly T[]): T | null => (list.length === 1 ? (list[0] ?? null) : null);
 
 /**

@@ -7,7 +7,8 @@
 //        states looks like an application.)
 //   2. 05 (ENQ)        an Espruino console answers "Espruino 2v29 LINUX". It comes
 //                      second, since a boot loader wants frames at a line's start
-//   3. what was heard  text, or noise: then the baud rate is wrong
+//   3. image state, raw: a server that frames messages by their header alone
+//   4. what was heard  text, or noise: then the baud rate is wrong
 //
 // Who doesn't answer is given about three seconds. Nothing here writes to a
 // device, restarts it or breaks into its program.
@@ -15,7 +16,18 @@
 import { toHex } from "@vouch/shared/bytes";
 import { cborMap } from "@vouch/shared/cbor";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
-import { GROUP_IMAGE, GROUP_OS, IMAGE_STATE, OS_INFO, OS_PARAMS } from "@vouch/shared/smp";
+import {
+  decodeMessage,
+  encodeMessage,
+  GROUP_IMAGE,
+  GROUP_OS,
+  IMAGE_STATE,
+  OS_INFO,
+  OS_PARAMS,
+  SMP_READ,
+  SMP_READ_REPLY,
+  smpHeader,
+} from "@vouch/shared/smp";
 import { bytesField, type Fields, flagField, hasField, listField, textField, uintField } from "./body";
 import { type Clock, realClock, sleep } from "./clock";
 import { openSession, type Session } from "./session";
@@ -38,7 +50,7 @@ interface Server {
 
 export type Probe =
   | ({ kind: "vouch"; identity: Identity } & Server)
-  | ({ kind: "smp"; name: string | null; remark: string | null } & Server)
+  | ({ kind: "smp"; framing: "console" | "raw"; name: string | null; remark: string | null } & Server)
   | ({ kind: "mcuboot-recovery" } & Server)
   | { kind: "espruino"; version: string; board: string }
   | { kind: "unknown"; heard: "text" | "noise" | "echo"; bytes: number; sample: string }
@@ -68,7 +80,11 @@ export async function probeDevice(transport: Transport, options: ProbeOptions = 
   const patience = { tries: 2, replyMs: options.replyMs ?? 700 };
   const state = await ask(session, "image state", GROUP_IMAGE, IMAGE_STATE, patience);
   if (state !== null) return probeServer(session, state);
-  return (await probeEspruino(transport, heard, clock)) ?? judge(heard.bytes());
+  return (
+    (await probeEspruino(transport, heard, clock)) ??
+    (await probeRaw(transport, heard, clock)) ??
+    judge(heard.bytes())
+  );
 }
 
 interface Patience {
@@ -109,7 +125,7 @@ async function probeServer(session: Session, state: Reply): Promise<Probe> {
   const info = await ask(session, "OS info", GROUP_OS, OS_INFO, patience);
   const name =
     info?.kind === "ok" ? readOr(() => textField({ what: "OS info", body: info.body }, "output")) : null;
-  return { kind: "smp", name, remark, images, buffers };
+  return { kind: "smp", framing: "console", name, remark, images, buffers };
 }
 
 /** Null for a field that a device left out or filled with something else: a probe reports, it doesn't judge. */
@@ -147,9 +163,7 @@ const ESPRUINO = /Espruino (\d+v\d+[0-9.]*) ([A-Z0-9_]+)/;
 
 async function probeEspruino(transport: Transport, heard: Heard, clock: Clock): Promise<Probe | null> {
   heard.forget();
-  await transport.write(Uint8Array.of(0x05)).catch((cause) => {
-    throw new Refusal("device-closed", "the line to the device was closed", { cause });
-  });
+  await write(transport, Uint8Array.of(0x05));
   for (let waited = 0; waited < ENQ_MS; waited += 50) {
     await sleep(clock, 50);
     const [, version, board] = ESPRUINO.exec(textOf(heard.recent())) ?? [];
@@ -164,6 +178,30 @@ async function probeEspruino(transport: Transport, heard: Heard, clock: Clock): 
 }
 
 const textOf = (bytes: Uint8Array) => Buffer.from(bytes).toString("latin1");
+
+const RAW_SEQUENCE = 0x3f;
+
+/** Raw framing has no marker and no checksum, so only the very answer to this very question counts. */
+async function probeRaw(transport: Transport, heard: Heard, clock: Clock): Promise<Probe | null> {
+  heard.forget();
+  await write(
+    transport,
+    encodeMessage(smpHeader(SMP_READ, 1, GROUP_IMAGE, IMAGE_STATE, RAW_SEQUENCE), cborMap([])),
+  );
+  await sleep(clock, ENQ_MS);
+  const { fault, header, body } = decodeMessage(heard.recent());
+  if (fault !== 0 || header === null || body === null) return null;
+  const { op, group, command, sequence } = header;
+  if (op !== SMP_READ_REPLY || group !== GROUP_IMAGE || command !== IMAGE_STATE || sequence !== RAW_SEQUENCE)
+    return null;
+  const images = readImages({ what: "image state", body });
+  return { kind: "smp", framing: "raw", name: null, remark: null, images, buffers: null };
+}
+
+const write = (transport: Transport, bytes: Uint8Array) =>
+  transport.write(bytes).catch((cause) => {
+    throw new Refusal("device-closed", "the line to the device was closed", { cause });
+  });
 
 interface Heard {
   /** The line, for the session: what it hears is remembered. */
