@@ -129,6 +129,26 @@ const enrol = (first: string) =>
     ]),
   );
 
+const letters = (piece: Uint8Array) =>
+  bytes(
+    `${Buffer.from(piece).toString("latin1").replace("\u0006\u0009", "^F^I").replace("\u0004\u0014", "^D^T")}\r\n`,
+  );
+
+// Before this process knows any secret, too: none of these messages is ever whole.
+traces("what a console returns of a frame that is half sent isn't shown", async () => {
+  const frame = encodeFrame(enrol("seed"));
+  for (let cut = 3; cut < frame.length - 1; cut++) {
+    const file = newFile();
+    const { transport, hear } = wire();
+    const line = openTrace(file).over(transport);
+    await line.write(frame.subarray(0, cut));
+    hear(letters(frame.subarray(0, cut)));
+    await line.close();
+    isClean(file, seed, frame);
+    assert.match(read(file), "< text");
+  }
+});
+
 traces(
   "of an enrol message header and nonce are written, and of its seed nothing, at every cut",
   async () => {
@@ -145,6 +165,30 @@ traces(
       isClean(file, seed, frame);
       assert.match(read(file), `> smp write group 64 command 1 seq 9 v1, ${enrol("seed").length} bytes: `);
       assert.match(read(file), `body not shown, nonce ${toHex(nonce)}`);
+    }
+  },
+);
+
+traces(
+  "nor when a console returns each piece as letters, at every cut, and nobody said it is a secret",
+  async () => {
+    for (let cut = 2; cut < 40; cut++) {
+      // A seed that this process doesn't know yet, each time.
+      const own = hash(`seed ${cut}`);
+      const pairs: [string, Uint8Array][] = [
+        ["seed", own],
+        ["nonce", nonce],
+      ];
+      const frame = encodeFrame(encodeMessage(smpHeader(2, 1, 64, 1, 9), cborMap(pairs)));
+      const file = newFile();
+      const { transport, hear } = wire();
+      const line = openTrace(file).over(transport);
+      for (const piece of [frame.subarray(0, cut * 3), frame.subarray(cut * 3)]) {
+        await line.write(piece);
+        hear(letters(piece));
+      }
+      await line.close();
+      isClean(file, own, frame);
     }
   },
 );

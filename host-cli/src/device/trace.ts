@@ -13,8 +13,8 @@
 //   - a frame is written as its message. Its base64, whole or in part, never is,
 //     however reads and writes cut it: what a deframer takes for part of a
 //     frame goes nowhere else;
-//   - whoever is about to send a secret says so with keepOut(). From then on text
-//     is written as its length (a console echoes what it gets, with the marker
+//   - whoever is about to send a secret says so with keepOut(). From then on, and
+//     while a frame is half sent, text is written as its length (a console echoes what it gets, with the marker
 //     of a frame in other letters), and so is a message in which any of it is.
 //
 // A line is one write to a file opened for appending: whole, whenever the
@@ -137,11 +137,11 @@ function reader(direction: string, write: Write, otherIsInFrame: () => boolean):
   const deframer = makeDeframer(MAX_MESSAGE);
   const isInFrame = () => deframer.open || deframer.state !== 0;
   const onMessage = (message: Uint8Array) => {
+    learnSecrets(message);
     write(`${direction} ${tellMessage(message)}`);
   };
   const onText = (text: Uint8Array) => {
-    const raw = rawMessage(text);
-    if (raw) return write(`${direction} ${tellMessage(text)}`);
+    if (isRawMessage(text)) return onMessage(text);
     const isShown = secrets.length === 0 && !otherIsInFrame();
     write(
       `${direction} text ${text.length} bytes${isShown ? `: ${toHex(text)} ${quoted(text)}` : ", not shown"}`,
@@ -160,7 +160,7 @@ function reader(direction: string, write: Write, otherIsInFrame: () => boolean):
 }
 
 /** Whether the bytes are one SMP message without framing. */
-const rawMessage = (bytes: Uint8Array) => decodeMessage(bytes).fault === 0;
+const isRawMessage = (bytes: Uint8Array) => decodeMessage(bytes).fault === 0;
 
 function tellMessage(message: Uint8Array): string {
   const { header, body, fault } = decodeMessage(message);
@@ -176,6 +176,16 @@ function tellMessage(message: Uint8Array): string {
     return `${size}: ${toHex(message.subarray(0, SMP_HEADER_BYTES))} ${["body not shown", ...open].join(", ")}`;
   }
   return holdsSecret(message) ? `${size}, not shown` : `${size}: ${toHex(message)}`;
+}
+
+/** What enrol holds beside nonce and commit is a secret, should nobody have said so. */
+function learnSecrets(message: Uint8Array): void {
+  const { header, body } = decodeMessage(message);
+  if (header === null || body === null || !isEnrol(header)) return;
+  body.keys.forEach((key, at) => {
+    const value = body.values[at];
+    if (key !== "nonce" && key !== "commit" && value !== undefined && isBytes(value)) keepOut(value);
+  });
 }
 
 const isEnrol = (header: SmpHeader) => header.group === GROUP_VOUCH && header.command === VOUCH_ENROL;
