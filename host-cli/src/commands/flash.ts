@@ -30,6 +30,7 @@ import {
 import { type Identity, identify, lastFault } from "../device/vouch";
 import { about, printable, usage } from "../exit";
 import { readInput } from "../files";
+import { isEspruino, runEspruino, withEspruino } from "../flash/espruino";
 import type { Io } from "../io";
 import { startProgress } from "../output/terminal";
 import { readVkey } from "../signer";
@@ -319,7 +320,8 @@ export function define(program: Command, io: Io): void {
     .option("--dry-run", "check everything and say what would be done, write nothing")
     .option("-y, --yes", "don't ask before the device is changed")
     .option("--json", "print one JSON object");
-  withLine(command, DEFAULT_TIMEOUT_S).action(async (file: string, flags: Flags) => {
+  withLine(withEspruino(command), DEFAULT_TIMEOUT_S).action(async (file: string, flags: Flags) => {
+    if (isEspruino(file, flags)) return runEspruino(file, flags, io);
     const options: FlashOptions = {
       port: flags.port,
       upload: readUpload(file, vendorsFrom(flags)),
