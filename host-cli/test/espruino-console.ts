@@ -36,11 +36,15 @@ export interface ConsoleOptions {
   chatter?: string;
   /** A program that never returns until Ctrl-C. */
   busy?: boolean;
+  /** Somebody left it in the debugger. */
+  debugging?: boolean;
   /** Half a line that somebody typed and left. */
   typed?: string;
   /** Answers every question with this; ENQ too when `deaf`. */
   babble?: string;
   deaf?: boolean;
+  /** reset() doesn't stop what runs. */
+  keepsRunning?: boolean;
   /** The program that load() starts takes the console. */
   takesConsole?: boolean;
   /** The cable goes after so many bytes. */
@@ -71,6 +75,8 @@ export class ConsoleStandIn {
   private naks: number;
   private turned: number;
   private isBusy: boolean;
+  private isClosed = false;
+  private inDebugger: boolean;
   private stopChatter = () => {};
   private out: (bytes: Uint8Array) => void = () => {};
   private cut: () => void = () => {};
@@ -82,6 +88,7 @@ export class ConsoleStandIn {
     this.naks = options.naks ?? 0;
     this.turned = options.turned ?? 0;
     this.isBusy = options.busy === true;
+    this.inDebugger = options.debugging === true;
     this.line = options.typed ?? "";
     this.clear();
     if (options.chatter !== undefined) this.chat(options.chatter);
@@ -155,12 +162,15 @@ export class ConsoleStandIn {
   }
 
   private take(byte: number): void {
+    if (this.isClosed) return;
     if (this.packet !== null) {
       this.takePacket(byte);
       return;
     }
     if (this.isBusy) {
       this.isBusy = byte !== 3;
+      this.inDebugger = byte === 3;
+      if (this.inDebugger) this.say("\r\nat line 1\r\n      ^\r\ndebug>");
       return;
     }
     const had = this.hadDle;
@@ -195,6 +205,11 @@ export class ConsoleStandIn {
     const wasQuiet = this.isQuiet;
     this.line = "";
     this.isQuiet = false;
+    if (this.inDebugger) {
+      this.inDebugger = code !== "quit";
+      if (this.inDebugger) this.say("In debug mode: Expected a simple ID, type 'help' for more info.\r\n");
+      return;
+    }
     if (this.options.babble !== undefined) {
       this.say(this.options.babble);
       return;
@@ -333,7 +348,7 @@ export class ConsoleStandIn {
         if (name === "crypto") return crypto;
         throw new Error(`Module ${name} not found`);
       },
-      reset: () => void this.clock.after(20, () => this.restart(false)),
+      reset: () => void (options.keepsRunning === true || this.clock.after(20, () => this.restart(false))),
       load: () => void this.clock.after(20, () => this.restart(true)),
     };
     context["global"] = context;
@@ -347,7 +362,10 @@ export class ConsoleStandIn {
     this.say("\r\n ____                 _ \r\n Espruino\r\n>");
     const boot = this.files.get(".bootcde");
     if (!loads || boot === undefined) return;
-    if (this.options.takesConsole === true) this.isBusy = true;
+    if (this.options.takesConsole === true) {
+      this.isClosed = true;
+      return;
+    }
     try {
       runInContext(boot.toString("latin1"), this.context);
     } catch (error) {

@@ -1,27 +1,16 @@
 // vouch flash FILE.js over a stand-in for Espruino's console, with faults to order and
-// a clock that jumps; over a pseudo-terminal; and over Espruino itself where it is
-// installed. Never "flashed" without the very bytes in Storage.
+// a clock that jumps. Never "flashed" without the very bytes in Storage.
 
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { isRefusal, type Refusal } from "@vouch/shared/refusal";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { skip } from "../../shared/test/skip";
-import { realClock } from "../src/device/clock";
 import { hasPackets, openEspruino } from "../src/device/espruino";
 import { cut, encodePacket, PACKET } from "../src/device/espruino-packets";
-import { openDevice } from "../src/device/transport";
 import { EXIT, statusOf } from "../src/exit";
 import { type EspruinoFlashOptions, type EspruinoReport, flashEspruino } from "../src/flash/espruino";
-import { openPty } from "../src/sim/pty";
 import { virtualClock } from "./bench";
 import { type ConsoleOptions, ConsoleStandIn } from "./espruino-console";
-import { startEspruino } from "./espruino-linux";
 import { type MemoryIo, memoryIo } from "./memory-io";
-import { vouch } from "./session";
 
 const TIMEOUT_MS = 300_000;
 const program = (size: number) =>
@@ -175,6 +164,7 @@ writes("--dry-run says what it would do and does nothing", async () => {
 for (const [name, faults] of [
   ["a program that prints all the time", { chatter: "pressure 101.3\r\n>\x1b[J" }],
   ["a program that never returns", { busy: true }],
+  ["a program left in the debugger", { debugging: true }],
   ["half a line that somebody left", { typed: "foo(" }],
   ["XOFF now and then", { xoff: { every: 2000, forMs: 700 } }],
   ["two packets not acknowledged", { naks: 2 }],
@@ -228,6 +218,7 @@ for (const [name, faults, code, words] of [
     /none was answered/,
   ],
   ["Storage that is full", { capacity: 4096 }, "storage-full", /nothing was written/],
+  ["a program that won't stop", { keepsRunning: true }, "device-timeout", /old program is still there/],
   ["firmware without a hash", { hasSha256: false, hasCrc32: false }, "cannot-verify", /verified/],
   [
     "XOFF that is never taken back",
@@ -326,83 +317,3 @@ refuses("random answers are bounded in time and memory, whatever they are", asyn
   }
 });
 refuses.run();
-
-const ports = suite("espruino on a port");
-const noPty = await openPty().then(
-  (pty) => pty.close(),
-  (error: Error) => error.message,
-);
-
-const onPty = "the whole path over a pseudo-terminal";
-if (noPty === undefined) {
-  ports(onPty, async () => {
-    const pty = await openPty();
-    const standIn = new ConsoleStandIn(realClock);
-    standIn.onData((bytes) => pty.write(bytes));
-    pty.onData((bytes) => standIn.receive(bytes));
-    const io = memoryIo();
-    const options = {
-      port: pty.path,
-      file: everyByte,
-      name: "data.bin",
-      load: true,
-      yes: true,
-      baud: 115200,
-      link: { timeoutMs: 30_000, open: (port: string) => openDevice(port) },
-    };
-    assert.is((await flashEspruino(options, io)).result, "flashed");
-    assert.is(standIn.files.get("data.bin")?.toString("hex"), hex(everyByte));
-    assert.is((await flashEspruino(options, io)).result, "already-there");
-    pty.close();
-  });
-} else skip(ports, onPty, noPty);
-
-ports("flags that are for another kind of device are refused before the port is opened", () => {
-  const folder = mkdtempSync(join(tmpdir(), "vouch-js-"));
-  writeFileSync(join(folder, "app.js"), "1");
-  writeFileSync(join(folder, "empty.js"), "");
-  for (const [args, words] of [
-    ["app.js --vendor x", /--vendor is for a signed image/],
-    ["app.js --save --storage x", /expected one of --save and --storage/],
-    ["app.js --storage 12345678901234567890123456789", /expected 1 to 28 ASCII characters/],
-    ["empty.js", /no empty file/],
-  ] as const) {
-    const { status, stderr } = vouch(folder, ["flash", ...args.split(" "), "--port", "/dev/none"]);
-    assert.is(status, EXIT.trouble);
-    assert.match(stderr, words);
-  }
-  rmSync(folder, { recursive: true });
-});
-
-const onLinux = "Espruino for Linux: written, identical the second time, its program run";
-const found = spawnSync("espruino", ["--help"], { timeout: 5000 }).error === undefined;
-if (found && noPty === undefined) {
-  ports(onLinux, async () => {
-    const device = await startEspruino("espruino");
-    const file = new Uint8Array(Buffer.from(`print("started");\n//${"x".repeat(6000)}\n`));
-    const options = {
-      port: device.path,
-      file,
-      name: ".bootcde",
-      load: true,
-      yes: true,
-      baud: 115200,
-      link: { timeoutMs: 120_000, open: (port: string) => openDevice(port) },
-    };
-    try {
-      const report = await flashEspruino(options, memoryIo());
-      assert.is(report.result, "flashed");
-      assert.is(report.method, "packets");
-      assert.is(report.check, "sha256");
-      assert.match(device.said(), /started\r\n/);
-      assert.is((await flashEspruino(options, memoryIo())).result, "already-there");
-      assert.is(
-        (await flashEspruino({ ...options, file: everyByte, name: "b" }, memoryIo())).method,
-        "lines",
-      );
-    } finally {
-      device.stop();
-    }
-  });
-} else skip(ports, onLinux, noPty ?? "`espruino` is not on PATH");
-ports.run();

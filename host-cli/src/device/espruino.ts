@@ -2,7 +2,7 @@
 //
 //   05                ENQ, on an empty line     "Espruino 2v29 PUCKJS"
 //   ESC [ 2 H         drops a half-typed line
-//   03                stops what runs, when nothing answers
+//   03                stops what runs, when nothing answers; it may be in the debugger then
 //   10 … 0a           a line that isn't echoed
 //
 // A question is one line, and its answer names itself, so that prompts, echo and
@@ -29,6 +29,8 @@ const DROP_LINE = "\x1b[2H";
 const BREAK = "\x03";
 const ENQ_MS = 1000;
 const ANSWER_MS = 5000;
+const BREAK_MS = 500;
+const DEBUGGER = /debug>|In debug mode/;
 const BREAK_EVERY_MS = 6000;
 // Both longer than the 5 s after which a device gives up half a packet.
 const START_TRIES = 6;
@@ -118,10 +120,19 @@ class Session implements EspruinoSession {
     const { clock } = this.line;
     if (clock.now() - this.brokenAt < BREAK_EVERY_MS) return;
     this.brokenAt = clock.now();
+    this.line.discard();
     await this.line.write(BREAK);
+    await this.line.wait(BREAK_MS, (text) => (DEBUGGER.test(text) ? true : undefined));
+    await this.leaveDebugger();
+  }
+
+  /** Where a break stopped the program in the debugger: quitting it ends what ran. */
+  private async leaveDebugger(): Promise<void> {
+    if (DEBUGGER.test(this.line.heard())) await this.line.write("quit\n");
   }
 
   async recover(): Promise<void> {
+    await this.leaveDebugger();
     for (let tries = 0; tries < RECOVER_TRIES; tries++) {
       await this.line.write(DROP_LINE);
       if ((await this.enquire()) !== null) return;

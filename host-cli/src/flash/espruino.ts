@@ -42,6 +42,7 @@ import { startProgress } from "../output/terminal";
 
 const BOOT_CODE = ".bootcde";
 const MAX_FILE = 8 * 1024 * 1024; // the largest external flash on a board with Espruino
+const RESETS = 3;
 const TRANSFERS = 4;
 const PACKET_TRANSFERS = 2; // then lines, each of which is repaired by itself
 const MISMATCHES = 2;
@@ -157,12 +158,19 @@ async function announce({ options, session, state, check, io }: Job): Promise<vo
 
 const NAMES = { sha256: "SHA-256", crc32: "CRC-32" } as const;
 
+/** reset(), until a variable set before it is gone: code that runs must not be replaced. */
 async function stop(session: EspruinoSession): Promise<void> {
-  const { answers } = await session.restart("reset");
-  if (answers) return;
-  await session.recover().catch((error) => {
+  try {
+    for (let tries = 0; tries < RESETS; tries++) {
+      if ((await session.restart("reset")).answers) return;
+      await session.recover();
+    }
+    throw new Refusal("device-timeout", "the program doesn't stop at reset()", {
+      hint: "hold the button at power on, so that it doesn't start, and run this again",
+    });
+  } catch (error) {
     throw told(error, "nothing was written, the old program is still there");
-  });
+  }
 }
 
 /** Packets when the firmware has them and they get through, else lines. */
@@ -245,8 +253,12 @@ function told(error: unknown, condition: string): unknown {
 
 /** load(), and whether the console answers after it. Refuses `program-threw`. */
 async function start({ options, session, io }: Job): Promise<boolean> {
-  const { answers, text } = await session.restart("load");
-  const [, error] = /^(?:\W{0,8})Uncaught (.{1,160})/m.exec(text) ?? [];
+  const { answers, text } = await session.restart("load").catch((error: unknown) => {
+    // A program may start its USB anew, and what was to be done is done.
+    if (isRefusal(error) && error.code === "device-closed") return { answers: false, text: "" };
+    throw error;
+  });
+  const [, error] = /Uncaught (.{1,160})/.exec(text) ?? [];
   if (error !== undefined) {
     throw new Refusal("program-threw", `the program threw as it started: ${quote(error.trim())}`, {
       hint: `${options.name} is on the device and verified; mend it and flash it again`,
