@@ -181,7 +181,7 @@ export class ConsoleStandIn {
       if (this.escape === "\x1b[2H") this.line = "";
       if (this.escape.length > 3 || !"\x1b[2".startsWith(this.escape)) this.escape = "";
     } else if (byte === 1 && had) this.beginPacket();
-    else if (byte === 3) this.line = "";
+    else if (byte === 3) this.interrupt();
     else if (byte === 5 && this.line === "" && this.options.deaf !== true) this.identify();
     else if (byte === 0x10 && this.line === "") this.isQuiet = true;
     else if (byte === 0x1b) this.escape = char;
@@ -190,6 +190,11 @@ export class ConsoleStandIn {
       this.line += char;
       if (!this.isQuiet) this.say(char);
     }
+  }
+
+  private interrupt(): void {
+    this.line = "";
+    this.inDebugger = false;
   }
 
   private identify(): void {
@@ -206,8 +211,7 @@ export class ConsoleStandIn {
     this.line = "";
     this.isQuiet = false;
     if (this.inDebugger) {
-      this.inDebugger = code !== "quit";
-      if (this.inDebugger) this.say("In debug mode: Expected a simple ID, type 'help' for more info.\r\n");
+      this.say("In debug mode: Expected a simple ID, type 'help' for more info.\r\n");
       return;
     }
     if (this.options.babble !== undefined) {

@@ -126,9 +126,9 @@ class Session implements EspruinoSession {
     await this.leaveDebugger();
   }
 
-  /** Where a break stopped the program in the debugger: quitting it ends what ran. */
+  /** Where a break stopped the program in the debugger, a second one ends it; `quit` lets a loop run on. */
   private async leaveDebugger(): Promise<void> {
-    if (DEBUGGER.test(this.line.heard())) await this.line.write("quit\n");
+    if (DEBUGGER.test(this.line.heard())) await this.line.write(BREAK);
   }
 
   async recover(): Promise<void> {
