@@ -15,7 +15,8 @@ import * as assert from "uvu/assert";
 import { attest } from "../src/commands/attest";
 import { enrol } from "../src/commands/enrol";
 import { withLink } from "../src/device/link";
-import { echo, readImages, readParameters, uploadImage } from "../src/device/smp";
+import { echo, readImages, readParameters } from "../src/device/smp";
+import { uploadImage } from "../src/device/upload";
 import { type Identity, identify } from "../src/device/vouch";
 import { statusOf } from "../src/exit";
 import {
@@ -151,7 +152,7 @@ const TASKS: Record<string, Task> = {
   },
 };
 
-const CLEAN = new Set(["device-timeout", "device-malformed", "device-error"]);
+const CLEAN = new Set(["device-timeout", "device-malformed", "device-error", "transfer-resumable"]);
 
 interface Outcome {
   readonly name: string;

@@ -14,8 +14,9 @@ import { formatVkey, KEY_ED25519, makeVkey } from "@vouch/shared/vkey";
 import { readAgentBundle } from "../src/commands/sim";
 import { nodeCrypto } from "../src/crypto";
 import { openSession, type Session } from "../src/device/session";
-import { readParameters, uploadImage } from "../src/device/smp";
+import { readParameters } from "../src/device/smp";
 import type { Transport } from "../src/device/transport";
+import { uploadImage } from "../src/device/upload";
 import { makeEngineImage } from "../src/sim/engine";
 
 export const hash = (bytes: Uint8Array | string): Uint8Array =>

@@ -17,16 +17,8 @@ import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { sleep } from "../device/clock";
 import { type LineFlags, type Link, type LinkOptions, linkFrom, withLine, withLink } from "../device/link";
-import {
-  confirmImage,
-  eraseImage,
-  type ImageSlot,
-  readImages,
-  readParameters,
-  resetDevice,
-  testImage,
-  uploadImage,
-} from "../device/smp";
+import { uploadOverLink } from "../device/resume";
+import { confirmImage, eraseImage, type ImageSlot, readImages, resetDevice, testImage } from "../device/smp";
 import { type Identity, identify, lastFault } from "../device/vouch";
 import { about, printable, usage } from "../exit";
 import { readInput } from "../files";
@@ -42,7 +34,6 @@ const RETURN_MS = 120_000; // a swap of a large slot on a slow part
 const RESET_LOST_MS = 5000;
 const POLL_MS = 250;
 const RETURN_REPLY_MS = 500; // what a starting device misses is asked again
-const RECONNECTS = 10;
 
 export interface FlashOptions {
   readonly port: string;
@@ -188,21 +179,17 @@ async function send(link: Link, upload: CheckedUpload, device: Identity, io: Io)
   const sha256 = nodeCrypto.sha256(upload.stream);
   const progress = startProgress(io, "uploading", upload.stream.length);
   try {
-    for (let reconnects = 0; ; reconnects++) {
-      try {
-        const parameters = await readParameters(link.session);
-        await uploadImage(link.session, upload.stream, { sha256, parameters, onProgress: progress.update });
-        return;
-      } catch (error) {
-        if (!isRefusal(error)) throw error;
-        if (error.code === "device-error")
-          throw await refusedByDevice(link, error.code, error.message, error);
-        if (error.code !== "device-closed" || reconnects >= RECONNECTS) throw error;
+    await uploadOverLink(link, upload.stream, {
+      sha256,
+      onProgress: progress.update,
+      checkDevice: async (session) => checkSameDevice(await identify(session), device),
+      onLost: () => {
         if (!io.quiet && !io.json) io.stderr("the line is gone; waiting for the device\n");
-        await link.reopen();
-        checkSameDevice(await identify(link.session), device);
-      }
-    }
+      },
+    });
+  } catch (error) {
+    if (!isRefusal(error) || error.code !== "device-error") throw error;
+    throw await refusedByDevice(link, error.code, error.message, error);
   } finally {
     progress.end();
   }

@@ -5,14 +5,16 @@
 //                                          until the one deadline of it all
 //
 // What was sent before the line went is not sent again here: whoever drives the
-// device asks it where it stands.
+// device asks it where it stands. Where a device comes back under another name,
+// `find` tells which; that it is the same device, its driver checks.
 
 import { quote, Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
 import { about, usage } from "../exit";
 import { seconds } from "../signer";
 import { type Clock, realClock, sleep } from "./clock";
-import { resolvePort } from "./find";
+import { followDevice, resolvePort } from "./find";
+import { FRAMINGS, type FramingName } from "./framing";
 import { openSession, type Session } from "./session";
 import { openTrace } from "./trace";
 import { DEFAULT_BAUD, openDevice, type Transport } from "./transport";
@@ -28,6 +30,12 @@ export interface LinkOptions {
   onText?: (line: Uint8Array) => void;
   /** Where sequence numbers begin. Default: anywhere. */
   firstSequence?: number;
+  /** How messages lie on the line. Default: console. */
+  framing?: FramingName;
+  /** Where the device is when its line went away; refuses while it isn't anywhere. Default: where it was. */
+  find?: () => Promise<string>;
+  /** Remembers what the device on a port is, and gives such a `find` for it. */
+  follow?: (port: string) => Promise<() => Promise<string>>;
 }
 
 /** What the flags of withLine give a command. */
@@ -36,6 +44,7 @@ export interface LineFlags {
   baud: number;
   timeout: number;
   trace?: string;
+  framing: FramingName;
 }
 
 /** Adds the flags that name a line to a device. The action finds in `port` which one they mean. */
@@ -53,6 +62,7 @@ export function lineFlags(command: Command, timeoutSeconds: number): Command {
     .option("--wait <SECONDS>", "for the port to appear", seconds)
     .option("--trace <FILE>", "append what goes over the line to a file; it holds no keys")
     .option("--baud <RATE>", "speed of a serial port", baudRate, DEFAULT_BAUD)
+    .option("--framing <NAME>", "console (base64 lines) or raw", framingName, "console")
     .option("--timeout <SECONDS>", "all waiting together", seconds, timeoutSeconds);
 }
 
@@ -61,14 +71,20 @@ function baudRate(text: string): number {
   throw usage(`found ${quote(text)}, expected a rate such as 115200`);
 }
 
+function framingName(text: string): FramingName {
+  const name = FRAMINGS.find((known) => known === text);
+  if (name !== undefined) return name;
+  throw usage(`found ${quote(text)}, expected ${FRAMINGS.join(" or ")}`);
+}
+
 export function linkFrom(flags: LineFlags): LinkOptions {
-  const { baud } = flags;
+  const { baud, framing } = flags;
   const trace = flags.trace === undefined ? undefined : openTrace(flags.trace);
   const open = async (port: string) => {
     const transport = await openDevice(port, { baud });
     return trace === undefined ? transport : trace.over(transport);
   };
-  return { timeoutMs: flags.timeout * 1000, open };
+  return { timeoutMs: flags.timeout * 1000, framing, open, follow: followDevice };
 }
 
 export interface Link {
@@ -76,7 +92,7 @@ export interface Link {
   readonly session: Session;
   readonly deadline: number;
   /** Waits until the port can be opened again. Refuses with why it can't when time is up. */
-  reopen(): Promise<void>;
+  reopen(options?: { find?: () => Promise<string> }): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -84,24 +100,27 @@ export async function openLink(port: string, options: LinkOptions): Promise<Link
   const clock = options.clock ?? realClock;
   const open = options.open ?? openDevice;
   const deadline = clock.now() + options.timeoutMs;
-  const connect = async () =>
-    openSession(await open(port), {
+  const connect = async (at: string) =>
+    openSession(await open(at), {
       clock,
       timeoutMs: Math.max(0, deadline - clock.now()),
       ...(options.onText === undefined ? {} : { onText: options.onText }),
+      ...(options.framing === undefined ? {} : { framing: options.framing }),
       ...(options.firstSequence === undefined ? {} : { firstSequence: options.firstSequence }),
     });
-  let session = await connect();
+  let session = await connect(port);
+  const followed = await options.follow?.(port);
   return {
     get session() {
       return session;
     },
     deadline,
-    async reopen() {
+    async reopen(again = {}) {
       await session.close();
+      const find = again.find ?? options.find ?? followed ?? (async () => port);
       for (;;) {
         try {
-          session = await connect();
+          session = await connect(await find());
           return;
         } catch (error) {
           if (!(error instanceof Refusal) || clock.now() + REOPEN_MS >= deadline) throw error;

@@ -9,6 +9,10 @@
 //    │◀────────── reply, sequence 8 ────┤   settles the exchange
 //    │◀────────── reply, sequence 8 ────┤   repeated: nobody waits for it, ignored
 //
+// Several exchanges may wait at once, each for its own numbers. post() is the
+// bare half of one: sent once, no timer, for a caller that keeps its own account
+// of what is on the way (upload.ts).
+//
 // A reply counts when its operation, group, command and sequence number are
 // those of a request that still waits. Each try has its own number, and an
 // answer to any try of an exchange settles it: the tries are the same request.
@@ -24,30 +28,30 @@ import { type CborMap, isMap, mapGet } from "@vouch/shared/cbor";
 import { faultCode, Refusal } from "@vouch/shared/refusal";
 import {
   decodeMessage,
-  encodeFrame,
   encodeMessage,
-  makeDeframer,
-  pushBytes,
   SMP_READ,
   SMP_WRITE,
   type SmpHeader,
   smpHeader,
 } from "@vouch/shared/smp";
 import { type Clock, realClock } from "./clock";
+import { type FramingName, makeFraming } from "./framing";
 import type { Transport } from "./transport";
 
-const MAX_REPLY = 8192; // twice the largest buffer seen on a board
 const REPLY_MS = 1000; // a busy board answers within this; spurious retries cost more than waiting
 const REPLY_MS_MAX = 5000;
 const TRIES = 6;
 
-export interface Request {
-  /** What a message calls it: "image state". */
-  what: string;
+export interface Message {
   write: boolean;
   group: number;
   command: number;
   body: CborMap;
+}
+
+export interface Request extends Message {
+  /** What a message calls it: "image state". */
+  what: string;
   /** How often it may be sent. Default 6; 1 for what must not happen twice. */
   tries?: number;
   /** How long the first try waits, each later one half as long again. Default 1000. */
@@ -69,13 +73,28 @@ export interface SessionOptions {
   firstSequence?: number;
   /** Log text the device prints between frames. */
   onText?: (line: Uint8Array) => void;
+  /** How messages lie on the line. Default: console. */
+  framing?: FramingName;
+}
+
+/** What becomes of a message that was posted. At most one of `settle` and `gone` is called, once. */
+export interface Posted {
+  settle(reply: Reply): void;
+  /** The line was closed. */
+  gone(error: Refusal): void;
+  /** An answer came that isn't one; a better one may follow. */
+  garbled?(fault: number): void;
 }
 
 export interface Session {
   readonly clock: Clock;
   /** On the clock's scale. */
   readonly deadline: number;
+  /** Bytes on the line so far, both ways. */
+  readonly wireBytes: number;
   exchange(request: Request): Promise<Reply>;
+  /** Sends once and listens until what it returns is called. */
+  post(message: Message, posted: Posted): () => void;
   close(): Promise<void>;
 }
 
@@ -91,12 +110,13 @@ export function openSession(transport: Transport, options: SessionOptions): Sess
   const clock = options.clock ?? realClock;
   const deadline = clock.now() + options.timeoutMs;
   const waiting = new Map<number, Pending>();
-  const deframer = makeDeframer(MAX_REPLY);
+  const framing = makeFraming(options.framing ?? "console", clock);
   const onText = options.onText ?? (() => {});
   const abandon = new Set<(error: Refusal) => void>();
   // Anywhere: an answer that a host before us left on the line should be nobody's.
   let sequence = options.firstSequence ?? Math.floor(Math.random() * 256);
   let closed: Refusal | undefined;
+  let wireBytes = 0;
 
   const gone = (cause?: unknown) => {
     closed ??= new Refusal("device-closed", `the line to the device was closed`, {
@@ -105,7 +125,10 @@ export function openSession(transport: Transport, options: SessionOptions): Sess
     for (const reject of [...abandon]) reject(closed);
   };
   transport.onClose(() => gone());
-  transport.onData((bytes) => pushBytes(deframer, bytes, receive, onText));
+  transport.onData((bytes) => {
+    wireBytes += bytes.length;
+    framing.push(bytes, receive, onText);
+  });
 
   function receive(message: Uint8Array): void {
     const { fault, header, body } = decodeMessage(message);
@@ -115,15 +138,44 @@ export function openSession(transport: Transport, options: SessionOptions): Sess
     else pending.settle(readReply(body));
   }
 
-  function send(request: Request, pending: Pending): number {
+  function send(request: Message, pending: Pending): number {
     // 256 numbers, few of them waiting: there is always a free one.
     do sequence = (sequence + 1) & 0xff;
     while (waiting.has(sequence));
     waiting.set(sequence, pending);
     const op = request.write ? SMP_WRITE : SMP_READ;
     const header = smpHeader(op, options.version ?? 1, request.group, request.command, sequence);
-    transport.write(encodeFrame(encodeMessage(header, request.body))).catch(gone);
+    const bytes = framing.encode(encodeMessage(header, request.body));
+    wireBytes += bytes.length;
+    transport.write(bytes).catch(gone);
     return sequence;
+  }
+
+  function post(message: Message, posted: Posted): () => void {
+    let used: number | undefined;
+    let isOver = false;
+    const end = () => {
+      isOver = true;
+      abandon.delete(fail);
+      if (used !== undefined) waiting.delete(used);
+    };
+    const fail = (error: Refusal) => {
+      if (isOver) return;
+      end();
+      posted.gone(error);
+    };
+    const settle = (reply: Reply) => {
+      end();
+      posted.settle(reply);
+    };
+    if (closed !== undefined) {
+      const error = closed;
+      queueMicrotask(() => fail(error)); // the caller isn't told before it has what post returns
+      return end;
+    }
+    abandon.add(fail);
+    used = send(message, { ...addressOf(message), settle, garbled: posted.garbled ?? (() => {}) });
+    return end;
   }
 
   function exchange(request: Request): Promise<Reply> {
@@ -141,9 +193,7 @@ export function openSession(transport: Transport, options: SessionOptions): Sess
       };
       const fail = (error: Refusal) => finish(() => reject(error));
       const pending: Pending = {
-        group: request.group,
-        command: request.command,
-        op: (request.write ? SMP_WRITE : SMP_READ) + 1,
+        ...addressOf(request),
         settle: (reply) => finish(() => resolve(reply)),
         garbled: (fault) => {
           lastFault = fault;
@@ -166,13 +216,24 @@ export function openSession(transport: Transport, options: SessionOptions): Sess
   return {
     clock,
     deadline,
+    get wireBytes() {
+      return wireBytes;
+    },
     exchange,
+    post,
     close: async () => {
       gone();
       await transport.close();
     },
   };
 }
+
+/** What an answer to the message carries. */
+const addressOf = ({ write, group, command }: Message) => ({
+  group,
+  command,
+  op: (write ? SMP_WRITE : SMP_READ) + 1,
+});
 
 function answers(header: SmpHeader, pending: Pending): boolean {
   return header.op === pending.op && header.group === pending.group && header.command === pending.command;

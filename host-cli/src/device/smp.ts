@@ -1,41 +1,29 @@
-// The requests any SMP server understands: echo, parameters, and MCUboot's two
-// image slots. Works on any MCUboot device, not only on our agent.
+// The requests any SMP server understands: parameters, echo, and MCUboot's two
+// image slots. Works on any MCUboot device, not only on our agent. upload.ts sends
+// the images.
 //
-//   upload   {len, off: 0, sha, data}     starts, or finds the session of this sha again
-//            {off, data} …                the reply's `off` says how much has arrived
 //   state    {hash, confirm: false}       boot this once: test
 //            {confirm: true}              keep what runs: confirm
 //
-// `off` in a reply is cumulative: a chunk that was lost, came twice or came too
-// late changes nothing but the offset to go on from. So every request here may
-// be repeated, except reset, which runs once (the second could undo a test boot).
-// An upload is resumed by uploading again: the device knows the session by the
-// SHA-256 of the whole stream and answers with the offset it has.
+// Every request here may be repeated, except reset, which runs once (the second
+// could undo a test boot).
 
-import { type CborMap, cborMap, encodeCbor } from "@vouch/shared/cbor";
+import { type CborMap, cborMap } from "@vouch/shared/cbor";
 import { Refusal } from "@vouch/shared/refusal";
 import {
   GROUP_IMAGE,
   GROUP_OS,
   IMAGE_ERASE,
   IMAGE_STATE,
-  IMAGE_UPLOAD,
   OS_ECHO,
   OS_PARAMS,
   OS_RESET,
   RC_NOT_SUPPORTED,
-  SMP_HEADER_BYTES,
 } from "@vouch/shared/smp";
 import { bytesField, type Fields, flagField, hasField, listField, textField, uintField } from "./body";
 import type { Reply, Request, Session } from "./session";
 
-// Largest message: what a server advertises, less the length and CRC around it.
-const FRAME_BYTES = 4;
-// Stock Zephyr takes two lines in a burst whatever it advertises; one line always fits.
-const LADDER = [178, 88];
-const CHUNK_TRIES = 3; // per size, then a smaller one
 const ERASE_MS = 20000; // a whole slot, on a slow part
-const FIRST_CHUNK_MS = 3000; // it may erase first; sending it again is harmless
 
 const RC_WORDS = [
   "ok",
@@ -179,85 +167,3 @@ export async function resetDevice(session: Session): Promise<void> {
 }
 
 const LOST = new Set(["device-timeout", "device-closed"]);
-
-export interface UploadOptions {
-  sha256: Uint8Array;
-  parameters: Parameters;
-  onProgress?: (done: number) => void;
-}
-
-/** Sends a whole upload, from wherever the device already is. */
-export async function uploadImage(
-  session: Session,
-  stream: Uint8Array,
-  options: UploadOptions,
-): Promise<void> {
-  const full = Math.max(LADDER[1] ?? 0, options.parameters.bufferSize - FRAME_BYTES);
-  const sizes = [full, ...LADDER.filter((size) => size < full)];
-  // Progress is measured by the furthest offset, so that a device that keeps falling back ends in a refusal.
-  let furthest = 0;
-  let stalls = 0;
-  let off = 0;
-  let rung = 0;
-  while (off < stream.length) {
-    let next: number;
-    try {
-      // The smallest size is the last hope: twice the tries.
-      const tries = rung + 1 < sizes.length ? CHUNK_TRIES : 2 * CHUNK_TRIES;
-      next = await sendChunk(session, stream, off, sizes[rung] ?? full, tries, options.sha256);
-    } catch (error) {
-      if (!(error instanceof Refusal) || error.code !== "device-timeout" || rung + 1 >= sizes.length)
-        throw error;
-      rung++;
-      continue;
-    }
-    stalls = next > furthest ? 0 : stalls + 1;
-    if (stalls > 16) {
-      throw new Refusal("device-error", `the upload doesn't get past ${furthest} of ${stream.length} bytes`);
-    }
-    furthest = Math.max(furthest, next);
-    off = next;
-    options.onProgress?.(off);
-  }
-}
-
-/** The offset the device wants next. */
-async function sendChunk(
-  session: Session,
-  stream: Uint8Array,
-  off: number,
-  messageBytes: number,
-  tries: number,
-  sha256: Uint8Array,
-): Promise<number> {
-  const empty = chunkBody(stream, off, off, sha256);
-  // A byte string's own length takes up to two bytes more than the empty one's.
-  const room = messageBytes - SMP_HEADER_BYTES - encodeCbor(empty).length - 2;
-  const end = Math.min(stream.length, off + Math.max(1, room));
-  const fields = await call(session, {
-    what: `upload at ${off}`,
-    write: true,
-    group: GROUP_IMAGE,
-    command: IMAGE_UPLOAD,
-    body: chunkBody(stream, off, end, sha256),
-    replyMs: off === 0 ? FIRST_CHUNK_MS : 1000,
-    tries,
-  });
-  return uintField(fields, "off", stream.length);
-}
-
-function chunkBody(stream: Uint8Array, off: number, end: number, sha256: Uint8Array): CborMap {
-  const data = stream.subarray(off, end);
-  if (off > 0) {
-    return cborMap([
-      ["data", data],
-      ["off", off],
-    ]);
-  }
-  return cborMap([
-    ["data", data],
-    ["len", stream.length],
-    ["off", 0],
-    ["sha", sha256],
-  ]);
-}

@@ -1,0 +1,53 @@
+// An upload that outlives its line: a pulled cable, a hub that resets, a board that
+// comes back under another name.
+//
+//   upload ──▶ line closed ──▶ link.reopen ──▶ the same device? ──▶ upload goes on
+//                 ▲                               │ no: refused          │
+//                 └────────────── 10 times ───────┴──────────────────────┘
+//
+// The device says how far it came: what was on the way when the line went is all
+// that may be sent twice. The deadline is the link's, for everything together.
+
+import { isRefusal } from "@vouch/shared/refusal";
+import type { Link } from "./link";
+import type { Session } from "./session";
+import { readParameters } from "./smp";
+import { type UploadOptions, type UploadOutcome, uploadImage } from "./upload";
+
+const RECONNECTS_MAX = 10; // without a byte more on the device
+
+export interface ResumeOptions extends Omit<UploadOptions, "parameters"> {
+  /** Refuses a device that isn't the one the upload began with. */
+  checkDevice(session: Session): Promise<void>;
+  /** The line is gone, and waited for. */
+  onLost?: () => void;
+}
+
+/** Uploads over a link, across lost lines. */
+export async function uploadOverLink(
+  link: Link,
+  stream: Uint8Array,
+  options: ResumeOptions,
+): Promise<UploadOutcome> {
+  let furthest = 0;
+  let reconnects = 0;
+  const onProgress = (done: number) => {
+    if (done > furthest) reconnects = 0;
+    furthest = Math.max(furthest, done);
+    options.onProgress?.(done);
+  };
+  for (let isBack = false; ; isBack = true) {
+    try {
+      if (isBack) {
+        await link.reopen();
+        await options.checkDevice(link.session);
+      }
+      const parameters = await readParameters(link.session);
+      return await uploadImage(link.session, stream, { ...options, parameters, onProgress });
+    } catch (error) {
+      if (!isRefusal(error) || error.code !== "device-closed") throw error;
+      if (reconnects++ >= RECONNECTS_MAX) throw error;
+      options.onLost?.();
+    }
+  }
+}
