@@ -10,6 +10,7 @@ import { mkdtempSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { Refusal } from "@vouch/shared/refusal";
 import { type Clock, realClock } from "../src/device/clock";
 import { openDevice, type Transport } from "../src/device/transport";
 import { openPty, type Pty } from "../src/sim/pty";
@@ -52,7 +53,7 @@ function directions(
 }
 
 export interface MemoryLine extends Directions {
-  /** Rejects with an Error while it is cut. */
+  /** Refuses `no-such-port` while it is cut. */
   open(): Promise<Transport>;
   /** The cable is pulled: what is on it is gone. */
   cut(): void;
@@ -66,7 +67,7 @@ export function shapeMemory(endpoint: Endpoint, shape: LineShape, clock: Clock):
   return {
     ...both,
     async open() {
-      if (isCut) throw new Error("there is no such line");
+      if (isCut) throw new Refusal("no-such-port", "the cable is out");
       const end = { data: (_bytes: Uint8Array) => {}, closed: () => {} };
       host = end;
       return {

@@ -52,6 +52,8 @@ export interface SmpServer {
   readonly times: { first: number; done: number };
 }
 
+const START_MS = 0.1; // until the server's thread gets to a request: a burst is all there by then
+
 interface Job {
   header: SmpHeader;
   body: CborMap;
@@ -75,6 +77,7 @@ export function makeServer(options: ServerOptions): SmpServer {
   let raw = makeRawDeframer(maxMessage);
   let queue: Job[] = [];
   let cancel = () => {};
+  let isWorking = false;
   let session: { sha: string; length: number; data: Uint8Array; off: number } | null = null;
   let stored: Uint8Array | null = options.has ?? null;
 
@@ -86,7 +89,8 @@ export function makeServer(options: ServerOptions): SmpServer {
   const arrive = (message: Uint8Array) => {
     const { fault, header, body } = decodeMessage(message);
     if (fault !== 0 || header === null || body === null || (header.op !== 0 && header.op !== 2)) return;
-    if (queue.length >= bufCount) return; // no buffer for it: lost
+    const taken = queue.length + (isWorking && bufCount > 1 ? 1 : 0);
+    if (taken >= bufCount) return; // no buffer for it: lost
     queue.push({ header, body });
     seen.mostAtOnce = Math.max(seen.mostAtOnce, queue.length);
     if (queue.length >= (options.diesOf ?? Number.POSITIVE_INFINITY)) seen.dead = true;
@@ -96,12 +100,21 @@ export function makeServer(options: ServerOptions): SmpServer {
   const workOn = () => {
     const job = queue[0];
     if (job === undefined) return;
-    cancel = clock.after(costOf(job), () => {
-      // The request's own buffer is still taken when the answer needs one.
-      if (queue.length >= bufCount) answer(job, [["rc", 2]]);
-      else answer(job, handle(job));
+    const next = () => {
+      isWorking = false;
       queue.shift();
       workOn();
+    };
+    cancel = clock.after(START_MS, () => {
+      if (bufCount > 1 && queue.length >= bufCount) {
+        answer(job, [["rc", 2]]); // in the request's own buffer: there is no other
+        return next();
+      }
+      isWorking = true;
+      cancel = clock.after(costOf(job), () => {
+        answer(job, handle(job));
+        next();
+      });
     });
   };
 
@@ -150,7 +163,8 @@ export function makeServer(options: ServerOptions): SmpServer {
     if (off === 0) {
       const sha = shaOf(body);
       const length = mapGet(body, "len") as number;
-      if (data.length < Math.min(32, length))
+      const image = mapGet(body, "image") ?? 0;
+      if (image !== 0 || data.length < Math.min(32, length))
         return [
           [
             "err",
@@ -211,6 +225,7 @@ export function makeServer(options: ServerOptions): SmpServer {
     },
     restart() {
       cancel();
+      isWorking = false;
       queue = [];
       session = null;
       console = makeDeframer(maxMessage);

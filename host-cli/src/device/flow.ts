@@ -14,6 +14,7 @@ import type { Transfer } from "./upload";
 import { type Chunk, Window } from "./window";
 
 const TIMEOUTS_MAX = 8;
+export const SETBACKS_MAX = 16; // with nothing gained between them
 const CROWDED_MS = 250; // until a server that had no room, and nothing to do, is asked again
 
 export interface FlowEnd {
@@ -33,6 +34,7 @@ class Flow {
   private readonly trips = makeRoundTrips();
   private readonly cancels = new Map<Chunk, () => void>();
   private timeouts = 0;
+  private setbacks = 0;
   private isOver = false;
   /** The server had no room, with nothing of ours on the way: the timer sends next. */
   private isHeld = false;
@@ -128,18 +130,24 @@ class Flow {
     } else if (answered === "taken") {
       if (!chunk.again) this.trips.sample(transfer.session.clock.now() - chunk.sentAt);
       this.timeouts = 0;
+      this.setbacks = 0;
       transfer.chunks.noteTaken();
       transfer.progress(off);
     } else if (answered === "lost") {
       transfer.emit({ kind: "rewound", at: off });
-      transfer.progress(off);
+      this.setBack();
     }
   }
 
   private crowded(chunk: Chunk): void {
     this.window.crowded(chunk);
     this.isHeld = this.window.inFlight === 0;
-    this.transfer.progress(this.window.base);
+    this.setBack();
+  }
+
+  /** What was sent wasn't taken. Refuses a device that never takes what it asks for. */
+  private setBack(): void {
+    if (this.setbacks++ >= SETBACKS_MAX) throw this.transfer.stuck();
   }
 
   private wait(): void {

@@ -26,7 +26,7 @@ import { faultCode, Refusal } from "@vouch/shared/refusal";
 import { GROUP_IMAGE, IMAGE_UPLOAD, RC_NO_MEMORY } from "@vouch/shared/smp";
 import { uintField } from "./body";
 import { Chunks } from "./chunks";
-import { runFlow } from "./flow";
+import { runFlow, SETBACKS_MAX } from "./flow";
 import type { Posted, Reply, Session } from "./session";
 import { deviceError, type Parameters } from "./smp";
 
@@ -35,7 +35,6 @@ const FIRST_RETRY_MS = 3000;
 const FIRST_RETRY_SLOW_MS = 10_000; // once as many are unanswered as a server may hold
 const FIRST_HELD = 3;
 const FIRST_TOTAL_MS = 60_000;
-const STALLS_MAX = 16;
 
 export type UploadEvent =
   | { kind: "resumed" | "restarted" | "rewound"; at: number }
@@ -83,6 +82,7 @@ export async function uploadImage(
   let resumedAt = 0;
   let window = transfer.windowMost;
   for (let begun = 0, isDone = false; !isDone; begun++) {
+    transfer.noteBegin();
     const first = await begin(transfer);
     if (begun === 0 && first.off > first.end) {
       resumedAt = first.off;
@@ -105,7 +105,7 @@ export class Transfer {
   retransmitted = 0;
   private sentEnd = 0;
   private furthest = 0;
-  private stalls = 0;
+  private begins = 0;
 
   constructor(
     readonly session: Session,
@@ -122,17 +122,23 @@ export class Transfer {
     this.options.onEvent?.(event);
   }
 
-  /** Notes where the device is. Refuses one that keeps falling back, or never takes what it asks for. */
+  /** Notes where the device is. */
   progress(off: number): void {
-    this.stalls = off > this.furthest ? 0 : this.stalls + 1;
+    if (off > this.furthest) this.begins = 0;
     this.furthest = Math.max(this.furthest, off);
-    if (this.stalls > STALLS_MAX) {
-      throw new Refusal(
-        "device-error",
-        `the upload doesn't get past ${this.furthest} of ${this.stream.length} bytes`,
-      );
-    }
     this.options.onProgress?.(off);
+  }
+
+  /** Notes that it begins, or begins again. Refuses a device that keeps restarting. */
+  noteBegin(): void {
+    if (this.begins++ > SETBACKS_MAX) throw this.stuck();
+  }
+
+  stuck(): Refusal {
+    return new Refusal(
+      "device-error",
+      `the upload doesn't get past ${this.furthest} of ${this.stream.length} bytes`,
+    );
   }
 
   /** Sends the chunk at `off`, sized by that rung, and gives its end. */
