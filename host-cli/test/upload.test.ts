@@ -299,6 +299,24 @@ windows("stale answers of an earlier round move the base and rewind nothing", ()
   assert.equal([window.base, again.again], [200, true]);
 });
 
+windows("a lost answer and a lost chunk after it show in the next answer", () => {
+  const window = new Window(100, 3, 3);
+  const [, , c] = [200, 300, 400].map((end) => window.send(end, 0));
+  assert.is(window.answer(c!, 200), "lost"); // the first was taken, its answer lost; the second was lost
+  assert.equal([window.base, window.next, window.inFlight], [200, 200, 0]);
+});
+
+windows("with nothing on the way, what comes next is what the device wants", () => {
+  const window = new Window(100, 3, 3);
+  const a = window.send(200, 0);
+  window.timedOut();
+  window.send(200, 0);
+  const late = window.send(300, 0);
+  assert.is(window.answer(a, 200), "taken");
+  assert.is(window.answer(late, 250), "lost"); // half of it taken, as some that write whole words do
+  assert.is(window.next, 250);
+});
+
 windows("an answer below the base means that the device forgot", () => {
   const window = new Window(100, 3, 3);
   assert.is(window.answer(window.send(200, 0), 0), "forgotten");

@@ -123,17 +123,21 @@ class Flow {
 
   private account(chunk: Chunk, off: number): void {
     const { window, transfer } = this;
+    const before = window.base;
     const answered = window.answer(chunk, off);
     if (answered === "forgotten") {
       transfer.emit({ kind: "restarted", at: off });
       this.end(false);
-    } else if (answered === "taken") {
-      if (!chunk.again) this.trips.sample(transfer.session.clock.now() - chunk.sentAt);
+      return;
+    }
+    if (answered === "taken" && !chunk.again) this.trips.sample(transfer.session.clock.now() - chunk.sentAt);
+    if (off > before) {
       this.timeouts = 0;
       this.setbacks = 0;
       transfer.chunks.noteTaken();
       transfer.progress(off);
-    } else if (answered === "lost") {
+    }
+    if (answered === "lost") {
       transfer.emit({ kind: "rewound", at: off });
       this.setBack();
     }

@@ -6,7 +6,7 @@
 //
 //   answer to a chunk says off    which means
 //     off > base                    all below it is taken: base moves
-//     off = base, chunk beyond it   the chunk at base was lost: send again from there
+//     off < the chunk's end         what is at off was lost: send again from there
 //     off < base                    the device restarted and forgot
 //
 // What holds on a line that keeps its order, and what follows:
@@ -75,15 +75,19 @@ export class Window {
   answer(chunk: Chunk, off: number): Answered {
     this.settle(chunk);
     if (off < this.base) return "forgotten";
-    if (off > this.base) {
+    const hasMoved = off > this.base;
+    if (hasMoved) {
       this.base = off;
       this.next = Math.max(this.next, off);
       this.grow();
-      return "taken";
     }
-    if (chunk.end <= this.base || chunk.round !== this.round) return "known";
-    this.lose();
-    return "lost";
+    if (chunk.end > off && chunk.round === this.round) {
+      this.lose();
+      return "lost";
+    }
+    // With nothing on the way, all that wasn't taken has to go.
+    if (this.flight.length === 0) this.next = off;
+    return hasMoved ? "taken" : "known";
   }
 
   /** The server had no room for the chunk. */
