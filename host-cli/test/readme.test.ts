@@ -121,7 +121,7 @@ function synopsisOf(path: string, command: Command): string[] {
   }
   const groups: [string, string[]][] = [
     ["SIGNER", ["--key", "--signer-cmd", "--passphrase-file", "--signer-timeout"]],
-    ["LINE", ["--port", "--usb", "--wait", "--trace", "--baud", "--timeout"]],
+    ["LINE", ["--port", "--usb", "--wait", "--trace", "--baud", "--framing", "--timeout"]],
   ];
   const flags = command.options.map(({ long }) => long ?? "");
   const present = groups.filter(([, members]) => members.every((flag) => flags.includes(flag)));
