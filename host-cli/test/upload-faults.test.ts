@@ -189,9 +189,11 @@ faults("at 50 ppm at least three quarters of the clean rate is left", async () =
     return server.times.done - server.times.first;
   };
   const clean = await took(0, 1);
-  const ratios = await Promise.all([1, 2, 3, 4, 5].map(async (seed) => clean / (await took(50, seed))));
-  const median = ratios.sort((a, b) => a - b)[2]!;
-  assert.ok(median >= 0.75, ratios.map((ratio) => ratio.toFixed(2)).join(" "));
+  const ratios: number[] = [];
+  for (let seed = 1; seed <= 11; seed++) ratios.push(clean / (await took(50, seed)));
+  ratios.sort((a, b) => a - b);
+  const told = ratios.map((ratio) => ratio.toFixed(2)).join(" ");
+  assert.ok(ratios[5]! >= 0.75 && ratios[0]! >= 0.65, told);
 });
 
 if (process.platform !== "win32") {

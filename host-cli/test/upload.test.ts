@@ -324,7 +324,7 @@ windows("an answer below the base means that the device forgot", () => {
 
 windows("losses close together make it smaller, and a long while without larger again", () => {
   const window = new Window(0, 3, 3);
-  for (let i = 0; i < 3; i++) {
+  for (let i = 0; i < 6; i++) {
     window.send(window.next + 10, 0);
     window.answer(window.send(window.next + 10, 0), window.base);
   }

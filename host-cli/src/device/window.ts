@@ -30,7 +30,7 @@ export interface Chunk {
 
 export type Answered = "taken" | "lost" | "known" | "forgotten";
 
-const CLOSE_LOSSES = 3;
+const CLOSE_LOSSES = 6; // noise comes so close once in a thousand losses at 50 ppm; a full buffer every time
 const GROW_AFTER = 16;
 const GROW_AFTER_MAX = 512;
 
@@ -120,7 +120,7 @@ export class Window {
   }
 
   private lose(): void {
-    const isClose = this.takenSinceLoss <= this.limit + 1;
+    const isClose = this.takenSinceLoss <= this.limit;
     this.losses = isClose ? this.losses + 1 : 1;
     this.takenSinceLoss = 0;
     if (this.losses >= CLOSE_LOSSES) this.shrink();
