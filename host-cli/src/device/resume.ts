@@ -23,7 +23,7 @@ export interface ResumeOptions extends Omit<UploadOptions, "parameters"> {
   onLost?: () => void;
 }
 
-/** Uploads over a link, across lost lines. */
+/** Uploads over a link, across lost lines. The outcome counts from where the last of them began. */
 export async function uploadOverLink(
   link: Link,
   stream: Uint8Array,
