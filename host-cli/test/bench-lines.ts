@@ -3,7 +3,7 @@
 // one on stdout answers.
 //
 //   {open: {lines, baud, latencyMs, lossPpm, server}}  ─▶ {paths}
-//   {times: true}                                      ─▶ {lines: [{ms, stored, bytes}]}, since open
+//   {times: true}                                      ─▶ {lines: [{ms, firstBytes, stored, bytes}]}
 //   end of input                                       ─▶ all is closed
 
 import { createInterface } from "node:readline";
@@ -36,6 +36,7 @@ async function openLines({ lines, server: options, has, ...shape }: Open) {
 const readTimes = () => ({
   lines: open.map(({ line, server }) => ({
     ms: server.times.done - server.times.first,
+    firstBytes: server.times.firstBytes,
     stored: server.stored === null ? null : toHex(sha256Of(server.stored)),
     bytes: line.toDevice.carried + line.toHost.carried,
   })),

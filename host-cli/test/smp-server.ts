@@ -48,8 +48,8 @@ export interface SmpServer {
   readonly stored: Uint8Array | null;
   /** What it saw: how many requests at once at most, and how often the slot was erased. */
   readonly seen: { mostAtOnce: number; erases: number; uploads: number[]; dead: boolean; writes: number };
-  /** On the clock: the first chunk's arrival and the end of the last. */
-  readonly times: { first: number; done: number };
+  /** On the clock: when the first chunk, of so many bytes, was taken, and when the last was. */
+  readonly times: { first: number; firstBytes: number; done: number };
 }
 
 const START_MS = 0.1; // until the server's thread gets to a request: a burst is all there by then
@@ -70,7 +70,7 @@ export function makeServer(options: ServerOptions): SmpServer {
     framing = "console",
   } = options;
   const seen = { mostAtOnce: 0, erases: 0, uploads: [] as number[], dead: false, writes: 0 };
-  const times = { first: 0, done: 0 };
+  const times = { first: 0, firstBytes: 0, done: 0 };
   const maxMessage = (bufSize ?? 1024) - 4;
   let listener: (bytes: Uint8Array) => void = () => {};
   let console = makeDeframer(maxMessage);
@@ -183,6 +183,7 @@ export function makeServer(options: ServerOptions): SmpServer {
       seen.erases++;
       stored = null;
       times.first = clock.now();
+      times.firstBytes = data.length;
       session = { sha, length, data: new Uint8Array(length), off: 0 };
     }
     if (session === null || off !== session.off) return [["off", session?.off ?? 0]];
