@@ -42,7 +42,7 @@ function machineWith(device: UsbDevice = ESPRUINO) {
   };
   const list = () => listPorts({ platform: "linux", roots: machine });
   const open = () => openSimOver(memoryFlash(engineImage(), { random: true }), path);
-  const flags = { port: path, baud: 115200, timeout: 10 };
+  const flags = { port: path, baud: 115200, framing: "console" as const, timeout: 10 };
   const see = (over: Partial<Host> = {}, more: object = {}) =>
     examine({ flags, host: { ...host, ...over }, platform: "linux", list, open, ...more });
   const process_ = (pid: number, comm: string, holds?: string) => {
