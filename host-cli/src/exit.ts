@@ -64,6 +64,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "suit-wrong-signer",
   "ueid-mismatch",
   "vendor-key-mismatch",
+  "verify-mismatch",
   "wrong-model",
   "wrong-revision",
   "wrong-vendor-key",
@@ -73,6 +74,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
 export const UNPROVEN_CODES: ReadonlySet<string> = new Set<string>([
   "approvals-missing",
   "cose-unsupported-algorithm",
+  "image-unsupported",
   "ledger-not-trusted",
   "not-anchored",
   "role-missing",
@@ -80,6 +82,7 @@ export const UNPROVEN_CODES: ReadonlySet<string> = new Set<string>([
   "status-missing",
   "unknown-log",
   "unknown-signer",
+  "version-unknown",
 ]);
 
 export function statusOf(error: unknown): number {
