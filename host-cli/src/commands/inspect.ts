@@ -4,11 +4,12 @@
 // `vouch verify` would refuse as malformed is refused here, with the same code.
 
 import { parseBundle } from "@vouch/shared/bundle";
-import { toBase64, toHex, utf8Decode } from "@vouch/shared/bytes";
+import { equalBytes, toBase64, toHex, utf8Decode } from "@vouch/shared/bytes";
 import { parseCheckpoint } from "@vouch/shared/checkpoint";
 import { parseChallenge, parseEnrolmentFile, parseEvidenceSalt } from "@vouch/shared/companions";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { decodeEvidence } from "@vouch/shared/evidence";
+import { flagNames, formatVersion, isMcuboot, type McubootRecord, readMcuboot } from "@vouch/shared/mcuboot";
 import { parseNote } from "@vouch/shared/note";
 import { parsePolicy } from "@vouch/shared/policy";
 import { parseProof } from "@vouch/shared/proof";
@@ -21,6 +22,7 @@ import { nodeCrypto } from "../crypto";
 import { about, printable } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
+import { digestOf } from "../mcuboot";
 
 const MAX_FILE = 16 * 1024 * 1024;
 
@@ -55,6 +57,7 @@ const READERS: readonly Reader[] = [
   { kind: "device evidence", matches: (bytes) => startsWith(bytes, 0xd2, 0x84), tell: tellEvidence },
   { kind: "SUIT manifest", matches: (bytes) => startsWith(bytes, 0xd8, 0x6b), tell: tellManifest },
   { kind: "upload", matches: (bytes) => startsWith(bytes.subarray(4), 0xd8, 0x6b), tell: tellUpload },
+  { kind: "MCUboot image", matches: isMcuboot, tell: tellMcuboot },
   {
     kind: "tlog-proof",
     matches: (_, text) => text?.startsWith("c2sp.org/tlog-proof@") === true,
@@ -203,6 +206,39 @@ function tellUpload(bytes: Uint8Array) {
     fields: { ...manifestFields(envelope), payloadBytes: payload.length, payloadSha256: sha256(payload) },
     notVerified: "the seal was not checked; `vouch flash --dry-run` does that",
   };
+}
+
+function tellMcuboot(bytes: Uint8Array) {
+  const image = readMcuboot(bytes);
+  const { digest, keyHash, signature, isPure, otherSignatures } = image;
+  const ed25519 = signature === null ? [] : [`Ed25519 over the ${isPure ? "image" : "digest"}`];
+  const signed = [...ed25519, ...otherSignatures].join(", ");
+  return {
+    fields: {
+      version: formatVersion(image.version),
+      bytes: bytes.length,
+      headerBytes: image.headerSize,
+      payloadBytes: image.payloadSize,
+      loadAddress: `0x${image.loadAddress.toString(16).padStart(8, "0")}`,
+      flags: flagNames(image.flags).join(", ") || "none",
+      securityCounter: image.securityCounter,
+      dependencies: image.dependencies.map((d) => `image ${d.image} from ${formatVersion(d.atLeast)}`),
+      digest: `${digest.name} ${toHex(digest.value)}`,
+      digestHolds: equalBytes(digestOf(digest.name, image.body), digest.value),
+      signed: signed === "" ? null : signed,
+      signerKeyHash: keyHash,
+      records: image.records.map(recordLine),
+    },
+    notVerified: "the signature was not checked; `vouch flash --key KEY --dry-run` does that",
+  };
+}
+
+/** Type, place and length of a record, and the start of what it holds. */
+function recordLine({ type, name, isProtected, offset, value }: McubootRecord): string {
+  const called = name ?? `0x${type.toString(16).padStart(4, "0")}`;
+  const held = value.length > 16 ? `${toHex(value.subarray(0, 16))}…` : toHex(value);
+  const area = isProtected ? "protected" : "not protected";
+  return `${called} at ${offset}, ${value.length} bytes, ${area}: ${held}`;
 }
 
 function checkpointFields(bytes: Uint8Array) {
