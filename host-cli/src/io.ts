@@ -18,6 +18,9 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Which streams are terminals; decides prompts, progress bars and binary output. */
   readonly tty: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean };
+  /** How wide and high the terminal at stderr is; absent where there is none. */
+  readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
   /** Which streams may carry colour: a TTY, no NO_COLOR, no TERM=dumb, no --json. */
   readonly color: { readonly stdout: boolean; readonly stderr: boolean };
   /** True when the person asked for --json: stdout is then one object and nothing else. */
@@ -59,6 +62,12 @@ export function processIo(failed: (error: unknown) => void): Io {
     stderr: writer(2, failed),
     env,
     tty,
+    get columns() {
+      return tty.stderr ? process.stderr.columns : undefined;
+    },
+    get rows() {
+      return tty.stderr ? process.stderr.rows : undefined;
+    },
     color: {
       get stdout() {
         return !plain && !io.json && tty.stdout;

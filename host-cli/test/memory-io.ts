@@ -15,6 +15,7 @@ export interface MemoryIoOptions {
   /** All three streams are terminals, or none. */
   tty?: boolean;
   env?: Record<string, string>;
+  columns?: number;
   /** What the person at the terminal types, in order. */
   answers?: string[];
 }
@@ -38,6 +39,7 @@ export function memoryIo(options: MemoryIoOptions = {}): MemoryIo {
     },
     env: options.env ?? {},
     tty: { stdin: terminal, stdout: terminal, stderr: terminal },
+    columns: options.columns,
     color: { stdout: false, stderr: false },
     json: false,
     quiet: false,

@@ -2,13 +2,14 @@
 // tables. Colour and bars appear only where `io.color` and `io.tty` allow
 // them; a log file gets plain lines, one each tenth of the way:
 //
-//   flashing [##########----------]  50%     on a terminal, redrawn in place
-//   flashing 50%                             anywhere else
+//   flashing [##########----------]  50%  8.1 kB/s  0:32     on a terminal, redrawn in place
+//   flashing 50%                                             anywhere else
 //
 // Progress goes to stderr, so that stdout stays the product.
 
 import { printable } from "../exit";
 import type { Io } from "../io";
+import { type Now, percentOf, progressLine, startMeter } from "./progress";
 
 const SGR = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
 export type Style = keyof typeof SGR;
@@ -25,30 +26,35 @@ export interface Progress {
   end(): void;
 }
 
-const BAR_WIDTH = 20;
+const REDRAW_MS = 200;
 
-export function startProgress(io: Io, label: string, total: number): Progress {
+export function startProgress(
+  io: Io,
+  label: string,
+  total: number,
+  now: Now = () => performance.now(),
+): Progress {
   if (io.quiet || io.json) return { update() {}, end() {} };
-  return io.tty.stderr && io.env.TERM !== "dumb" ? bar(io, label, total) : tenths(io, label, total);
+  return io.tty.stderr && io.env.TERM !== "dumb" ? bar(io, label, total, now) : tenths(io, label, total);
 }
 
-function percentOf(done: number, total: number): number {
-  return total <= 0 ? 100 : Math.max(0, Math.min(100, Math.floor((done / total) * 100)));
-}
-
-function bar(io: Io, label: string, total: number): Progress {
-  let shown = -1;
+function bar(io: Io, label: string, total: number, now: Now): Progress {
+  const meter = startMeter(now);
+  let percent = -1;
+  let last = 0;
+  let width = 0;
   return {
     update(done) {
-      const percent = percentOf(done, total);
-      if (percent === shown) return;
-      shown = percent;
-      const full = Math.floor((percent * BAR_WIDTH) / 100);
-      const cells = "#".repeat(full) + "-".repeat(BAR_WIDTH - full);
-      io.stderr(`\r${printable(label)} [${cells}] ${String(percent).padStart(3)}%`);
+      meter.add(done);
+      if (percentOf(done, total) === percent && now() - last < REDRAW_MS) return;
+      percent = percentOf(done, total);
+      last = now();
+      const line = progressLine({ label, done, total, rate: meter.rate() }, io.columns ?? 80);
+      io.stderr(`\r${line.padEnd(width)}`); // what a longer line left is overwritten
+      width = line.length;
     },
     end() {
-      if (shown >= 0) io.stderr("\n");
+      if (percent >= 0) io.stderr("\n");
     },
   };
 }
