@@ -74,7 +74,6 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
 export const UNPROVEN_CODES: ReadonlySet<string> = new Set<string>([
   "approvals-missing",
   "cose-unsupported-algorithm",
-  "image-unsupported",
   "ledger-not-trusted",
   "not-anchored",
   "role-missing",
@@ -82,7 +81,6 @@ export const UNPROVEN_CODES: ReadonlySet<string> = new Set<string>([
   "status-missing",
   "unknown-log",
   "unknown-signer",
-  "version-unknown",
 ]);
 
 export function statusOf(error: unknown): number {

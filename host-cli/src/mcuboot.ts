@@ -2,7 +2,8 @@
 //
 // In this order:
 //   1. it is an image, whole                                    image-malformed, image-truncated
-//   2. it can be judged here: not encrypted, Ed25519            image-unsupported
+//   2. it can be judged here: not encrypted or compressed,
+//      signed with Ed25519                                      image-unsupported
 //   3. somebody signed it                                       image-unsigned
 //   4. its bytes hash to the digest it carries                  image-mismatch
 //   5. the key it names is the pinned one                       image-unknown-signer
@@ -21,6 +22,7 @@ import { FAULT_NONE } from "@vouch/shared/fault";
 import {
   compareVersions,
   type DigestName,
+  FLAG_COMPRESSED,
   FLAG_ENCRYPTED,
   FLAG_NON_BOOTABLE,
   formatVersion,
@@ -120,6 +122,9 @@ export function checkMcuboot(bytes: Uint8Array, key: PinnedKey): CheckedMcuboot 
 function checkKind(image: McubootImage): void {
   if ((image.flags & FLAG_ENCRYPTED) !== 0) {
     throw unsupported("the image is encrypted: what was signed can't be seen here");
+  }
+  if ((image.flags & FLAG_COMPRESSED) !== 0) {
+    throw unsupported("the image is compressed: the device would list it by another digest once it runs");
   }
   if ((image.flags & FLAG_NON_BOOTABLE) !== 0) {
     throw unsupported("the image is marked as one that doesn't boot");

@@ -51,7 +51,7 @@ function codeOf(bytes: Uint8Array, key: PinnedKey): string {
     return "taken";
   } catch (error) {
     if (!isRefusal(error)) throw error;
-    assert.is(statusOf(error), error.code === "image-unsupported" ? 21 : 20, error.code);
+    assert.is(statusOf(error), error.code === "image-unsupported" ? 1 : 20, error.code);
     return error.code;
   }
 }
@@ -126,8 +126,8 @@ gate("a signature whose s was raised by the group order is refused", () => {
   assert.is(codeOf(copy, KEY), "image-bad-signature");
 });
 
-gate("encrypted and non-bootable images can't be judged", () => {
-  for (const flags of [0x04, 0x08, 0x10]) {
+gate("encrypted, compressed and non-bootable images can't be judged", () => {
+  for (const flags of [0x04, 0x08, 0x10, 0x200, 0x400]) {
     assert.is(codeOf(makeMcuboot({ flags }), KEY), "image-unsupported", `flags ${flags}`);
   }
 });

@@ -35,6 +35,7 @@ const MAX_RECORDS = 64; // imgtool writes three to ten
 
 export const FLAG_ENCRYPTED = 0x04 | 0x08;
 export const FLAG_NON_BOOTABLE = 0x10;
+export const FLAG_COMPRESSED = 0x200 | 0x400;
 
 export const TLV_KEYHASH = 0x01;
 export const TLV_PUBKEY = 0x02;
