@@ -7,13 +7,13 @@ import { decodeMessage, makeDeframer, pushBytes } from "@vouch/shared/smp";
 import { KEY_ED25519, makeVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type FlashOptions, type FlashReport, flashDevice } from "../src/commands/flash";
 import { nodeCrypto } from "../src/crypto";
 import { type Link, withLink } from "../src/device/link";
 import { readImages, readParameters, resetDevice, testImage } from "../src/device/smp";
 import { uploadImage } from "../src/device/upload";
 import { identify } from "../src/device/vouch";
 import { statusOf } from "../src/exit";
+import { type FlashOptions, type FlashReport, flashDevice } from "../src/flash/ours";
 import { checkUpload, type Vendor } from "../src/upload";
 import {
   type Bench,

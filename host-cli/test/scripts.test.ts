@@ -253,6 +253,20 @@ for (const [name, files, wrong] of [
     "host-cli/src/log/x.ts ──▶ host-cli/src/device/b.ts: log and device meet only in commands",
   ],
   [
+    "flash and log",
+    {
+      ...B,
+      "host-cli/src/log/b.ts": "",
+      "host-cli/src/flash/x.ts": `import "../log/b"; import "../device/b";`,
+    },
+    "host-cli/src/flash/x.ts ──▶ host-cli/src/log/b.ts: flash and log meet only in commands",
+  ],
+  [
+    "device and flash",
+    { ...B, "host-cli/src/flash/b.ts": "", "host-cli/src/device/x.ts": `import "../flash/b";` },
+    "host-cli/src/device/x.ts ──▶ host-cli/src/flash/b.ts: device and flash meet only in commands",
+  ],
+  [
     "device and commands",
     { ...B, "host-cli/src/device/x.ts": `import "../commands/b";` },
     "host-cli/src/device/x.ts ──▶ host-cli/src/commands/b.ts: only main and the commands themselves know the commands",

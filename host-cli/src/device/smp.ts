@@ -40,10 +40,30 @@ const RC_WORDS = [
   "access denied",
 ];
 
+/** The image group's own (Zephyr, img_mgmt.h): what an engineer can do something about. */
+const IMAGE_WORDS: { readonly [rc: number]: string } = {
+  8: "no image with this hash",
+  9: "no free slot",
+  10: "flash can't be opened",
+  11: "flash can't be read",
+  12: "flash can't be written",
+  13: "flash can't be erased",
+  15: "out of memory",
+  22: "not an image header",
+  23: "not an MCUboot image",
+  27: "what runs is newer",
+  28: "an image is set to run next",
+  30: "too large for the slot",
+  31: "more bytes than announced",
+  32: "confirmation denied",
+  33: "the image runs already",
+};
+
 /** The error a device answered, as a Refusal naming its number. */
 export function deviceError(what: string, error: { group: number | null; rc: number }): Refusal {
-  // From group 1 on, version 2 errors have numbers of their own; the words are for the common ones.
-  const word = error.group === null || error.group === GROUP_OS ? RC_WORDS[error.rc] : undefined;
+  // From group 1 on, version 2 errors have numbers of their own.
+  const words = error.group === null || error.group === GROUP_OS ? RC_WORDS : IMAGE_WORDS;
+  const word = words === IMAGE_WORDS && error.group !== GROUP_IMAGE ? undefined : words[error.rc];
   const name = word === undefined ? `${error.rc}` : `${error.rc} (${word})`;
   const group = error.group === null ? "" : ` of group ${error.group}`;
   return new Refusal("device-error", `the device answers ${what} with error ${name}${group}`);
@@ -102,10 +122,13 @@ export interface ImageSlot {
   permanent: boolean;
 }
 
-export async function readImages(session: Session): Promise<ImageSlot[]> {
+export async function readImages(
+  session: Session,
+  patience: Pick<Request, "tries" | "replyMs"> = {},
+): Promise<ImageSlot[]> {
   const what = "image state";
   const request = { what, write: false, group: GROUP_IMAGE, command: IMAGE_STATE, body: cborMap([]) };
-  return readSlots(await call(session, request));
+  return readSlots(await call(session, { ...request, ...patience }));
 }
 
 function readSlots(fields: Fields): ImageSlot[] {

@@ -285,6 +285,8 @@ export interface EspruinoFlags extends LineFlags {
   yes?: boolean;
   policy?: string;
   vendor?: string;
+  key?: string;
+  minCounter?: number;
   allowDowngrade?: boolean;
   confirm?: boolean;
 }
@@ -296,7 +298,7 @@ export function withEspruino(command: Command): Command {
     .option("--no-load", "Espruino: leave it at its prompt, don't start the program");
 }
 
-export function isEspruino(file: string, flags: EspruinoFlags): boolean {
+export function isEspruino(file: string, flags: Omit<EspruinoFlags, "port">): boolean {
   return flags.storage !== undefined || flags.save === true || /\.js$/i.test(file);
 }
 
@@ -306,6 +308,8 @@ export async function runEspruino(path: string, flags: EspruinoFlags, io: Io): P
   for (const [given, name] of [
     [flags.policy !== undefined, "--policy"],
     [flags.vendor !== undefined, "--vendor"],
+    [flags.key !== undefined, "--key"],
+    [flags.minCounter !== undefined, "--min-counter"],
     [flags.allowDowngrade === true, "--allow-downgrade"],
     [flags.confirm === false, "--no-confirm"],
   ] as const) {
