@@ -52,7 +52,7 @@ async function flash(
       (report) => ({ report, refusal: null }),
       (error: unknown) => {
         if (!isRefusal(error)) throw error;
-        assert.is(statusOf(error), EXIT.trouble);
+        assert.is(statusOf(error), error.code === "verify-mismatch" ? EXIT.refuted : EXIT.trouble);
         return { report: null, refusal: error };
       },
     ),

@@ -127,7 +127,6 @@ session("which flags go with which file", async () => {
   for (const [flags, code] of [
     [[], "usage"],
     [["--policy", "p"], "usage"],
-    [["--key", "acme.pem"], "usage"],
     [["--key", "acme.pem", "--all", "-p", "x"], "usage"],
     [["--key", "acme.pem", "-p", "x", "--min-counter", "8"], "rolled-back"],
     [["--key", "acme.pem", "-p", "x", "--min-counter", "-1"], "usage"],

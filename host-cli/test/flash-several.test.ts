@@ -137,7 +137,13 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
 }
 
 const listed = (...names: string[]): ListedPort[] =>
-  names.map((path) => ({ path, what: "USB serial adapter", accessible: path !== "locked" }));
+  names.map((path) => ({
+    path,
+    vendorId: "1209",
+    productId: "0001",
+    what: "USB serial adapter",
+    accessible: path !== "locked",
+  }));
 
 function choose(flags: PortFlags, ports: ListedPort[][], io = memoryIo()) {
   const { clock, link } = rack();
@@ -163,11 +169,17 @@ several("--all with --wait waits for one; without, or in vain, it refuses", asyn
   assert.is(await codeOf(choose({ all: true, wait: 3 }, [listed("silent")])), "no-device");
 });
 
-several("ports are named, each once, or all are meant: never both, never neither", async () => {
-  assert.equal(await choose({ port: ["x", "y", "x"] }, []), ["x", "y"]);
-  assert.is(await codeOf(choose({}, [])), "usage");
-  assert.is(await codeOf(choose({ port: ["x"], all: true }, [])), "usage");
-  assert.is(await codeOf(choose({ port: ["/nowhere/tty"], wait: 2 }, [])), "no-device");
-});
+several(
+  "ports are named, each once, or all are meant, never both; without a word it is the only one there is",
+  async () => {
+    assert.equal(await choose({ port: ["x", "y", "x"] }, []), ["x", "y"]);
+    assert.equal(await choose({}, [listed("only")]), ["only"]);
+    assert.is(await codeOf(choose({}, [listed("x", "y")])), "ambiguous-port");
+    assert.is(await codeOf(choose({}, [[]])), "no-device");
+    assert.is(await codeOf(choose({ usb: "1209:0001", all: true }, [])), "usage");
+    assert.is(await codeOf(choose({ port: ["x"], all: true }, [])), "usage");
+    assert.is(await codeOf(choose({ port: ["/nowhere/tty"], wait: 2 }, [])), "no-device");
+  },
+);
 
 several.run();
