@@ -58,14 +58,14 @@ links("a device that comes back under another name is found there, and the uploa
 });
 
 links(
-  "a device that never comes back is waited for until the deadline, and told as what find says",
+  "a device that never comes back is waited for until the deadline; the upload can go on later",
   async () => {
     const find = async () => {
-      throw new Refusal("no-device", "not there yet");
+      throw new Refusal("transfer-resumable", "not there yet");
     };
     const { outcome, opened } = await moves({ find });
     assert.ok(outcome instanceof Refusal);
-    assert.equal([outcome.code, opened.length], ["no-device", 1]);
+    assert.equal([outcome.code, opened.length], ["transfer-resumable", 1]);
   },
 );
 

@@ -8,7 +8,7 @@
 // The device says how far it came: what was on the way when the line went is all
 // that may be sent twice. The deadline is the link's, for everything together.
 
-import { isRefusal } from "@vouch/shared/refusal";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import type { Link } from "./link";
 import type { Session } from "./session";
 import { readParameters } from "./smp";
@@ -23,7 +23,10 @@ export interface ResumeOptions extends Omit<UploadOptions, "parameters"> {
   onLost?: () => void;
 }
 
-/** Uploads over a link, across lost lines. The outcome counts from where the last of them began. */
+/**
+ * Uploads over a link, across lost lines. The outcome counts from where the last of them began. Refuses
+ * `transfer-resumable` when the device doesn't come back before the link's deadline.
+ */
 export async function uploadOverLink(
   link: Link,
   stream: Uint8Array,
@@ -39,7 +42,9 @@ export async function uploadOverLink(
   for (let isBack = false; ; isBack = true) {
     try {
       if (isBack) {
-        await link.reopen();
+        await link.reopen().catch((cause) => {
+          throw isRefusal(cause) ? notBack(furthest, stream.length, cause) : cause;
+        });
         await options.checkDevice(link.session);
       }
       const parameters = await readParameters(link.session);
@@ -51,3 +56,13 @@ export async function uploadOverLink(
     }
   }
 }
+
+const notBack = (at: number, total: number, cause: Refusal) =>
+  new Refusal(
+    "transfer-resumable",
+    `the device went away at ${at} of ${total} bytes and didn't come back in time`,
+    {
+      cause,
+      hint: "the image it runs is untouched: plug it in and run the same command again, it goes on from there",
+    },
+  );

@@ -211,7 +211,7 @@ async function restart(link: Link, before: Identity): Promise<Identity> {
 }
 
 const notBack = (found: string, cause?: Refusal) =>
-  new Refusal("device-timeout", `the device was asked to restart: ${found}`, {
+  new Refusal("did-not-return", `the device was asked to restart: ${found}`, {
     ...(cause === undefined ? {} : { cause }),
     hint: "power it off and on: it then runs the new image on trial, or the one from before; flash again",
   });
@@ -226,7 +226,11 @@ async function identifyAgain(link: Link, end: number): Promise<Identity | null> 
     if (clock.now() >= end) {
       throw notBack("it doesn't answer", error);
     }
-    if (error.code === "device-closed") await link.reopen();
+    if (error.code === "device-closed") {
+      await link.reopen().catch((cause) => {
+        throw isRefusal(cause) ? notBack("it didn't come back", cause) : cause;
+      });
+    }
     return null;
   }
 }

@@ -7,7 +7,7 @@
 // In swap mode a second restart would end the trial, so it is asked for again only
 // while the device says that the trial has yet to come. Elsewhere a second one is harmless.
 
-import { Refusal } from "@vouch/shared/refusal";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { sleep } from "../device/clock";
 import type { Link } from "../device/link";
 import { resetDevice } from "../device/smp";
@@ -81,7 +81,11 @@ async function lookAgain(link: Link, end: number, boots: Boots): Promise<Seen | 
         error,
       );
     }
-    if (error.code === "device-closed") await link.reopen();
+    if (error.code === "device-closed") {
+      await link.reopen().catch((cause) => {
+        throw isRefusal(cause) ? notBack("it didn't come back", cause) : cause;
+      });
+    }
     return null;
   }
 }
