@@ -15,10 +15,10 @@ import type { Crypto } from "../crypto";
 import { base64, matching, object, readJson } from "../json";
 import { Refusal } from "../refusal";
 import { checkCertificate, readCertificate } from "./certificate";
-import { readContents, readSummary } from "./checkpoint";
+import { readContents, readSummary, type Summary } from "./checkpoint";
 import { base58, digestOf } from "./digest";
 import { checkSender } from "./signature";
-import { addressText, readEffects, readTransaction, signingDigest } from "./transaction";
+import { addressText, readEffects, readTransaction, signingDigest, type Transaction } from "./transaction";
 import type { Ratchet, Root } from "./walk";
 
 /** BCS, as the ledger hashes it. */
@@ -84,6 +84,31 @@ export function verifyRebasedReceipt(
   const summary = readSummary(receipt.summary);
   const committee = ratchet.committeeOf(summary.epoch);
   const weight = checkCertificate(summary, readCertificate(receipt.certificate), committee, ratchet.keys);
+  const { id, transaction } = checkExecuted(receipt, summary, crypto);
+  if (sender !== undefined && !equalBytes(sender, transaction.sender))
+    throw new Refusal(
+      "foreign-sender",
+      `the transaction is by ${addressText(transaction.sender)}, the policy names ${addressText(sender)}`,
+    );
+  if (transaction.payload === null || !equalBytes(transaction.payload, note))
+    throw new Refusal("note-mismatch", `transaction ${base58(id)} anchors another note than this`);
+  return {
+    time: Number(summary.timestampMs / 1000n),
+    sequence: summary.sequence,
+    epoch: summary.epoch,
+    weight,
+    sender: transaction.sender,
+    transaction: base58(id),
+    root: ratchet.root,
+  };
+}
+
+/** The receipt's transaction was executed, with success, in a checkpoint of this summary, and its sender signed it. */
+export function checkExecuted(
+  receipt: RebasedReceipt,
+  summary: Summary,
+  crypto: Crypto,
+): { id: Uint8Array; transaction: Transaction } {
   const contents = readContents(receipt.contents);
   if (!equalBytes(contents.digest, summary.contentsDigest))
     throw differ("contents-mismatch", "the checkpoint's contents", contents.digest, summary.contentsDigest);
@@ -102,22 +127,7 @@ export function verifyRebasedReceipt(
     throw differ("effects-mismatch", "the effects' transaction", effects.transaction, id);
   const transaction = readTransaction(receipt.transaction);
   checkSender(transaction.sender, signingDigest(receipt.transaction), executed.signatures, crypto);
-  if (sender !== undefined && !equalBytes(sender, transaction.sender))
-    throw new Refusal(
-      "foreign-sender",
-      `the transaction is by ${addressText(transaction.sender)}, the policy names ${addressText(sender)}`,
-    );
-  if (transaction.payload === null || !equalBytes(transaction.payload, note))
-    throw new Refusal("note-mismatch", `transaction ${base58(id)} anchors another note than this`);
-  return {
-    time: Number(summary.timestampMs / 1000n),
-    sequence: summary.sequence,
-    epoch: summary.epoch,
-    weight,
-    sender: transaction.sender,
-    transaction: base58(id),
-    root: ratchet.root,
-  };
+  return { id, transaction };
 }
 
 const differ = (code: string, what: string, found: Uint8Array, expected: Uint8Array) =>
