@@ -3,7 +3,7 @@
 //   firmware ──▶ shared ◀── host-cli          main ──▶ commands ──▶ device, ledger, log, fhir, output
 //                                                                     └──────▶ shared
 //
-//   - shared imports tweetnacl (in sign.ts) and nothing else from outside; no Node
+//   - shared imports tweetnacl and two of noble's packages, and nothing else from outside; no Node
 //   - firmware imports shared and itself; what it reaches never holds refusal.ts,
 //     which is for hosts: a device answers with fault numbers
 //   - device, ledger, log, fhir, output and sim don't import each other: commands introduce
@@ -28,6 +28,8 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** The one file that imports each package; replacing a package is then that file's work. */
 const IMPORTERS = {
   tweetnacl: "shared/src/sign.ts",
+  "@noble/curves": "shared/src/curves.ts",
+  "@noble/hashes": "shared/src/hash.ts",
   commander: "host-cli/src/main.ts",
   serialport: "host-cli/src/device/serial.ts",
   "quickjs-emscripten": "host-cli/src/sim/quickjs.ts",

@@ -10,7 +10,9 @@
 //   approve <product> <t> <role>…        t distinct keys, each role at least once
 //   status <vkey>                        may say which advisories are in force
 //   enroller <vkey>                      may tie a key to a device
-//   ledger directory <vkey> | ledger rebased|stardust <root>
+//   ledger directory <vkey>
+//   ledger rebased <root> [<0x sender>]  the committee that trust begins with (rebased/root.ts)
+//   ledger stardust <root>
 //   max-age status|evidence <n>h|<n>d
 //   require-image                        no `patched` without every image at hand
 //   allow under-investigation            such an advisory alone doesn't stop `patched`
@@ -20,10 +22,11 @@
 // is only half understood is not the policy. So is one key in two roles, and a rule that
 // nobody could ever satisfy. Nothing is trusted that no line names.
 
-import { toHex, utf8Decode } from "./bytes";
+import { equalBytes, toHex, utf8Decode } from "./bytes";
 import type { Crypto } from "./crypto";
 import { MAX_SIGNATURES as ENVELOPE_SIGNATURES } from "./dsse";
 import { MAX_SIGNATURES as NOTE_SIGNATURES } from "./note";
+import { formatRoot, parseRoot, parseSender, type Root } from "./rebased/root";
 import { isRefusal, quote, Refusal } from "./refusal";
 import { KEY_COSIGNATURE, KEY_ED25519, parseVkey, type Vkey } from "./vkey";
 
@@ -59,7 +62,15 @@ export interface Policy {
 
 export type LedgerRoot =
   | { readonly kind: "directory"; readonly root: Vkey }
-  | { readonly kind: "rebased" | "stardust"; readonly root: string };
+  | RebasedLine
+  | { readonly kind: "stardust"; readonly root: string };
+
+/** Receipts count whose trust begins with this committee, and whose sender is this one, if one is named. */
+export interface RebasedLine {
+  readonly kind: "rebased";
+  readonly root: Root;
+  readonly sender: Uint8Array | null;
+}
 
 const MAX_POLICY = 64 * 1024;
 const MAX_LINES = 1000;
@@ -83,7 +94,7 @@ type LineReader = (draft: Draft, args: string[]) => void;
 
 /**
  * Reads a policy. Throws `too-large`, `malformed-policy`, `policy-unknown-line`, `policy-repeated`,
- * `policy-unknown-name`, `policy-key-reuse`, `policy-unsatisfiable`, and what parseVkey throws.
+ * `policy-unknown-name`, `policy-key-reuse`, `policy-unsatisfiable`, and what parseVkey and parseRoot throw.
  */
 export function parsePolicy(bytes: Uint8Array, crypto: Pick<Crypto, "sha256">): Policy {
   if (bytes.length > MAX_POLICY) {
@@ -200,13 +211,17 @@ const LINES: { readonly [verb: string]: LineReader } = {
     draft.enrollers.push(key(draft, vkeyText, KEY_ED25519, `enroller ${draft.enrollers.length}`));
   },
   ledger(draft, args) {
-    const [kind, root] = count(args, 2, 2);
-    if (kind === "directory") {
+    const [kind, root, sender] = count(args, 2, 3);
+    if (kind === "rebased") {
+      draft.ledgers.push(rebasedLine(draft, root!, sender));
+    } else if (sender !== undefined) {
+      throw malformed(`a sender is for ledger rebased, found one for ${quote(kind)}`);
+    } else if (kind === "directory") {
       draft.ledgers.push({
         kind,
         root: key(draft, root!, KEY_COSIGNATURE, `ledger ${draft.ledgers.length}`),
       });
-    } else if (kind === "rebased" || kind === "stardust") {
+    } else if (kind === "stardust") {
       if (draft.ledgers.some((l) => l.kind === kind && l.root === root)) throw repeated(`ledger ${kind}`);
       draft.ledgers.push({ kind, root: root! });
     } else {
@@ -235,6 +250,23 @@ const LINES: { readonly [verb: string]: LineReader } = {
     draft.allowUnderInvestigation = true;
   },
 };
+
+/** Lines of one network go together: a sender named in one of them, and none in another, would bind nobody. */
+function rebasedLine(draft: Draft, rootText: string, senderText: string | undefined): RebasedLine {
+  const root = parseRoot(rootText);
+  const sender = senderText === undefined ? null : parseSender(senderText);
+  const others = rebasedLines(draft.ledgers).filter((line) => line.root.network === root.network);
+  for (const other of others) {
+    if ((other.sender === null) !== (sender === null))
+      throw malformed(`of the lines for ${root.network} some name a sender and some don't`);
+    const isSame = sender === null || other.sender === null || equalBytes(sender, other.sender);
+    if (isSame && formatRoot(other.root) === formatRoot(root)) throw repeated("ledger rebased");
+  }
+  return { kind: "rebased", root, sender };
+}
+
+export const rebasedLines = (ledgers: readonly LedgerRoot[]) =>
+  ledgers.flatMap((line) => (line.kind === "rebased" ? [line] : []));
 
 /** What can only be said once all lines are read. */
 function finish({ crypto: _crypto, roles: _roles, names: _names, log, quorum, ...rest }: Draft): Policy {

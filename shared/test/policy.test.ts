@@ -2,6 +2,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { toHex, utf8Encode } from "../src/bytes";
 import { evalQuorum, isMinimalQuorum, parsePolicy } from "../src/policy";
+import { formatRoot } from "../src/rebased/root";
 import { sha256 } from "../src/sha256";
 import { formatVkey, sameVkey } from "../src/vkey";
 import { testCrypto, testKey } from "./keys";
@@ -54,7 +55,8 @@ policies("a policy with every kind of line reads as written", () => {
     `enroller ${v("station-1")}`,
     `enroller ${v("station-2")}`,
     `ledger directory ${v("ledger", 4)}`,
-    "ledger rebased mainnet:514:abcd",
+    `ledger rebased mainnet@514:${"ab".repeat(32)}`,
+    `ledger rebased testnet@7:${"cd".repeat(32)} 0x${"ef".repeat(32)}`,
     "ledger stardust some-root",
     "max-age status 36h",
     "max-age evidence 30d",
@@ -98,10 +100,14 @@ policies("a policy with every kind of line reads as written", () => {
     ["station-1", "station-2"],
   );
   assert.equal(
-    policy.ledgers.map((l) => [l.kind, typeof l.root === "string" ? l.root : l.root.name]),
+    policy.ledgers.map((l) => [
+      l.kind,
+      l.kind === "directory" ? l.root.name : l.kind === "rebased" ? formatRoot(l.root) : l.root,
+    ]),
     [
       ["directory", "ledger"],
-      ["rebased", "mainnet:514:abcd"],
+      ["rebased", `mainnet@514:${"ab".repeat(32)}`],
+      ["rebased", `testnet@7:${"cd".repeat(32)}`],
       ["stardust", "some-root"],
     ],
   );
@@ -133,6 +139,8 @@ policies("the last line needs no end", () => {
 });
 
 const Q = "quorum none";
+const REBASED = `ledger rebased mainnet@514:${"ab".repeat(32)}`;
+const BY = `0x${"01".repeat(32)}`;
 const approve = (rule: string) => [LOG, Q, ...APPROVERS, `approve pump ${rule}`];
 
 for (const [name, lines, code] of [
@@ -153,7 +161,7 @@ for (const [name, lines, code] of [
   ["a log's key for a directory ledger", [LOG, Q, `ledger directory ${v("ledger")}`], "malformed-policy"],
   ["CRLF", [`${LOG}\r`, Q], "malformed-policy"],
   ["a no-break space", [LOG.replace(" ", "\u00a0"), Q], "malformed-policy"],
-  ["a bidi override", [LOG, Q, "ledger rebased \u202eroot"], "malformed-policy"],
+  ["a bidi override", [LOG, Q, "ledger stardust \u202eroot"], "malformed-policy"],
   ["a line of 1100 characters", [LOG, Q, `ledger rebased ${"x".repeat(1100)}`], "malformed-policy"],
   ["1100 lines", [LOG, Q, ...new Array<string>(1100).fill("")], "malformed-policy"],
   ["70 KiB", [LOG, Q, ...new Array<string>(70).fill(`#${"x".repeat(1024)}`)], "too-large"],
@@ -212,7 +220,23 @@ for (const [name, lines, code] of [
 
   ["a ledger of another kind", [LOG, Q, "ledger bitcoin root"], "malformed-policy"],
   ["a ledger without a root", [LOG, Q, "ledger rebased"], "malformed-policy"],
-  ["a public ledger's root twice", [LOG, Q, "ledger rebased r", "ledger rebased r"], "policy-repeated"],
+  ["a public ledger's root twice", [LOG, Q, REBASED, REBASED], "policy-repeated"],
+  ["root and sender twice", [LOG, Q, `${REBASED} ${BY}`, `${REBASED} ${BY}`], "policy-repeated"],
+  ["a root with a sender and without", [LOG, Q, `${REBASED} ${BY}`, REBASED], "malformed-policy"],
+  [
+    "a newer root without the sender of the older",
+    [LOG, Q, `${REBASED} ${BY}`, REBASED.replace("514", "600")],
+    "malformed-policy",
+  ],
+  ["a root that is none", [LOG, Q, "ledger rebased mainnet"], "malformed-root"],
+  ["a root of a negative epoch", [LOG, Q, REBASED.replace("514", "-1")], "malformed-root"],
+  ["a root of epoch 0514", [LOG, Q, REBASED.replace("514", "0514")], "malformed-root"],
+  ["a root in upper case", [LOG, Q, REBASED.replace(/ab$/, "AB")], "malformed-root"],
+  ["a root cut short", [LOG, Q, REBASED.slice(0, -1)], "malformed-root"],
+  ["a sender without 0x", [LOG, Q, `${REBASED} ${BY.slice(2)}`], "malformed-root"],
+  ["a sender cut short", [LOG, Q, `${REBASED} ${BY.slice(0, -2)}`], "malformed-root"],
+  ["two senders in one line", [LOG, Q, `${REBASED} ${BY} ${BY}`], "malformed-policy"],
+  ["a sender for a directory", [LOG, Q, `ledger directory ${v("l", 4)} ${BY}`], "malformed-policy"],
   ["max-age of something else", [LOG, Q, "max-age release 1d"], "malformed-policy"],
   ["max-age twice", [LOG, Q, "max-age status 1d", "max-age status 24h"], "policy-repeated"],
   ["max-age without a unit", [LOG, Q, "max-age status 24"], "malformed-policy"],

@@ -246,13 +246,13 @@ rebased("walks from the root to the receipt's epoch, and through its JSON", () =
   assert.is(judge(last, NOTE, ratchet).epoch, 14n);
   const proved = ratchet.proved();
   assert.is(proved.length, 10);
-  assert.is(proved[9]!.epoch, 14n);
+  assert.is(proved[9]!.proved.epoch, 14n);
   // A root learned so is as good as the first, and nothing before it is looked at.
   const spoilt = {
     ...read,
     closes: read.closes.map((c, i) => (i < 9 ? { ...c, certificate: new Uint8Array(3) } : c)),
   };
-  assert.is(judge(last, NOTE, makeRatchet(spoilt, [root, proved[9]!], portableCrypto)).epoch, 14n);
+  assert.is(judge(last, NOTE, makeRatchet(spoilt, [root, proved[9]!.proved], portableCrypto)).epoch, 14n);
   assert.throws(
     () => judge(last, NOTE, makeRatchet(spoilt, [root], portableCrypto)),
     refusal("bcs-malformed"),

@@ -2,8 +2,8 @@
 // and what in it a careful reader would ask about. A policy that parses may still
 // accept less, or trust more, than its author meant.
 
-import type { Policy } from "@vouch/shared/policy";
-import { parsePolicy } from "@vouch/shared/policy";
+import { type LedgerRoot, type Policy, parsePolicy } from "@vouch/shared/policy";
+import { addressText, formatRoot } from "@vouch/shared/rebased/root";
 import { formatVkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -47,13 +47,11 @@ export function policyWarnings(policy: Policy): Warning[] {
     "no-public-ledger",
     "only directory ledgers are named: every time is the word of whoever keeps them",
   );
-  for (const kind of ["rebased", "stardust"] as const) {
-    warn(
-      policy.ledgers.some((ledger) => ledger.kind === kind),
-      "ledger-not-supported",
-      `this version can't check receipts of ${kind}: what is anchored there alone is never patched`,
-    );
-  }
+  warn(
+    policy.ledgers.some(({ kind }) => kind === "stardust"),
+    "ledger-not-supported",
+    "this version can't check receipts of stardust: what is anchored there alone is never patched",
+  );
   for (const what of ["status", "evidence"] as const) {
     warn(policy.maxAge[what] === null, `no-max-age-${what}`, `no max-age ${what}: nothing is ever patched`);
   }
@@ -97,6 +95,13 @@ function age(seconds: number | null): string {
   return seconds % 86400 === 0 ? `${seconds / 86400} days` : `${seconds / 3600} hours`;
 }
 
+function ledgerText(ledger: LedgerRoot): string {
+  if (ledger.kind === "directory") return `directory kept by ${ledger.root.name}`;
+  if (ledger.kind === "stardust") return `stardust, root ${ledger.root}`;
+  const by = ledger.sender === null ? "any sender" : `sender ${addressText(ledger.sender)}`;
+  return `rebased, from ${ledger.root.network}'s committee of epoch ${ledger.root.epoch}, ${by}`;
+}
+
 /** A policy in words, one row each. */
 export function describePolicy(policy: Policy): [string, string][] {
   const groups = policy.groups.map(({ name, k, members }): [string, string] => [
@@ -127,15 +132,20 @@ export function describePolicy(policy: Policy): [string, string][] {
     ...policy.enrollers.map(({ name }): [string, string] => ["enroller", `${name} ties keys to devices`]),
     ...policy.ledgers.map((ledger): [string, string] => [
       "ledger",
-      ledger.kind === "directory"
-        ? `directory kept by ${ledger.root.name}`
-        : `${ledger.kind}, root ${ledger.root}`,
+      ledgerText(ledger),
     ]),
     ["max-age", `status ${age(policy.maxAge.status)}, evidence ${age(policy.maxAge.evidence)}`],
     ["images", policy.requireImage ? "must be at hand" : "may be missing"],
     ["investigated", policy.allowUnderInvestigation ? "doesn't stop patched" : "is unproven"],
     ["digest", policy.digest],
   ];
+}
+
+function ledgerJson(ledger: LedgerRoot): unknown {
+  if (ledger.kind === "directory") return { kind: ledger.kind, root: formatVkey(ledger.root) };
+  if (ledger.kind === "stardust") return ledger;
+  const sender = ledger.sender === null ? null : addressText(ledger.sender);
+  return { kind: ledger.kind, root: formatRoot(ledger.root), sender };
 }
 
 /** The same for programs. */
@@ -149,10 +159,7 @@ export function policyJson(policy: Policy): unknown {
     approvers: approvers.map(({ name, role, vkey }) => ({ name, role, vkey: formatVkey(vkey) })),
     status: status.map(formatVkey),
     enrollers: enrollers.map(formatVkey),
-    ledgers: ledgers.map(({ kind, root }) => ({
-      kind,
-      root: typeof root === "string" ? root : formatVkey(root),
-    })),
+    ledgers: ledgers.map(ledgerJson),
     warnings: policyWarnings(policy),
   };
 }

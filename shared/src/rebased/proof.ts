@@ -10,54 +10,19 @@
 // transaction and effects by their digests; success; the sender's signature; and the note.
 // It shows that the note was there at that time. It doesn't show that it is the newest.
 
-import { equalBytes, toBase64 } from "../bytes";
+import { equalBytes } from "../bytes";
 import type { Crypto } from "../crypto";
-import { base64, matching, object, readJson } from "../json";
 import { Refusal } from "../refusal";
 import { checkCertificate, readCertificate } from "./certificate";
 import { readContents, readSummary, type Summary } from "./checkpoint";
 import { base58, digestOf } from "./digest";
+import { parseRebasedReceipt, type RebasedReceipt } from "./receipt";
 import { checkSender } from "./signature";
-import { addressText, readEffects, readTransaction, signingDigest, type Transaction } from "./transaction";
-import type { Ratchet, Root } from "./walk";
+import { readEffects, readTransaction, signingDigest, type Transaction } from "./transaction";
+import { addressText, type Root } from "./root";
+import type { Ratchet } from "./walk";
 
-/** BCS, as the ledger hashes it. */
-export interface RebasedReceipt {
-  readonly summary: Uint8Array;
-  readonly certificate: Uint8Array;
-  readonly contents: Uint8Array;
-  readonly transaction: Uint8Array;
-  readonly effects: Uint8Array;
-}
-
-const VERSION = "vouch-rebased-receipt/v1";
-/** Contents of a busy checkpoint, in base64, and the rest. */
-export const MAX_REBASED_RECEIPT = 1024 * 1024;
-const part = base64(1, MAX_REBASED_RECEIPT);
-const SHAPE = object({
-  version: matching(/^vouch-rebased-receipt\/v1$/, VERSION),
-  summary: part,
-  certificate: part,
-  contents: part,
-  transaction: part,
-  effects: part,
-});
-
-const receiptJson = (receipt: RebasedReceipt) => ({
-  version: VERSION,
-  summary: toBase64(receipt.summary),
-  certificate: toBase64(receipt.certificate),
-  contents: toBase64(receipt.contents),
-  transaction: toBase64(receipt.transaction),
-  effects: toBase64(receipt.effects),
-});
-
-export const formatRebasedReceipt = (receipt: RebasedReceipt) =>
-  new TextEncoder().encode(JSON.stringify(receiptJson(receipt)));
-
-/** Refuses `malformed-receipt`, `too-large`, `not-canonical-json`. */
-export const parseRebasedReceipt = (bytes: Uint8Array): RebasedReceipt =>
-  readJson(bytes, "the receipt", MAX_REBASED_RECEIPT, "malformed-receipt", SHAPE, receiptJson);
+export { formatRebasedReceipt, type RebasedReceipt } from "./receipt";
 
 export interface RebasedProof {
   /** Unix seconds: the validators' time of the checkpoint. */
@@ -99,7 +64,7 @@ export function verifyRebasedReceipt(
     weight,
     sender: transaction.sender,
     transaction: base58(id),
-    root: ratchet.root,
+    root: ratchet.rootBehind(summary.epoch),
   };
 }
 

@@ -13,7 +13,7 @@ import type { Crypto } from "../crypto";
 import { blake2b256 } from "../hash";
 import { Refusal } from "../refusal";
 import { listBytes, readBcs, u16Bytes } from "./bcs";
-import { addressText } from "./transaction";
+import { addressText } from "./root";
 
 const ED25519 = 0;
 const MULTISIG = 3;

@@ -11,11 +11,13 @@
 // is this one shape and the empty one, everything else is `bcs-unsupported`: an anchor has to be looked at
 // without an interpreter for Move.
 
-import { concatBytes, toHex } from "../bytes";
+import { concatBytes } from "../bytes";
 import { blake2b256 } from "../hash";
 import { Refusal } from "../refusal";
 import { type BcsReader, listBytes, readBcs, u16Bytes, u64Bytes, ulebBytes, vectorBytes } from "./bcs";
 import { DIGEST_BYTES } from "./digest";
+
+export { addressText } from "./root";
 
 export const ADDRESS_BYTES = 32;
 /** Of a pure input (iota-protocol-config, max_pure_argument_size). */
@@ -140,6 +142,3 @@ export function readEffects(bcs: Uint8Array): Effects {
   const gas = [reader.u64(), reader.u64(), reader.u64(), reader.u64(), reader.u64()];
   return { epoch, gas, transaction: reader.sized(DIGEST_BYTES) };
 }
-
-/** Text of an address, as explorers write it. */
-export const addressText = (address: Uint8Array) => `0x${toHex(address)}`;
