@@ -12,6 +12,7 @@
 // not be established: they would rest on nothing. Pure: the time and the policy are
 // arguments; nothing here reads a clock, a file or a network.
 
+import type { OpenRebased } from "./anchoring";
 import { checkDevice, labelOf, presentFile, presentMember } from "./attested";
 import { parseBundle } from "./bundle";
 import { toBase64 } from "./bytes";
@@ -22,7 +23,7 @@ import { checkImages, type Image } from "./measured";
 import type { Policy } from "./policy";
 import { checkRelease, checkStatus } from "./published";
 import { isoTime } from "./time";
-import { type DeviceResult, Findings, type Verdict, worst } from "./verdict";
+import { type AnchorResult, type DeviceResult, Findings, type Verdict, worst } from "./verdict";
 
 export type { Image } from "./measured";
 
@@ -37,6 +38,8 @@ export interface Question {
   /** Claims 1 to 4 only: the verdict is `verified` at best and says nothing of a device. */
   readonly releaseOnly: boolean;
   readonly images: readonly Image[];
+  /** Judges receipts of IOTA's ledger; without it they are `unsupported-receipt`. */
+  readonly rebased?: OpenRebased | undefined;
   /** Evidence handed over beside the bundle; judged instead of the bundle's devices. */
   readonly handed: readonly { readonly evidence: Uint8Array; readonly challenge: Challenge }[] | null;
 }
@@ -48,6 +51,10 @@ const LIMITS_ALWAYS = [
   "inclusion in a log does not mean newest; what was logged after the status statement's size is not seen",
   "a status key alone can leave out an advisory or a withdrawal; whoever reads the whole log sees that",
   "the manifest key alone can make an image boot, but never give it a verdict",
+];
+const LIMITS_REBASED = [
+  "the ledger's receipts show that a checkpoint was there at that time, not that it is the newest",
+  "leaked keys of an old committee could forge later epochs from that anchor; a newer anchor shortens this",
 ];
 const LIMITS_DEVICE = [
   "a microcontroller without a hardware root of trust can lie about what it measured",
@@ -81,7 +88,11 @@ function settleAt(question: Question): Verdict {
     steps: out.steps,
     reasons: out.reasons,
     notes: out.notes,
-    limits: question.releaseOnly ? LIMITS_ALWAYS : [...LIMITS_ALWAYS, ...LIMITS_DEVICE],
+    limits: [
+      ...LIMITS_ALWAYS,
+      ...(bundle?.walk === undefined ? [] : LIMITS_REBASED),
+      ...(question.releaseOnly ? [] : LIMITS_DEVICE),
+    ],
   };
   if (bundle === null) {
     return {
@@ -91,6 +102,7 @@ function settleAt(question: Question): Verdict {
       version: null,
       asOf: null,
       timeSource: null,
+      anchors: [],
       devices: [],
     };
   }
@@ -102,6 +114,7 @@ function settleAt(question: Question): Verdict {
     at: question.at,
     now: question.now,
     out,
+    rebased: question.rebased,
   };
   const release = checkRelease(c);
   if (release !== null) checkImages(c, release, question.images);
@@ -133,10 +146,22 @@ function settleAt(question: Question): Verdict {
     product: release?.statement.product ?? null,
     version: release?.statement.version ?? null,
     asOf,
-    timeSource: history === null ? null : "self-asserted",
+    timeSource: history && timeSourceOf(history),
+    anchors: history === null ? [] : anchorsOf(history),
     devices,
   };
 }
+
+/** The weakest of the clocks that any time of the verdict comes from. */
+function timeSourceOf({ anchored }: History): Verdict["timeSource"] {
+  const kinds = anchored.flatMap(({ receipts }) => receipts.map(({ kind }) => kind));
+  return kinds.length > 0 && kinds.every((kind) => kind === "rebased") ? "validators" : "self-asserted";
+}
+
+const anchorsOf = ({ anchored }: History): AnchorResult[] =>
+  anchored.flatMap(({ checkpoint, receipts }) =>
+    receipts.map(({ kind, time, rebased }) => ({ size: checkpoint.size, kind, time, rebased })),
+  );
 
 /**
  * A checkpoint that no claim relied on has no business in a minimal bundle. The head may also

@@ -9,6 +9,7 @@
 //   7. measured    every component the device measured is one the release names, with the
 //                  digest it names: measured.ts
 
+import type { Receipt } from "./anchoring";
 import type { Bundle, BundledDevice } from "./bundle";
 import { equalBytes, toHex, utf8Decode } from "./bytes";
 import { commitment, ENROLMENT_TAG, EVIDENCE_TAG } from "./commitment";
@@ -24,7 +25,6 @@ import {
   firstHolding,
   type History,
   horizonOf,
-  type Receipt,
   timedBy,
 } from "./history";
 import { checkMeasured, type Image } from "./measured";

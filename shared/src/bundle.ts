@@ -8,7 +8,8 @@
 //    "checkpoints":[{"note":b64,"consistency":[b64…],"receipts":[{"kind","proof":b64}]}…],
 //    "devices":[{"evidence":b64,"challenge":{"size":"7","ledger":"directory","random":b64},
 //                "enrolment":b64,"salt":b64,"commitment":RECORD,
-//                "logged":null|{"salt":b64,"record":RECORD}}…]}
+//                "logged":null|{"salt":b64,"record":RECORD}}…],
+//    "walk":WALK}                           only where a receipt is of kind "rebased": rebased/walkform.ts
 //   RECORD = {"index":"4","statement":"<b64 DSSE>","proof":["<b64 hash>"…]}
 //
 // Checkpoints ascend by size; the last is the head. Every RECORD is proved to be in the
@@ -17,7 +18,8 @@
 // indices, keys in the order shown. Nothing here is verified, only read.
 
 import { toBase64 } from "./bytes";
-import { base64, formatJson, list, matching, object, readJson, type Shape } from "./json";
+import { base64, formatJson, list, matching, maybe, object, readJson, type Shape } from "./json";
+import { WALK, type WalkMember, walkMemberJson } from "./rebased/walkform";
 import { quote, Refusal } from "./refusal";
 
 export const BUNDLE_VERSION = "vouch-bundle/v1";
@@ -25,6 +27,8 @@ export const MAX_BUNDLE = 4 * 1024 * 1024;
 const MAX_PROOF = 64; // one hash a level; a tree of 2^64 records has 64
 const MAX_ADVISORIES = 256;
 const MAX_DEVICES = 64;
+/** A ledger's receipt: one that shows all that a busy checkpoint of a public ledger held is large. */
+export const MAX_RECEIPT = 1024 * 1024;
 const MAX_CHECKPOINTS = 2 + 3 * MAX_DEVICES;
 
 export interface LogRecord {
@@ -59,6 +63,8 @@ export interface Bundle {
   readonly advisories: readonly LogRecord[];
   readonly checkpoints: readonly BundledCheckpoint[];
   readonly devices: readonly BundledDevice[];
+  /** How committees of IOTA's ledger lead to those of its receipts. */
+  readonly walk?: WalkMember;
 }
 
 const DECIMAL = /^(0|[1-9][0-9]{0,18})$/;
@@ -93,6 +99,7 @@ const member = base64(1, MAX_MEMBER);
 const hashes = list(base64(32), 0, MAX_PROOF);
 const kind: Shape<string> = matching(/^[a-z][a-z0-9-]{0,31}$/, "the kind of a ledger");
 
+const RECEIPT = object({ kind, proof: base64(1, MAX_RECEIPT) });
 const RECORD = object({ index: decimal, statement: member, proof: hashes });
 
 const SHAPE = object({
@@ -103,7 +110,7 @@ const SHAPE = object({
   consistency: hashes,
   advisories: list(RECORD, 0, MAX_ADVISORIES),
   checkpoints: list(
-    object({ note: member, consistency: hashes, receipts: list(object({ kind, proof: member }), 0, 8) }),
+    object({ note: member, consistency: hashes, receipts: list(RECEIPT, 0, 8) }),
     1,
     MAX_CHECKPOINTS,
   ),
@@ -119,6 +126,7 @@ const SHAPE = object({
     0,
     MAX_DEVICES,
   ),
+  walk: maybe(WALK),
 });
 
 /**
@@ -161,6 +169,7 @@ const bundleJson = (bundle: Bundle) => ({
     receipts: c.receipts.map((r) => ({ kind: r.kind, proof: toBase64(r.proof) })),
   })),
   devices: bundle.devices.map(deviceJson),
+  ...(bundle.walk === undefined ? {} : { walk: walkMemberJson(bundle.walk) }),
 });
 
 /** The one encoding of a bundle. */

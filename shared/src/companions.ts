@@ -13,6 +13,8 @@ import { formatJson, parseJson } from "./json";
 import { quote, Refusal } from "./refusal";
 
 export const MAX_COMPANION = 128 * 1024;
+/** A challenge holds a ledger's receipt, which may be MAX_RECEIPT of bundle.ts, in base64. */
+export const MAX_CHALLENGE = 1536 * 1024;
 
 export interface Challenge {
   /** The checkpoint note, byte for byte as anchored. */
@@ -39,8 +41,9 @@ function fieldsOf(
   what: string,
   version: string,
   keys: readonly string[],
+  maxBytes = MAX_COMPANION,
 ): Record<string, string> {
-  const json = parseJson(file, what, MAX_COMPANION);
+  const json = parseJson(file, what, maxBytes);
   const found =
     typeof json === "object" && json !== null && !Array.isArray(json)
       ? (json as Record<string, unknown>)
@@ -68,12 +71,8 @@ function bytesOf(what: string, name: string, text: string, length?: number): Uin
 }
 
 export function parseChallenge(file: Uint8Array): Challenge {
-  const json = fieldsOf(file, "challenge", "vouch-challenge/v1", [
-    "checkpoint",
-    "ledger",
-    "receipt",
-    "random",
-  ]);
+  const keys = ["checkpoint", "ledger", "receipt", "random"];
+  const json = fieldsOf(file, "challenge", "vouch-challenge/v1", keys, MAX_CHALLENGE);
   if (!/^[a-z][a-z0-9-]{0,31}$/.test(json["ledger"]!))
     throw malformed("challenge", "ledger is no kind of ledger");
   return {

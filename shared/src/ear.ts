@@ -9,8 +9,9 @@
 //   verified           none              executables 0   of a release; no device was looked at
 
 import { toBase64 } from "./bytes";
+import { addressText, formatRoot } from "./rebased/root";
 import { isoTime } from "./time";
-import { type DeviceResult, EXIT_STATUS, type Verdict, type Word, worst } from "./verdict";
+import { type AnchorResult, type DeviceResult, EXIT_STATUS, type Verdict, type Word, worst } from "./verdict";
 
 const PROFILE = "tag:ietf.org,2026:rats/ear#03";
 
@@ -53,6 +54,7 @@ export function earOf(verdict: Verdict, iat: number, build: string): object {
       version: verdict.version,
       asOf: verdict.asOf && { logSize: verdict.asOf.logSize, time: timeOrNull(verdict.asOf.time) },
       timeSource: verdict.timeSource,
+      anchors: verdict.anchors.map(anchorJson),
       devices: verdict.devices.map(deviceJson),
       steps: verdict.steps.map(({ claim, holds, text }) => ({ claim, holds, text })),
       notes: verdict.notes,
@@ -82,6 +84,22 @@ function submod(verdict: Verdict, word: Word, isIdentified: boolean): object {
     ear_appraisal_policy_ids: [`sha256:${verdict.policyDigest}`],
   };
 }
+
+const anchorJson = ({ size, kind, time, rebased }: AnchorResult) => ({
+  size: Number(size),
+  kind,
+  time: timeOrNull(time),
+  ...(rebased && {
+    network: rebased.root.network,
+    checkpoint: Number(rebased.sequence),
+    epoch: Number(rebased.epoch),
+    sender: addressText(rebased.sender),
+    weight: Number(rebased.weight),
+    transaction: rebased.transaction,
+    root: formatRoot(rebased.root),
+    captured: rebased.captured,
+  }),
+});
 
 const deviceJson = (d: DeviceResult) => ({
   kid: d.kid,

@@ -2,8 +2,16 @@
 //
 //   2. log     the log the policy names signed every checkpoint, with exactly the witness
 //              quorum; each tree is a prefix of the head's; the release is a leaf of it
-//   3. ledger  every checkpoint stands on a ledger the policy names: that gives times
+//   3. ledger  every checkpoint stands on a ledger the policy names: that gives times (anchoring.ts)
 
+import {
+  CLOCK_SKEW,
+  concludeLedgers,
+  type OpenRebased,
+  openReceipts,
+  type Receipt,
+  rebasedJudge,
+} from "./anchoring";
 import type { Bundle, LogRecord } from "./bundle";
 import { equalBytes, toHex } from "./bytes";
 import { type Checkpoint, openCheckpoint } from "./checkpoint";
@@ -12,7 +20,6 @@ import type { Crypto } from "./crypto";
 import { checkConsistency, checkInclusion, leafHash } from "./merkle";
 import type { NoteSignature } from "./note";
 import { evalQuorum, isMinimalQuorum, type Policy } from "./policy";
-import { ledgerFor, verifyDirectoryReceipt } from "./receipt";
 import { quote, Refusal } from "./refusal";
 import { isoTime } from "./time";
 import type { Findings } from "./verdict";
@@ -26,6 +33,8 @@ export interface Case {
   readonly at: number;
   readonly now: number;
   readonly out: Findings;
+  /** Judges receipts of IOTA's ledger; without it they are `unsupported-receipt`. */
+  readonly rebased?: OpenRebased | undefined;
   /** Bytes of images that may still be hashed: a small bundle must not cost hours. */
   readonly budget: { left: number };
 }
@@ -40,12 +49,6 @@ export interface Anchored {
   readonly receipts: readonly Receipt[];
 }
 
-export interface Receipt {
-  readonly kind: string;
-  readonly proof: Uint8Array;
-  readonly time: number | null;
-}
-
 export interface History {
   /** Ascending by size; the last is the head. */
   readonly anchored: readonly Anchored[];
@@ -53,9 +56,6 @@ export interface History {
   /** Checkpoints some claim relied on; the rest are surplus. */
   readonly used: Set<Anchored>;
 }
-
-/** Clocks of a log, a ledger and a verifier may differ by this much before a time counts as future. */
-export const CLOCK_SKEW = 300;
 
 /** The latest moment that counts as not after T: a question about now bears clocks that run a little ahead. */
 export const horizonOf = (c: Case) => (c.at === c.now ? c.now + CLOCK_SKEW : c.at);
@@ -66,27 +66,18 @@ export function checkHistory(c: Case): History | null {
   if (opened === null) return null;
   const head = opened[opened.length - 1]!;
   c.out.attempt("log", () => checkReleaseLogged(c, head, opened.length));
+  const judge = rebasedJudge({ ...c, walk: c.bundle.walk });
   const anchored = opened.map((checkpoint, i): Anchored => {
     const { note, receipts } = c.bundle.checkpoints[i]!;
-    const times = c.out.attempt("ledger", () => openReceipts(c, i));
+    const held = openReceipts(c, i, judge);
     return {
       note,
       checkpoint,
-      time: times === null ? null : Math.min(...times),
-      receipts: receipts.map((receipt, k) => ({ ...receipt, time: times?.[k] ?? null })),
+      time: held === null ? null : Math.min(...held.map(({ time }) => time!)),
+      receipts: held ?? receipts.map((receipt) => ({ ...receipt, time: null, rebased: null })),
     };
   });
-  const times = anchored.flatMap((a) => (a.time === null ? [] : [a.time]));
-  if (times.length === anchored.length) {
-    const [first, last] = [isoTime(Math.min(...times)), isoTime(Math.max(...times))];
-    const when = first === last ? `at ${first}` : `from ${first} to ${last}`;
-    const count = anchored.length === 1 ? "1 checkpoint" : `${anchored.length} checkpoints`;
-    c.out.established(
-      "ledger",
-      `directory: ${count} recorded ${when} (recorded locally, not public)`,
-      anchored.map((a) => `receipt: checkpoint of size ${a.checkpoint.size}, recorded ${isoTime(a.time!)}`),
-    );
-  }
+  concludeLedgers(c, anchored);
   return { anchored, head, used: new Set() };
 }
 
@@ -141,37 +132,6 @@ function openCheckpoints(c: Case): Checkpoint[] {
     }
   });
   return opened;
-}
-
-/** When ledgers of the policy recorded checkpoint `i`. Every receipt given must be right. */
-function openReceipts(c: Case, i: number): number[] {
-  const { note, receipts } = c.bundle.checkpoints[i]!;
-  if (c.policy.ledgers.length === 0) throw new Refusal("no-ledger", "the policy names no ledger");
-  if (receipts.length === 0)
-    throw new Refusal("not-anchored", `checkpoint ${i + 1} of the bundle has no ledger receipt`);
-  if (new Set(receipts.map((r) => r.kind)).size !== receipts.length)
-    throw new Refusal("surplus-receipt", "a checkpoint has two receipts of one kind");
-  return receipts.map(({ kind, proof }) => {
-    if (kind !== "directory")
-      throw new Refusal(
-        "unsupported-receipt",
-        `a receipt is of kind ${quote(kind)}, this program checks directory`,
-      );
-    const ledger = ledgerFor(
-      proof,
-      c.policy.ledgers.flatMap((l) => (l.kind === "directory" ? [l.root] : [])),
-    );
-    if (ledger === undefined) {
-      throw new Refusal(
-        "ledger-not-public",
-        "the bundle is anchored in a directory, the policy names other ledgers only",
-      );
-    }
-    const { time } = verifyDirectoryReceipt(proof, note, ledger, c.crypto);
-    if (time > c.now + CLOCK_SKEW)
-      throw new Refusal("receipt-from-future", `a receipt says ${isoTime(time)}, it is ${isoTime(c.now)}`);
-    return time;
-  });
 }
 
 /** The record is a leaf of the head. Throws what merkle.ts throws. */

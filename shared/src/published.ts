@@ -10,21 +10,14 @@
 // told when a receipt is missing: the worst finding decides (verdict.ts).
 
 import { contradiction } from "./agreement";
+import { CLOCK_SKEW } from "./anchoring";
 import type { LogRecord } from "./bundle";
 import { equalBytes, fromHex, toHex } from "./bytes";
 import type { Checkpoint } from "./checkpoint";
 import { decodeSign1, kidOf } from "./cose";
 import type { Crypto } from "./crypto";
 import { parseEnvelope } from "./dsse";
-import {
-  type Case,
-  CLOCK_SKEW,
-  checkLogged,
-  firstHolding,
-  type History,
-  horizonOf,
-  timedBy,
-} from "./history";
+import { type Case, checkLogged, firstHolding, type History, horizonOf, timedBy } from "./history";
 import { checkConsistency } from "./merkle";
 import { faultRefusal, quote, Refusal } from "./refusal";
 import { requireApproval, signersOf } from "./signers";

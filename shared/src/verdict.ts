@@ -14,6 +14,7 @@
 // JSON and exit status cannot disagree. A code that the table does not know refutes:
 // a parser that says no must never be read as "nothing wrong found".
 
+import type { JudgedReceipt } from "./anchoring";
 import { isRefusal, type Refusal } from "./refusal";
 
 export type Word = "refuted" | "recalled" | "vulnerable" | "unproven" | "patched" | "verified";
@@ -34,6 +35,7 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "advisory-missing",
   "advisory-under-investigation",
   "approvals-missing",
+  "bcs-unsupported",
   "challenge-missing",
   "challenge-not-anchored",
   "component-not-measured",
@@ -44,11 +46,14 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "cosignature-missing",
   "enrolment-after-t",
   "enrolment-missing",
+  "epoch-before-root",
+  "epoch-missing",
   "evidence-after-t",
   "evidence-missing",
   "evidence-stale",
   "evidence-unsupported-profile",
   "evidence-unsupported-type",
+  "foreign-sender",
   "image-not-confirmed",
   "image-required",
   "ledger-not-public",
@@ -69,6 +74,7 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "suit-unsupported",
   "surplus-signature",
   "too-large",
+  "transaction-failed",
   "unknown-cosigner",
   "unknown-log",
   "unknown-signer",
@@ -78,6 +84,7 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "unsupported-receipt",
   "unsupported-statement",
   "unsupported-version",
+  "walk-missing",
 ]);
 
 const RECALLED: ReadonlySet<string> = new Set(["advisory-recall", "release-withdrawn"]);
@@ -146,6 +153,14 @@ export interface DeviceResult {
   readonly dbgstat: number | null;
 }
 
+/** A ledger's receipt for a checkpoint, and what it proved; null when it proved nothing. */
+export interface AnchorResult {
+  readonly size: bigint;
+  readonly kind: string;
+  readonly time: number | null;
+  readonly rebased: JudgedReceipt | null;
+}
+
 export interface Verdict {
   readonly word: Word;
   readonly at: number;
@@ -155,7 +170,9 @@ export interface Verdict {
   readonly policyDigest: string;
   /** The status statement quoted: the log size it speaks for, and when it was anchored. */
   readonly asOf: { readonly logSize: number; readonly time: number | null } | null;
-  readonly timeSource: "self-asserted" | null;
+  readonly timeSource: "self-asserted" | "validators" | null;
+  /** Every receipt of the bundle, in order of its checkpoints. */
+  readonly anchors: readonly AnchorResult[];
   readonly steps: readonly Step[];
   readonly reasons: readonly Reason[];
   readonly notes: readonly string[];

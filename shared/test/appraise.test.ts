@@ -179,7 +179,7 @@ const rows: readonly [
     "the policy has public ledgers only",
     "unproven",
     "ledger-not-public,ledger-not-public",
-    { dropPolicyLines: /^ledger/, policyLines: ["ledger rebased mainnet"] },
+    { dropPolicyLines: /^ledger/, policyLines: [`ledger rebased mainnet@514:${"ab".repeat(32)}`] },
   ],
   ["the policy has no status max-age", "unproven", "no-max-age", { dropPolicyLines: /^max-age status/ }],
   ["the policy has no evidence max-age", "unproven", "no-max-age", { dropPolicyLines: /^max-age evidence/ }],

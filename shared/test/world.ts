@@ -85,6 +85,9 @@ export interface WorldOptions {
   /** What the status speaks for, when not this log as it stood. */
   readonly statusSize?: number;
   readonly statusOrigin?: string;
+  /** What ledgers give for the n-th anchored checkpoint; the directory of the policy unless said. The first counts in the nonce. */
+  readonly receipts?: (note: Uint8Array, time: number, n: number) => BundledCheckpoint["receipts"];
+  readonly walk?: Bundle["walk"];
 }
 
 export interface World {
@@ -245,7 +248,14 @@ export function makeWorld(options: WorldOptions = {}): World {
   const enrolled = versions.map((_, i) => logEnrolment(maker, `${options.device ?? "sn"}${i}`));
 
   const challenged = checkpointNow(maker, T0);
-  const dated = { note: challenged.note, receipt: directoryReceipt([challenged.note], ledger, T0) };
+  const receiptsFor =
+    options.receipts ??
+    ((_note, time, n) => [
+      { kind: "directory", proof: directoryReceipt(notes.slice(0, n + 1), ledger, time) },
+    ]);
+  const notes = [challenged.note];
+  const [dating] = receiptsFor(challenged.note, T0, 0);
+  const dated = { note: challenged.note, receipt: dating!.proof };
   const evidence = enrolled.map((device, i) => logEvidence(maker, device, releases[i]!, dated));
   const stages = [challenged];
   if (options.logEvidence !== false) stages.push(checkpointNow(maker, T0 + 120));
@@ -259,12 +269,12 @@ export function makeWorld(options: WorldOptions = {}): World {
     statement: maker.leaves[index]!,
     proof: proveInclusion(BigInt(index), head.size, reader, crypto),
   });
-  const notes = stages.map((stage) => stage.note);
+  notes.push(...stages.slice(1).map((stage) => stage.note));
   const checkpoints = stages.map(
     (stage, i): BundledCheckpoint => ({
       note: stage.note,
       consistency: proveConsistency(stage.size, head.size, reader, crypto),
-      receipts: [{ kind: "directory", proof: directoryReceipt(notes.slice(0, i + 1), ledger, stage.time) }],
+      receipts: receiptsFor(stage.note, stage.time, i),
     }),
   );
   const bundles = releases.map(
@@ -278,7 +288,7 @@ export function makeWorld(options: WorldOptions = {}): World {
       devices: [
         {
           evidence: evidence[i]!.bytes,
-          challenge: { size: challenged.size, ledger: "directory", random: evidence[i]!.random },
+          challenge: { size: challenged.size, ledger: dating!.kind, random: evidence[i]!.random },
           enrolment: enrolled[i]!.statement,
           salt: enrolled[i]!.salt,
           commitment: record(enrolled[i]!.index),
@@ -288,6 +298,7 @@ export function makeWorld(options: WorldOptions = {}): World {
               : { salt: evidence[i]!.salt, record: record(evidence[i]!.index!) },
         },
       ],
+      ...(options.walk === undefined ? {} : { walk: options.walk }),
     }),
   );
   return {

@@ -130,10 +130,7 @@ export function describePolicy(policy: Policy): [string, string][] {
       `${name} says which advisories are in force`,
     ]),
     ...policy.enrollers.map(({ name }): [string, string] => ["enroller", `${name} ties keys to devices`]),
-    ...policy.ledgers.map((ledger): [string, string] => [
-      "ledger",
-      ledgerText(ledger),
-    ]),
+    ...policy.ledgers.map((ledger): [string, string] => ["ledger", ledgerText(ledger)]),
     ["max-age", `status ${age(policy.maxAge.status)}, evidence ${age(policy.maxAge.evidence)}`],
     ["images", policy.requireImage ? "must be at hand" : "may be missing"],
     ["investigated", policy.allowUnderInvestigation ? "doesn't stop patched" : "is unproven"],

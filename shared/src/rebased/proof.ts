@@ -17,9 +17,9 @@ import { checkCertificate, readCertificate } from "./certificate";
 import { readContents, readSummary, type Summary } from "./checkpoint";
 import { base58, digestOf } from "./digest";
 import { parseRebasedReceipt, type RebasedReceipt } from "./receipt";
+import { addressText, type Root } from "./root";
 import { checkSender } from "./signature";
 import { readEffects, readTransaction, signingDigest, type Transaction } from "./transaction";
-import { addressText, type Root } from "./root";
 import type { Ratchet } from "./walk";
 
 export { formatRebasedReceipt, type RebasedReceipt } from "./receipt";

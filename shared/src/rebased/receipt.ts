@@ -15,7 +15,7 @@ export interface RebasedReceipt {
 
 const VERSION = "vouch-rebased-receipt/v1";
 /** Contents of a busy checkpoint, in base64, and the rest. */
-export const MAX_REBASED_RECEIPT = 1024 * 1024;
+export const MAX_REBASED_RECEIPT = 1024 * 1024; // what bundle.ts takes
 const part = base64(1, MAX_REBASED_RECEIPT);
 const SHAPE = object({
   version: matching(/^vouch-rebased-receipt\/v1$/, VERSION),

@@ -69,9 +69,8 @@ export function makeRatchet(
   walk: Walk,
   roots: readonly Root[],
   crypto: Crypto,
-  known: readonly Known[] = [],
+  { known = [], keys = makeBlsKeys() }: { known?: readonly Known[]; keys?: BlsKeys } = {},
 ): Ratchet {
-  const keys = makeBlsKeys();
   const claimed = [walk.start, ...walk.closes.map((close, i) => claimOf(walk, close, i))];
   const ours = new Set(roots.map(formatRoot)); // another policy's roots prove nothing here
   const learned = known.filter(({ from }) => ours.has(formatRoot(from)));

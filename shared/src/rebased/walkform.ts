@@ -92,7 +92,8 @@ function keysOf(bytes: Uint8Array): Uint8Array[] {
   return keys;
 }
 
-export const malformedWalk = (found: string) => new Refusal("malformed-walk", `the walk of epochs has ${found}`);
+export const malformedWalk = (found: string) =>
+  new Refusal("malformed-walk", `the walk of epochs has ${found}`);
 
 /** A walk in its one form. */
 export function walkMember({ start, closes }: Walk): WalkMember {
