@@ -12,6 +12,7 @@
 //     4. language.mjs refuses what is ES5 and yet not everybody's: hoisting, labels
 //
 //   host-cli/src/commands/X.ts ──▶ host-cli/dist/commands/X.cjs   one bundle a verb
+//   shared/src/rebased/judge.ts ─▶ host-cli/dist/commands/rebased.cjs   what a verb loads once it meets a receipt of IOTA's
 //   host-cli/src/main.ts       ──▶ host-cli/dist/main.cjs         knows the verbs by name
 //        each, compiled by V8  ──▶ host-cli/dist/….cjs.v20.20.2-x64   bin/vouch.cjs says why
 //
@@ -57,6 +58,17 @@ export const workspace = {
     build.onResolve({ filter: /^@vouch\/shared\// }, ({ path }) => ({
       path: join(ROOT, "shared/src", `${path.slice("@vouch/shared/".length)}.ts`),
     }));
+  },
+};
+
+/** Elliptic curves take longer to load than most verbs run: they stay a file of their own, beside the verbs. */
+const JUDGE = "@vouch/shared/rebased/judge";
+const apart = {
+  name: "apart",
+  setup(build) {
+    build.onResolve({ filter: /^@vouch\/shared\/rebased\/judge$/ }, ({ kind }) =>
+      kind === "require-call" ? { path: "./rebased.cjs", external: true } : undefined,
+    );
   },
 };
 
@@ -206,7 +218,7 @@ async function buildCli({ esbuild }, verbs, outdir) {
     sourcesContent: false,
     legalComments: "none",
     logLevel: "warning",
-    plugins: [workspace, lazyChildren],
+    plugins: [apart, workspace, lazyChildren],
     define: { "process.env.NODE_ENV": '"production"', VOUCH_VERSION: JSON.stringify(version) },
   };
   const entry = [
@@ -231,6 +243,17 @@ async function buildCli({ esbuild }, verbs, outdir) {
       ...common,
       entryPoints: verbs.map((verb) => join(ROOT, "host-cli/src/commands", `${verb}.ts`)),
       outdir: join(outdir, "commands"),
+    }),
+    esbuild.build({
+      ...common,
+      stdin: {
+        contents: `export * from "${JUDGE}";`,
+        resolveDir: ROOT,
+        sourcefile: "rebased.ts",
+        loader: "ts",
+      },
+      outfile: join(outdir, "commands/rebased.cjs"),
+      outExtension: undefined,
     }),
   ]);
 }
@@ -286,7 +309,10 @@ async function main() {
       writeFileSync(join(fresh, name), code);
     }
     await buildCli(tools, verbs, fresh);
-    compileAhead([join(fresh, "main.cjs"), ...verbs.map((verb) => join(fresh, `commands/${verb}.cjs`))]);
+    compileAhead([
+      join(fresh, "main.cjs"),
+      ...[...verbs, "rebased"].map((verb) => join(fresh, `commands/${verb}.cjs`)),
+    ]);
     replaceFolder(fresh, DIST);
     console.log(
       `built ${weights.join(", ")}, vouch with ${verbs.length} verbs, in ${Date.now() - started} ms`,

@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { formatBundle } from "@vouch/shared/bundle";
 import { toHex } from "@vouch/shared/bytes";
 import {
+  MAX_CHALLENGE,
   MAX_COMPANION,
   parseChallenge,
   parseEnrolmentFile,
@@ -57,7 +58,7 @@ function readDevice(path: string): DeviceFiles {
   ];
   return {
     evidence,
-    challenge: about(challenge, () => parseChallenge(readInput(challenge, MAX_COMPANION))),
+    challenge: about(challenge, () => parseChallenge(readInput(challenge, MAX_CHALLENGE))),
     salt: existsSync(salt) ? about(salt, () => saltFor(evidence, readInput(salt, MAX_COMPANION))) : null,
   };
 }

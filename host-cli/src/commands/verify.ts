@@ -1,9 +1,9 @@
 // vouch verify BUNDLE --policy P: files in, verdict out. Opens no socket and remembers
-// nothing; the argument itself is shared/src/appraise.ts.
+// nothing, but for --ledger-state; the argument itself is shared/src/appraise.ts.
 
 import { appraise, type Question } from "@vouch/shared/appraise";
 import { MAX_BUNDLE } from "@vouch/shared/bundle";
-import { MAX_COMPANION, parseChallenge } from "@vouch/shared/companions";
+import { MAX_CHALLENGE, parseChallenge } from "@vouch/shared/companions";
 import { earOf } from "@vouch/shared/ear";
 import { parsePolicy } from "@vouch/shared/policy";
 import { Refusal } from "@vouch/shared/refusal";
@@ -16,6 +16,7 @@ import { ImageChanged, openImages, splitImageFlag } from "../image";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { mainReason, verdictText } from "../output/verdict";
+import { rebasedOnDemand } from "../rebased";
 import { VERSION } from "../version";
 
 const MAX_POLICY = 256 * 1024;
@@ -27,6 +28,7 @@ export interface VerifyOptions {
   readonly evidence?: string;
   readonly at?: string;
   readonly releaseOnly?: boolean;
+  readonly ledgerState?: string;
 }
 
 /** Reads the files and appraises them. `now` is Unix seconds. Throws for trouble with anything but the bundle. */
@@ -45,6 +47,7 @@ export function verifyFiles(bundle: string, options: VerifyOptions, now: number)
   const at = options.at === undefined ? now : parseMoment(options.at, "--at");
   if (at > now) throw usage(`--at ${options.at} is in the future`, "leave --at out to ask about now");
   const policy = about(options.policy, () => parsePolicy(readInput(options.policy, MAX_POLICY), nodeCrypto));
+  const rebased = rebasedOnDemand(options.ledgerState ?? null);
   const question: Question = {
     bundle: readInput(bundle, MAX_BUNDLE),
     policy,
@@ -54,9 +57,12 @@ export function verifyFiles(bundle: string, options: VerifyOptions, now: number)
     releaseOnly: options.releaseOnly === true,
     images: openImages(images),
     handed: options.evidence === undefined ? null : [readEvidence(options.evidence)],
+    rebased: rebased.open,
   };
   try {
-    return appraise(question);
+    const verdict = appraise(question);
+    rebased.keep();
+    return verdict;
   } catch (error) {
     if (!(error instanceof ImageChanged)) throw error;
     throw new Refusal("image-changed", `${error.path} changed while it was read`, {
@@ -70,7 +76,7 @@ function readEvidence(path: string) {
   const beside = `${path.replace(/\.eat$/, "")}.challenge`;
   return {
     evidence: readInput(path, MAX_EVIDENCE),
-    challenge: about(beside, () => parseChallenge(readInput(beside, MAX_COMPANION))),
+    challenge: about(beside, () => parseChallenge(readInput(beside, MAX_CHALLENGE))),
   };
 }
 
@@ -108,6 +114,10 @@ export function define(program: Command, io: Io): void {
     )
     .option("--at <TIME>", "answer for this moment (2026-01-15T09:00:00Z) instead of now")
     .option("--release-only", "stop after claim 4: verified says nothing of any device")
+    .option(
+      "--ledger-state <FILE>",
+      "keep in FILE which committees of IOTA's ledger were proved, to walk less the next time",
+    )
     .option("--offline", "open no socket (the default; accepted for scripts)")
     .option("--explain", "name the rule and the bytes of each step")
     .option("--json", "print an EAR attestation result")

@@ -2,6 +2,8 @@
 //
 //   LOG/anchors/<size>/checkpoint             the anchored note, exactly
 //   LOG/anchors/<size>/<kind>.tlog-proof      a ledger's receipt for it
+//   LOG/anchors/<size>/rebased.receipt        that of IOTA's ledger
+//   LOG/anchors/<size>/rebased.draft          its transaction, until the receipt is there (drafts.ts)
 //
 // The note is written first: a folder with a note and no receipt is an anchor
 // that was cut short, which the next attempt finishes and readers pass over.
@@ -18,8 +20,12 @@ import { about } from "../exit";
 import { readInput, writeWhole } from "../files";
 import { damaged, makeFolders, type TiledLog } from "../tiledlog";
 
-const MAX_RECEIPT = 256 * 1024;
-const RECEIPT = /^([a-z][a-z0-9-]{0,31})\.tlog-proof$/;
+const MAX_RECEIPT = 1024 * 1024; // contents of a busy checkpoint of a public ledger
+const RECEIPT = /^(?:([a-z][a-z0-9-]{0,31})\.tlog-proof|(rebased)\.receipt)$/;
+
+const receiptName = (kind: string) => (kind === "rebased" ? "rebased.receipt" : `${kind}.tlog-proof`);
+
+export const anchorFolder = (logFolder: string, size: bigint) => join(logFolder, "anchors", String(size));
 
 export interface Anchor {
   readonly size: bigint;
@@ -44,7 +50,10 @@ export function listAnchors(logFolder: string): Anchor[] {
 }
 
 function readAnchor(folder: string, size: bigint): Anchor | null {
-  const kinds = readdirSync(folder).flatMap((name) => RECEIPT.exec(name)?.[1] ?? []);
+  const kinds = readdirSync(folder).flatMap((name) => {
+    const match = RECEIPT.exec(name);
+    return match?.[1] ?? match?.[2] ?? [];
+  });
   if (kinds.length === 0) return null;
   const note = readInput(join(folder, "checkpoint"), MAX_NOTE);
   const checkpoint = parseCheckpoint(parseNote(note).text);
@@ -52,7 +61,7 @@ function readAnchor(folder: string, size: bigint): Anchor | null {
     throw damaged(`the anchor of size ${size} holds a checkpoint of size ${checkpoint.size}`);
   const receipts = kinds
     .sort()
-    .map((kind) => ({ kind, proof: readInput(join(folder, `${kind}.tlog-proof`), MAX_RECEIPT) }));
+    .map((kind) => ({ kind, proof: readInput(join(folder, receiptName(kind)), MAX_RECEIPT) }));
   return { size, checkpoint, note, receipts };
 }
 
@@ -92,15 +101,31 @@ export function checkNotForked(log: TiledLog, anchored: Checkpoint | null): void
 }
 
 /**
- * Keeps a receipt. Refuses `anchor-conflict` when another note of that size is there, which is another history,
+ * Keeps a receipt; gives its path. Refuses `anchor-conflict` when another note of that size is there, which is another history,
  * and `receipt-conflict` when another receipt for the note is: right or not, one of the two is to be looked at.
  */
-export function storeAnchor(logFolder: string, note: Uint8Array, kind: string, receipt: Uint8Array): void {
-  const { size } = parseCheckpoint(parseNote(note).text);
-  const folder = join(logFolder, "anchors", String(size));
+export function storeAnchor(logFolder: string, note: Uint8Array, kind: string, receipt: Uint8Array): string {
+  const folder = anchorFolder(logFolder, sizeOf(note));
   makeFolders(folder);
   keep(join(folder, "checkpoint"), note, "anchor-conflict");
-  keep(join(folder, `${kind}.tlog-proof`), receipt, "receipt-conflict");
+  const path = join(folder, receiptName(kind));
+  keep(path, receipt, "receipt-conflict");
+  return path;
+}
+
+const sizeOf = (note: Uint8Array) => parseCheckpoint(parseNote(note).text).size;
+
+/** The receipt of that kind kept for exactly this note, and where; null when there is none. Refuses `anchor-conflict`. */
+export function keptReceipt(
+  logFolder: string,
+  note: Uint8Array,
+  kind: string,
+): { path: string; receipt: Uint8Array } | null {
+  const folder = anchorFolder(logFolder, sizeOf(note));
+  const path = join(folder, receiptName(kind));
+  if (!existsSync(path)) return null;
+  keep(join(folder, "checkpoint"), note, "anchor-conflict");
+  return { path, receipt: readInput(path, MAX_RECEIPT) };
 }
 
 function keep(path: string, bytes: Uint8Array, conflict: string): void {

@@ -13,11 +13,14 @@ import { kidOf } from "@vouch/shared/cose";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { decodeEvidence } from "@vouch/shared/evidence";
 import { proveConsistency, proveInclusion } from "@vouch/shared/merkle";
+import { receiptEpoch } from "@vouch/shared/rebased/receipt";
+import { lastEpochOf, type WalkMember, walkMember, walkUpTo } from "@vouch/shared/rebased/walkform";
 import { faultRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { parseStatement, type StatusStatement } from "@vouch/shared/statement";
 import { nodeCrypto } from "../crypto";
 import { type Anchor, listAnchors } from "./anchors";
 import { type LoggedStatement, openLog, type ReleaseLog, readStatements } from "./store";
+import { readWalkFile } from "./walk";
 
 export interface DeviceFiles {
   readonly evidence: Uint8Array;
@@ -41,7 +44,7 @@ interface Log extends ReleaseLog {
 
 /**
  * The smallest bundle that tells what the parts tell. Refuses `wrong-statement`, `not-logged`, `not-anchored`,
- * `status-missing`, `enrolment-missing`, `challenge-not-anchored`. Verifies no signature: `vouch verify` does.
+ * `status-missing`, `enrolment-missing`, `challenge-not-anchored`, `walk-missing`, `epoch-missing`. Verifies no signature: `vouch verify` does.
  */
 export function makeBundle(parts: BundleParts): Bundle {
   const folder = openLog(parts.logFolder);
@@ -65,6 +68,7 @@ export function makeBundle(parts: BundleParts): Bundle {
     a.size < b.size ? -1 : 1,
   );
 
+  const walk = walkFor(parts.logFolder, checkpoints);
   const record = (index: bigint): LogRecord => ({
     index,
     statement: log.entry(index),
@@ -95,7 +99,31 @@ export function makeBundle(parts: BundleParts): Bundle {
         logged: d.logged && { salt: d.logged.salt, record: record(d.logged.index) },
       }),
     ),
+    ...(walk === null ? {} : { walk }),
   };
+}
+
+/** The epochs that lead to those of the receipts, or null when there are none. Refuses `walk-missing`, `epoch-missing`. */
+function walkFor(logFolder: string, checkpoints: readonly Anchor[]): WalkMember | null {
+  const receipts = checkpoints.flatMap((anchor) => anchor.receipts).filter(({ kind }) => kind === "rebased");
+  const epochs = receipts.map(({ proof }) => receiptEpoch(proof));
+  if (epochs.length === 0) return null;
+  const walk = readWalkFile(logFolder);
+  if (walk === null)
+    throw new Refusal(
+      "walk-missing",
+      "the log keeps receipts of IOTA's ledger, and no walk to their epochs",
+      {
+        hint: "`vouch anchor` asks the ledger for it",
+      },
+    );
+  const last = epochs.reduce((latest, epoch) => (latest < epoch ? epoch : latest));
+  if (last > lastEpochOf(walk))
+    throw new Refusal(
+      "epoch-missing",
+      `a receipt is of epoch ${last}, the walk beside the log ends with the committee of ${lastEpochOf(walk)}`,
+    );
+  return walkMember(walkUpTo(walk, last));
 }
 
 const larger = (a: Anchor, b: Anchor) => (a.size > b.size ? a : b);

@@ -119,4 +119,7 @@ export function walkUpTo({ start, closes }: Walk, epoch: bigint): Walk {
   return { start, closes: closes.slice(0, Math.max(0, Number(epoch - start.epoch))) };
 }
 
+/** The epoch that a close says it ends. Refuses `bcs-malformed`. */
+export const closedEpoch = (close: Close): bigint => readBcs(close.head, "the checkpoint summary").u64();
+
 export const lastEpochOf = ({ start, closes }: Walk) => start.epoch + BigInt(closes.length);
