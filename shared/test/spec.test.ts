@@ -19,6 +19,9 @@ import { portableCrypto } from "@vouch/shared/crypto";
 import { formatEnvelope, parseEnvelope } from "@vouch/shared/dsse";
 import { earOf } from "@vouch/shared/ear";
 import { type Policy, parsePolicy } from "@vouch/shared/policy";
+import { verifyRebasedReceipt } from "@vouch/shared/rebased/proof";
+import { parseRoot, parseSender } from "@vouch/shared/rebased/root";
+import { makeRatchet, readWalk, WALK, walkJson } from "@vouch/shared/rebased/walk";
 import { verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { requireApproval, signersOf } from "@vouch/shared/signers";
 import { formatStatement, parseStatement, type Statement } from "@vouch/shared/statement";
@@ -125,6 +128,19 @@ spec("directory-ledger.md: the receipt proves the checkpoint, which the challeng
   assert.is(openCheckpoint(anchored, policy.log, portableCrypto).checkpoint.size, 3n);
   assert.is(text(parseChallenge(challengeJson!).checkpoint), note);
   assert.equal(policy.ledgers, [{ kind: "directory", root: key }]);
+});
+
+spec("rebased-receipt.md: root, walk and receipt prove the checkpoint of directory-ledger.md", () => {
+  const [line = ""] = blocks("rebased-receipt", "");
+  const [receipt, walk] = blocks("rebased-receipt", "json").map(compact);
+  const [, , root = "", sender = ""] = line.trim().split(" ");
+  const read = readWalk(WALK(JSON.parse(text(walk!)), "walk"));
+  assert.is(JSON.stringify(walkJson(read)), text(walk!));
+  const ratchet = makeRatchet(read, [parseRoot(root)], portableCrypto);
+  const note = utf8Encode(blocks("directory-ledger", "")[1]!);
+  const proof = verifyRebasedReceipt(receipt!, note, ratchet, portableCrypto, parseSender(sender));
+  assert.is(proof.epoch, 6n);
+  assert.is(proof.time, 1_795_300_000);
 });
 
 spec("verdict.md: words and exit statuses are those of the program", () => {

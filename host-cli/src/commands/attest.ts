@@ -12,6 +12,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
+import { rebasedJudge } from "@vouch/shared/anchoring";
 import { equalBytes, toHex, utf8Decode } from "@vouch/shared/bytes";
 import { openCheckpoint } from "@vouch/shared/checkpoint";
 import {
@@ -24,6 +25,7 @@ import {
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { type Claims, challengeNonce } from "@vouch/shared/evidence";
 import { type Policy, parsePolicy } from "@vouch/shared/policy";
+import { walkMember } from "@vouch/shared/rebased/walkform";
 import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { signersOf } from "@vouch/shared/signers";
@@ -38,7 +40,9 @@ import { about, printable } from "../exit";
 import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { listAnchors } from "../log/anchors";
+import { readWalkFile } from "../log/walk";
 import { startProgress } from "../output/terminal";
+import { rebasedOnDemand } from "../rebased";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { kidOfKey } from "../upload";
 
@@ -133,19 +137,32 @@ function checkIdentity(claims: Claims, device: Identity, enrolment: EnrolmentSta
  */
 export function newestAnchored(logFolder: string, policy: Policy | null): Dated {
   const newest = listAnchors(logFolder).at(-1);
-  const receipt = newest?.receipts[0];
+  const trusted = (r: { kind: string }) => policy?.ledgers.some(({ kind }) => kind === r.kind) !== false;
+  const receipt = newest?.receipts.find(trusted) ?? newest?.receipts[0];
   if (newest === undefined || receipt === undefined) {
     throw new Refusal("not-anchored", "no checkpoint of the log is anchored", {
       hint: "`vouch anchor` places one on a ledger",
     });
   }
-  if (policy !== null) checkAnchor(newest.note, receipt, policy);
+  if (policy !== null) checkAnchor(logFolder, newest.note, receipt, policy);
   return { checkpoint: newest.note, ledger: receipt.kind, receipt: receipt.proof };
 }
 
 /** What `verify` would say of it later is better known before the device works for minutes. */
-function checkAnchor(note: Uint8Array, receipt: { kind: string; proof: Uint8Array }, policy: Policy): void {
+function checkAnchor(
+  logFolder: string,
+  note: Uint8Array,
+  receipt: { kind: string; proof: Uint8Array },
+  policy: Policy,
+): void {
   openCheckpoint(note, policy.log, nodeCrypto);
+  if (receipt.kind === "rebased") {
+    const walk = readWalkFile(logFolder);
+    const { open } = rebasedOnDemand(null);
+    const member = walk === null ? undefined : walkMember(walk);
+    rebasedJudge({ policy, crypto: nodeCrypto, rebased: open, walk: member })(receipt.proof, note);
+    return;
+  }
   const ledgers = policy.ledgers.flatMap((l) => (l.kind === "directory" ? [l.root] : []));
   const ledger = receipt.kind === "directory" ? ledgerFor(receipt.proof, ledgers) : undefined;
   if (ledger === undefined) {

@@ -13,15 +13,24 @@ import { flagNames, formatVersion, isMcuboot, type McubootRecord, readMcuboot } 
 import { parseNote } from "@vouch/shared/note";
 import { parsePolicy } from "@vouch/shared/policy";
 import { parseProof } from "@vouch/shared/proof";
+import { readContents, readSummary } from "@vouch/shared/rebased/checkpoint";
+import { committeeDigest } from "@vouch/shared/rebased/committee";
+import { base58, digestOf } from "@vouch/shared/rebased/digest";
+import { parseRebasedReceipt } from "@vouch/shared/rebased/receipt";
+import { addressText } from "@vouch/shared/rebased/root";
+import { readTransaction } from "@vouch/shared/rebased/transaction";
+import { lastEpochOf, readWalk, type Walk } from "@vouch/shared/rebased/walkform";
 import { faultRefusal, Refusal } from "@vouch/shared/refusal";
 import { parseStatement } from "@vouch/shared/statement";
 import { decodeEnvelope, splitUpload } from "@vouch/shared/suit";
+import { isoTime } from "@vouch/shared/time";
 import { parseVkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, printable } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
+import { parseWalk } from "../log/walk";
 import { digestOf } from "../mcuboot";
 
 const MAX_FILE = 16 * 1024 * 1024;
@@ -47,6 +56,8 @@ const sha256 = (bytes: Uint8Array) => toHex(nodeCrypto.sha256(bytes));
 const READERS: readonly Reader[] = [
   { kind: "bundle", matches: jsonVersion("vouch-bundle"), tell: tellBundle },
   { kind: "challenge", matches: jsonVersion("vouch-challenge"), tell: tellChallenge },
+  { kind: "receipt of IOTA's ledger", matches: jsonVersion("vouch-rebased-receipt"), tell: tellReceipt },
+  { kind: "walk", matches: (_, text) => text?.startsWith('{"keys":"') === true, tell: tellWalk },
   { kind: "enrolment file", matches: jsonVersion("vouch-enrolment"), tell: tellEnrolment },
   { kind: "evidence salt", matches: jsonVersion("vouch-evidence-salt"), tell: tellSalt },
   {
@@ -116,6 +127,7 @@ function tellBundle(bytes: Uint8Array) {
         ...checkpointFields(c.note),
         receipts: c.receipts.map((r) => r.kind),
       })),
+      ...(bundle.walk === undefined ? {} : { walk: walkFields(readWalk(bundle.walk)) }),
       devices: bundle.devices.map((d) => ({
         enrolment: statementFields(d.enrolment),
         challengeSize: String(d.challenge.size),
@@ -124,6 +136,38 @@ function tellBundle(bytes: Uint8Array) {
       })),
     },
     notVerified: "no signature, proof, digest or receipt was checked; `vouch verify` does that",
+  };
+}
+
+function tellReceipt(bytes: Uint8Array) {
+  const receipt = parseRebasedReceipt(bytes);
+  const { epoch, sequence, timestampMs } = readSummary(receipt.summary);
+  const { sender, payload } = readTransaction(receipt.transaction);
+  return {
+    fields: {
+      checkpoint: sequence,
+      epoch,
+      time: isoTime(Number(timestampMs / 1000n)),
+      transactions: readContents(receipt.contents).executed.length,
+      transaction: base58(digestOf("TransactionData", receipt.transaction)),
+      sender: addressText(sender),
+      note: payload === null ? null : checkpointFields(payload),
+    },
+    notVerified: "neither the certificate nor that the transaction is in the checkpoint was checked",
+  };
+}
+
+const walkFields = (walk: Walk) => ({
+  from: walk.start.epoch,
+  to: lastEpochOf(walk),
+  members: walk.start.members.length,
+  root: `sha256 ${toHex(committeeDigest(walk.start, nodeCrypto))}`,
+});
+
+function tellWalk(bytes: Uint8Array) {
+  return {
+    fields: walkFields(parseWalk(bytes)),
+    notVerified: "no committee was checked, nor any certificate",
   };
 }
 

@@ -1,14 +1,98 @@
+// vouch ledger root: the committee of IOTA's validators that ships, and the way from it to a newer one. Neither
+// changes a policy: whoever relies on it reads the line and decides.
+//
 // vouch ledger init: a directory ledger, for demos, tests and sites without a
 // network. What it records is proved to whoever trusts its keeper, nobody else.
 
+import { fromBase64 } from "@vouch/shared/bytes";
+import { ANCHORS } from "@vouch/shared/rebased/anchors";
+import { committeeDigest, decodeCommittee, rootOf } from "@vouch/shared/rebased/committee";
+import { formatRoot, parseRoot, type Root } from "@vouch/shared/rebased/root";
+import { lastEpochOf, type Walk } from "@vouch/shared/rebased/walkform";
 import { formatVkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
+import { nodeCrypto } from "../crypto";
+import { about } from "../exit";
+import { readInput } from "../files";
 import type { Io } from "../io";
 import { initDirectoryLedger } from "../ledger/directory";
+import { MAX_WALK, parseWalk } from "../log/walk";
+import { loadJudge } from "../rebased";
 import { loadSigner, type SignerOptions, withSigner } from "../signer";
+
+const DAY = 86400;
+
+/** The committee that ships with the program. */
+function shipped() {
+  const [anchor] = ANCHORS;
+  if (anchor === undefined) throw new Error("no committee ships with this program");
+  const root = rootOf(anchor.network, decodeCommittee(fromBase64(anchor.committee)!), nodeCrypto);
+  return { root, captured: anchor.captured, chain: anchor.chain };
+}
+
+const lineOf = (root: Root) => `ledger rebased ${formatRoot(root)}`;
+
+export interface ShownRoot {
+  readonly root: Root;
+  readonly captured: string;
+  readonly chain: string;
+  readonly ageDays: number;
+}
+
+/** `now` is Unix seconds. */
+export function showRoot(now: number): ShownRoot {
+  const { captured, ...rest } = shipped();
+  const ageDays = Math.floor((now - Date.parse(`${captured}T00:00:00Z`) / 1000) / DAY);
+  return { ...rest, captured, ageDays };
+}
+
+/** From a root (the one that ships, unless given) to the last committee of a walk. Refuses what the ratchet does. */
+export function updateRoot(walk: Walk, from: Root = shipped().root): Root {
+  const ratchet = loadJudge().makeRatchet(walk, [from], nodeCrypto);
+  const epoch = lastEpochOf(walk);
+  return { network: from.network, epoch, digest: committeeDigest(ratchet.committeeOf(epoch), nodeCrypto) };
+}
+
+function defineRoot(ledger: Command, io: Io): void {
+  const root = ledger
+    .command("root")
+    .description("The committee of IOTA's validators that trust begins with.");
+  root
+    .command("show")
+    .description("Prints the root that ships, its age, and the line that a policy names it by.")
+    .option("--json", "print one JSON object")
+    .action(() => {
+      const { root, captured, chain, ageDays } = showRoot(Math.floor(Date.now() / 1000));
+      if (io.json) {
+        const epoch = Number(root.epoch);
+        const shown = { network: root.network, chain, epoch, captured, ageDays, root: formatRoot(root) };
+        io.stdout(`${JSON.stringify(shown)}\n`);
+        return;
+      }
+      io.stdout(`${lineOf(root)}\n`);
+      if (!io.quiet)
+        io.stderr(
+          `${root.network} (chain ${chain}), epoch ${root.epoch}, captured on ${captured}, ${ageDays} days ago\n`,
+        );
+    });
+  root
+    .command("update")
+    .description("Walks a root forward and prints the line for the newest committee; changes no policy.")
+    .requiredOption("--walk <FILE>", "the epochs to walk, such as LOG/anchors/rebased.walk.json")
+    .option("--root <ROOT>", "where trust begins, as in a policy; the root that ships unless given")
+    .option("--json", "print one JSON object")
+    .action(({ walk, root }: { walk: string; root?: string }) => {
+      const from = root === undefined ? shipped().root : parseRoot(root);
+      const to = about(walk, () => updateRoot(parseWalk(readInput(walk, MAX_WALK)), from));
+      if (io.json) io.stdout(`${JSON.stringify({ from: formatRoot(from), root: formatRoot(to) })}\n`);
+      else io.stdout(`${lineOf(to)}\n`);
+      if (!io.quiet && !io.json) io.stderr(`proved from epoch ${from.epoch} to ${to.epoch}\n`);
+    });
+}
 
 export function define(program: Command, io: Io): void {
   const ledger = program.command("ledger").description("Makes and looks at ledgers.");
+  defineRoot(ledger, io);
   withSigner(ledger.command("init"))
     .description(
       "Makes an empty directory ledger and prints the key that a policy's `ledger directory` line names.",

@@ -7,11 +7,14 @@
 // The log's key is named like the log's origin, so a reader needs one line, its
 // verifier key, to know both.
 
+import { rebasedJudge } from "@vouch/shared/anchoring";
 import { equalBytes, toBase64 } from "@vouch/shared/bytes";
 import { MAX_DSSE } from "@vouch/shared/dsse";
 import { rootOf } from "@vouch/shared/merkle";
 import type { Policy } from "@vouch/shared/policy";
+import { rebasedLines } from "@vouch/shared/policy";
 import type { StatementKind } from "@vouch/shared/predicates";
+import { walkMember } from "@vouch/shared/rebased/walkform";
 import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { Refusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
@@ -31,7 +34,9 @@ import {
   type ReleaseLog,
   readStatements,
 } from "../log/store";
+import { readWalkFile } from "../log/walk";
 import { table } from "../output/terminal";
+import { type RebasedOnDemand, rebasedOnDemand } from "../rebased";
 import { loadSigner, type Signer, type SignerOptions, seconds, withSigner } from "../signer";
 import { damaged } from "../tiledlog";
 import { readPolicy } from "./policy";
@@ -83,12 +88,21 @@ export function checkLog(folder: string, policy: Policy | null): CheckedLog {
       about(`record ${index}`, () => checkRecord(bytes));
       kinds.set(statement.kind, (kinds.get(statement.kind) ?? 0) + 1);
     }
-    const anchors = listAnchors(folder).flatMap((anchor) => checkAnchor(log, anchor, policy));
+    const rebased = rebasedOnDemand(null); // what one anchor proves is known to the next
+    const anchors = listAnchors(folder).flatMap((anchor) =>
+      checkAnchor(folder, log, anchor, policy, rebased),
+    );
     return { log, kinds, signed: policy !== null, anchors };
   });
 }
 
-function checkAnchor(log: ReleaseLog, anchor: Anchor, policy: Policy | null): CheckedAnchor[] {
+function checkAnchor(
+  folder: string,
+  log: ReleaseLog,
+  anchor: Anchor,
+  policy: Policy | null,
+  rebased: RebasedOnDemand,
+): CheckedAnchor[] {
   const { size, checkpoint } = anchor;
   if (checkpoint.origin !== log.checkpoint.origin || size > log.size) {
     throw damaged(`the anchor of size ${size} is not a checkpoint of this log of ${log.size} records`);
@@ -99,7 +113,17 @@ function checkAnchor(log: ReleaseLog, anchor: Anchor, policy: Policy | null): Ch
       `the anchored checkpoint of size ${size} has another root than this log's first ${size} records`,
     );
   }
+  const walk = anchor.receipts.some(({ kind }) => kind === "rebased") ? readWalkFile(folder) : null;
   return anchor.receipts.map(({ kind, proof }) => {
+    if (kind === "rebased" && walk !== null && policy !== null && rebasedLines(policy.ledgers).length > 0) {
+      const judge = rebasedJudge({
+        policy,
+        crypto: nodeCrypto,
+        rebased: rebased.open,
+        walk: walkMember(walk),
+      });
+      return { size, kind, time: judge(proof, anchor.note).time };
+    }
     const named = policy?.ledgers.flatMap((l) => (l.kind === "directory" ? [l.root] : [])) ?? [];
     const ledger = kind === "directory" ? ledgerFor(proof, named) : undefined;
     if (ledger === undefined) return { size, kind, time: null };

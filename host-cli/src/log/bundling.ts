@@ -117,7 +117,7 @@ function walkFor(logFolder: string, checkpoints: readonly Anchor[]): WalkMember 
         hint: "`vouch anchor` asks the ledger for it",
       },
     );
-  const last = epochs.reduce((latest, epoch) => (latest < epoch ? epoch : latest));
+  const [last = 0n] = epochs.sort((a, b) => (a > b ? -1 : 1));
   if (last > lastEpochOf(walk))
     throw new Refusal(
       "epoch-missing",

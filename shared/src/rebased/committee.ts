@@ -11,6 +11,7 @@ import { concatBytes, utf8Encode } from "../bytes";
 import type { Crypto } from "../crypto";
 import { Refusal } from "../refusal";
 import { type BcsReader, listBytes, readBcs, u64Bytes, vectorBytes } from "./bcs";
+import type { Root } from "./root";
 
 export const BLS_KEY_BYTES = 96;
 export const TOTAL_STAKE = 10_000n;
@@ -76,3 +77,9 @@ export function decodeCommittee(bytes: Uint8Array): Committee {
 /** What a root names. */
 export const committeeDigest = (committee: Committee, crypto: Crypto) =>
   crypto.sha256(concatBytes([utf8Encode("vouch/rebased-committee/v1\n"), encodeCommittee(committee)]));
+
+export const rootOf = (network: string, committee: Committee, crypto: Crypto): Root => ({
+  network,
+  epoch: committee.epoch,
+  digest: committeeDigest(committee, crypto),
+});

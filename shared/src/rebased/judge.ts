@@ -11,6 +11,8 @@ import type { Root } from "./root";
 import { type Known, makeRatchet } from "./walk";
 import { readWalk } from "./walkform";
 
+export { makeRatchet } from "./walk";
+
 export interface RebasedVerifier {
   readonly open: OpenRebased;
   /** What has been proved since this was made: nothing that was known before, unless a walk led there too. */

@@ -14,18 +14,13 @@ import { type BlsKeys, makeBlsKeys } from "../curves";
 import { Refusal } from "../refusal";
 import { checkCertificate, readCertificate } from "./certificate";
 import { readSummary } from "./checkpoint";
-import { type Committee, committeeDigest, makeCommittee, membersBytes } from "./committee";
+import { type Committee, committeeDigest, makeCommittee, membersBytes, rootOf } from "./committee";
 import { formatRoot, type Root } from "./root";
 import { type Close, lastEpochOf, malformedWalk, type Walk } from "./walkform";
 
+export { rootOf } from "./committee";
 export { formatRoot, parseRoot, type Root } from "./root";
 export { type Close, readWalk, WALK, type Walk, walkJson } from "./walkform";
-
-export const rootOf = (network: string, committee: Committee, crypto: Crypto): Root => ({
-  network,
-  epoch: committee.epoch,
-  digest: committeeDigest(committee, crypto),
-});
 
 export const closingSummary = ({ head, next, tail }: Close) => concatBytes([head, membersBytes(next), tail]);
 
