@@ -4,6 +4,7 @@
 //   1. verify, 1 MB image     whole process / `node -e 0`                                    goal <= 1.25
 //      verify, a device       the same for the demo's bundle: all seven claims, two images
 //   2. verify, 64 MB image    (whole process - `node -e 0`) / `openssl dgst -sha256`         goal <= 1.15
+//      verify, a year of IOTA  the same for a bundle over 366 epochs, with --ledger-state
 //   3. COSE verify + claims   rate / bare node:crypto verify of the same signatures          goal >= 0.9
 //
 // What is counted is the CPU time, user and system of all threads, of whole
@@ -33,6 +34,7 @@ import { cpus, loadavg, release as osRelease, type as osType, tmpdir } from "nod
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { benchRebased } from "./bench-rebased.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const VOUCH = [process.execPath, join(ROOT, "host-cli/bin/vouch.mjs")];
@@ -83,6 +85,13 @@ const verifyRelease = (name) => [
 const verifyDevice = [
   ...VOUCH,
   ..."verify pump.vouch.json --policy policy --image pump.bin --image engine=engine.bin".split(" "),
+];
+
+const verifyYear = [
+  ...VOUCH,
+  ..."verify year.vouch.json --policy year.policy --ledger-state year.state --at 2026-11-18T22:00:00Z".split(
+    " ",
+  ),
 ];
 
 // ---- Measuring
@@ -161,10 +170,11 @@ function benchProcesses(folder, count) {
       goal,
     });
   const small = verifyRelease("small");
-  const first = race([EMPTY, small, verifyDevice], clean);
+  const first = race([EMPTY, small, verifyDevice, verifyYear], clean);
   const results = [
     beside("verify, 1 MB image", first, 1, { most: 1.25 }),
     beside("verify, a device", first, 2, null),
+    beside("verify, a year of IOTA, known", first, 3, null),
   ];
   if (burdens.length > 0) {
     const rows = race([EMPTY, small], process.env);
@@ -318,7 +328,8 @@ async function main() {
   try {
     makeArtefacts(folder);
     const before = load();
-    const parts = [benchProcesses(folder, count), await benchEvidence(folder, count)];
+    const rebased = await benchRebased(folder, { rounds, result }, count);
+    const parts = [benchProcesses(folder, count), await benchEvidence(folder, count), rebased];
     const report = {
       machine: describeMachine(before),
       rounds: count,
