@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatBundle } from "@vouch/shared/bundle";
 import { formatJson } from "@vouch/shared/json";
+import { parsePolicy } from "@vouch/shared/policy";
 import { committeeDigest } from "@vouch/shared/rebased/committee";
 import { formatRebasedReceipt } from "@vouch/shared/rebased/receipt";
 import { formatRoot } from "@vouch/shared/rebased/root";
@@ -16,7 +17,9 @@ import * as assert from "uvu/assert";
 import { anchorNote, closeEpoch, committeeOf, makeValidators } from "../../shared/test/rebased-kit";
 import { refusal } from "../../shared/test/vectors";
 import { makeWorld } from "../../shared/test/world";
+import { newestAnchored } from "../src/commands/attest";
 import { nodeCrypto } from "../src/crypto";
+import { storeAnchor } from "../src/log/anchors";
 import { extendWalk, readWalkFile } from "../src/log/walk";
 import { vouch } from "./session";
 
@@ -113,6 +116,21 @@ test("ledger root shows what ships, and walks a root to the newest committee", (
   assert.is(status, 0);
   const digest = committeeDigest(committeeOf(7n, sets[2]!), nodeCrypto);
   assert.is(stdout, `ledger rebased ${formatRoot({ network: "simulated", epoch: 7n, digest })}\n`);
+});
+
+test("attest's nonce takes the receipt of a ledger that the policy names, once it holds", () => {
+  const { bundle, policyText } = makeWorld({ dropPolicyLines: /^ledger/, policyLines: [line] });
+  const { note } = bundle.checkpoints[0]!;
+  const log = join(folder, "attested");
+  const { receipt } = anchorNote(note, 7n, sets[2]!);
+  storeAnchor(log, note, "directory", bundle.checkpoints[0]!.receipts[0]!.proof);
+  storeAnchor(log, note, "rebased", formatRebasedReceipt(receipt));
+  const policy = parsePolicy(new TextEncoder().encode(policyText), nodeCrypto);
+  assert.throws(() => newestAnchored(log, policy), refusal("walk-missing"));
+  extendWalk(log, closes, start);
+  assert.is(newestAnchored(log, policy).ledger, "rebased");
+  const elsewhere = parsePolicy(new TextEncoder().encode(policyText.replace("@5:", "@6:")), nodeCrypto);
+  assert.throws(() => newestAnchored(log, elsewhere), refusal("ledger-not-trusted"));
 });
 
 test("inspect tells a receipt and a walk apart, and what of them it did not check", () => {
