@@ -20,10 +20,12 @@ export interface Prepared {
   readonly messages: readonly Uint8Array[];
   /** The ledger's own; another ledger, or a later state of this one, refuses it. */
   readonly draft: string;
+  /** What a person agrees to before anything is signed; absent where it costs nothing. */
+  readonly asks?: string;
 }
 
 export interface Signed extends Prepared {
-  /** One for each message, in order. */
+  /** One for each message, in order; those of a second signer after them. */
   readonly signatures: readonly Uint8Array[];
 }
 
@@ -35,9 +37,13 @@ export interface Submitted {
   readonly fresh: boolean;
 }
 
+/** What a public ledger's receipt shows besides, in the order to print it; null for what isn't known. */
+export type Facts = Readonly<Record<string, string | null>>;
+
 export interface Verified {
   /** When it was recorded, Unix seconds. */
   readonly time: number;
+  readonly facts?: Facts;
 }
 
 export interface Ledger {
@@ -57,12 +63,17 @@ export interface Ledger {
   prove(submitted: Submitted): Promise<Uint8Array>;
   /** Offline. Refuses what is wrong with the receipt. */
   verify(receipt: Uint8Array, note: Uint8Array): Verified;
+  /** The note of what was kept on its way, for a ledger that keeps it. */
+  readDraft?(draft: Uint8Array): { readonly note: Uint8Array };
+  /** Keeps what `prove` learned about the ledger beside the log; a receipt needs it. */
+  keepEpochs?(): void;
 }
 
-/** The offline half in the middle: needs the key and nothing else. */
-export async function signPrepared(prepared: Prepared, signer: Signer): Promise<Signed> {
+/** The offline half in the middle: needs the keys and nothing else. */
+export async function signPrepared(prepared: Prepared, ...signers: Signer[]): Promise<Signed> {
   const signatures: Uint8Array[] = [];
-  for (const message of prepared.messages) signatures.push(await signer.sign(message));
+  for (const signer of signers)
+    for (const message of prepared.messages) signatures.push(await signer.sign(message));
   return { ...prepared, signatures };
 }
 
@@ -74,24 +85,42 @@ export interface Recorded extends Verified {
 
 const ATTEMPTS = 5;
 
-/** All of it, for who has the key at hand. The receipt has passed our verifier. */
+/** Refuses, or throws, unless somebody agrees. */
+export type Consent = (asks: string) => Promise<void>;
+
+/** All of it, for who has the keys at hand. The receipt has passed our verifier. */
 export async function recordNote(
   ledger: Ledger,
   note: Uint8Array,
-  signer: Signer,
+  signers: Signer | readonly Signer[],
   now: number,
+  consent: Consent = async () => {},
 ): Promise<Recorded> {
-  const submitted = (await ledger.find(note)) ?? (await submitNote(ledger, note, signer, now));
+  const all = [signers].flat();
+  const submitted = (await ledger.find(note)) ?? (await submitNote(ledger, note, all, now, consent));
+  return proveNote(ledger, submitted);
+}
+
+/** From what is submitted to a receipt that has passed our verifier. */
+export async function proveNote(ledger: Ledger, submitted: Submitted): Promise<Recorded> {
   await ledger.confirm(submitted);
   const receipt = await ledger.prove(submitted);
-  return { ...ledger.verify(receipt, note), receipt, fresh: submitted.fresh };
+  return { ...ledger.verify(receipt, submitted.note), receipt, fresh: submitted.fresh };
 }
 
 /** Others may get in between preparing and submitting; then it is prepared and signed again. */
-async function submitNote(ledger: Ledger, note: Uint8Array, signer: Signer, now: number): Promise<Submitted> {
+async function submitNote(
+  ledger: Ledger,
+  note: Uint8Array,
+  signers: Signer[],
+  now: number,
+  consent: Consent,
+): Promise<Submitted> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await ledger.submit(await signPrepared(await ledger.prepare(note, now), signer));
+      const prepared = await ledger.prepare(note, now);
+      if (prepared.asks !== undefined) await consent(prepared.asks);
+      return await ledger.submit(await signPrepared(prepared, ...signers));
     } catch (error) {
       if (attempt === ATTEMPTS || !isRefusal(error) || error.code !== "ledger-moved") throw error;
     }
