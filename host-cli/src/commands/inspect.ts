@@ -31,7 +31,7 @@ import { about, printable } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
 import { parseWalk } from "../log/walk";
-import { digestOf } from "../mcuboot";
+import { digestOf as imageDigestOf } from "../mcuboot";
 
 const MAX_FILE = 16 * 1024 * 1024;
 
@@ -268,7 +268,7 @@ function tellMcuboot(bytes: Uint8Array) {
       securityCounter: image.securityCounter,
       dependencies: image.dependencies.map((d) => `image ${d.image} from ${formatVersion(d.atLeast)}`),
       digest: `${digest.name} ${toHex(digest.value)}`,
-      digestHolds: equalBytes(digestOf(digest.name, image.body), digest.value),
+      digestHolds: equalBytes(imageDigestOf(digest.name, image.body), digest.value),
       signed: signed === "" ? null : signed,
       signerKeyHash: keyHash,
       records: image.records.map(recordLine),
