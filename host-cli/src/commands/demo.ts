@@ -1,4 +1,4 @@
-// vouch demo: the whole story on a simulated device and a directory ledger, told in
+// vouch demo: the whole story on a simulated device and a directory ledger, or one of IOTA's, told in
 // under 40 lines. Every line is the outcome of a real command: the demo hands command
 // lines to the program's own dispatcher, as a person would type them.
 //
@@ -18,6 +18,7 @@ import { basename, join } from "node:path";
 import { formatChallenge } from "@vouch/shared/companions";
 import { Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
+import { usage } from "../exit";
 import { writeWhole } from "../files";
 import type { Io } from "../io";
 import { type Build, run } from "../main";
@@ -90,10 +91,35 @@ async function type(folder: string, args: readonly string[], io: Io): Promise<Ou
   return { exit: own.exitCode, stdout, stderr };
 }
 
+/** Where the demo anchors: the line for its policy, given the verifier key of who anchors, and the command. */
+interface Ledger {
+  readonly policyLine: (vkey: string) => string;
+  readonly init: string | null;
+  readonly anchor: string;
+}
+
+const DIRECTORY: Ledger = {
+  policyLine: (vkey) => `ledger directory ${vkey}`,
+  init: "ledger init ./ledger --key ./ledger.key",
+  anchor: "anchor ./log --ledger directory:./ledger --ledger-key ./ledger.key",
+};
+
+/** A network that takes the demo's key for a payer. Refuses `usage` without a root: the demo trusts nothing by default either. */
+function ledgerOf(where: string | undefined, root: string | undefined): Ledger {
+  if (where === undefined && root === undefined) return DIRECTORY;
+  if (where === undefined || root === undefined) throw usage("--ledger and --root belong together");
+  return {
+    policyLine: () => `ledger rebased ${root}`,
+    init: null,
+    anchor: `anchor ./log --ledger ${where} --ledger-key ./ledger.key --root ${root} --yes`,
+  };
+}
+
 class Story {
   constructor(
     readonly folder: string,
     readonly io: Io,
+    readonly ledger: Ledger,
   ) {}
 
   /** A command that must succeed; the story ends here when it doesn't. */
@@ -146,7 +172,8 @@ async function makerReleases(story: Story): Promise<void> {
   ]) {
     await story.does(`keygen ${name} --plain --quiet -o ./${name}.key`);
   }
-  await story.does("keygen ledger.acme.example --cosigner --plain --quiet -o ./ledger.key");
+  const kind = story.ledger === DIRECTORY ? "--cosigner " : "";
+  await story.does(`keygen ledger.acme.example ${kind}--plain --quiet -o ./ledger.key`);
   const vkey = (name: string) => readFileSync(story.path(`${name}.vkey`), "utf8").trim();
   writeWhole(
     story.path("policy"),
@@ -160,7 +187,7 @@ async function makerReleases(story: Story): Promise<void> {
       `vendor ${PRODUCT} ${vkey("acme-vendor")}`,
       `status ${vkey("acme-status")}`,
       `enroller ${vkey("acme-enroller")}`,
-      `ledger directory ${vkey("ledger")}`,
+      story.ledger.policyLine(vkey("ledger")),
       "max-age status 30d",
       "max-age evidence 7d",
       "",
@@ -177,7 +204,7 @@ async function makerReleases(story: Story): Promise<void> {
   await seal(story, "pump", "2.4.1", 7, ["alice", "bob"]);
   story.tell("", "release 2.4.1, security version 7: alice and bob approve, then the manifest is sealed");
   await story.does("log init ./log --key ./fwlog.acme.example.key");
-  await story.does("ledger init ./ledger --key ./ledger.key");
+  if (story.ledger.init !== null) await story.does(story.ledger.init);
   await logged(story, "old.dsse.json", "pump.dsse.json");
   await story.does(
     `status new --log ./log --product ${PRODUCT} --key ./acme-status.key -o ./status.dsse.json`,
@@ -207,8 +234,7 @@ async function seal(
 
 const logged = (story: Story, ...files: string[]) =>
   story.does(`log add ./log ${files.map((f) => `./${f}`).join(" ")} --key ./fwlog.acme.example.key`);
-const anchored = (story: Story) =>
-  story.does("anchor ./log --ledger directory:./ledger --ledger-key ./ledger.key");
+const anchored = (story: Story) => story.does(story.ledger.anchor);
 
 async function benchWorks(story: Story): Promise<void> {
   await story.does("sim --create --state ./pump.flash --engine ./engine.bin");
@@ -309,14 +335,14 @@ function openFolder(keep: string | undefined): string {
 }
 
 /** Plays the story. Refuses `demo-failed` when any command ends otherwise than it must. */
-export async function play(keep: string | undefined, io: Io): Promise<void> {
+export async function play(keep: string | undefined, io: Io, ledger: Ledger = DIRECTORY): Promise<void> {
   const folder = openFolder(keep);
   try {
-    const story = new Story(folder, io);
+    const story = new Story(folder, io, ledger);
     await makerReleases(story);
     await benchWorks(story);
     await auditorAsks(story);
-    const later = new Story(join(folder, "later"), io);
+    const later = new Story(join(folder, "later"), io, ledger);
     mkdirSync(later.folder);
     for (const name of readdirSync(folder)) {
       if (name !== "later") cpSync(story.path(name), later.path(name), { recursive: true });
@@ -339,6 +365,10 @@ export function define(program: Command, io: Io): void {
     .command("demo")
     .description("Plays the whole story on a simulated device, in half a minute.")
     .option("--keep <DIR>", "leave every file in this folder")
+    .option("--ledger <KIND:WHERE>", "anchor on this IOTA network instead: rebased:URL[,grpc=URL]")
+    .option("--root <ROOT>", "the committee of that network to begin with")
     .option("--json", "print the outcome as one JSON object")
-    .action((options: { keep?: string }) => play(options.keep, io));
+    .action((options: { keep?: string; ledger?: string; root?: string }) =>
+      play(options.keep, io, ledgerOf(options.ledger, options.root)),
+    );
 }
