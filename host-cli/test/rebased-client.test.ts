@@ -12,8 +12,8 @@ import * as assert from "uvu/assert";
 import { skip } from "../../shared/test/skip";
 import { openLog } from "../src/log/store";
 import { readWalkFile } from "../src/log/walk";
-import { type Bench, makeBench, proveAll } from "./rebased-kit";
-import { SIMULATED_CHAIN } from "./replay-chain";
+import { type Bench, makeBench, proveAll, ROOT } from "./rebased-kit";
+import { FIRST_EPOCH, rootAt, SIMULATED_CHAIN } from "./replay-chain";
 import type { Faults } from "./replay-node";
 
 const rebased = suite("anchors on a simulated IOTA");
@@ -58,6 +58,35 @@ rebased("a checkpoint is anchored once, and proved when the node is gone", async
   assert.is(readWalkFile(bench.log)?.closes.length, 2);
   assert.is(paid(), 2);
 });
+
+rebased(
+  "a root is walked to the node's epoch, each committee proved; a node with other committees leads nowhere",
+  async () => {
+    bench.node.chain.advance(3);
+    const update = (...more: string[]) =>
+      bench.vouch(["ledger", "root", "update", "--ledger", bench.node.where, ...more]);
+    const { status, stdout, stderr } = await update("--root", ROOT);
+    assert.is(status, 0, stderr);
+    assert.is(stdout, `ledger rebased ${rootAt(FIRST_EPOCH + 3n)}\n`);
+    assert.is(stderr, "proved from epoch 5 to 8\n");
+    assert.match(
+      (await update()).stderr,
+      /\[ledger-not-trusted\]/,
+      "the root that ships is of another chain",
+    );
+    assert.match(
+      (
+        await update(
+          "--root",
+          ROOT.replace(/.$/, (c) => (c === "0" ? "1" : "0")),
+        )
+      ).stderr,
+      /\[ledger-not-trusted\]/,
+    );
+    assert.match((await update("--root", rootAt(FIRST_EPOCH + 4n))).stderr, /\[epoch-missing\]/);
+    assert.match((await update("--root", ROOT, "--walk", "x")).stderr, /exactly one of --walk/);
+  },
+);
 
 rebased("nothing is submitted without a yes, nor by --dry-run", async () => {
   const args = bench.anchor();

@@ -12,13 +12,13 @@ import { lastEpochOf, type Walk } from "@vouch/shared/rebased/walkform";
 import { formatVkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
-import { about } from "../exit";
+import { about, usage } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
 import { initDirectoryLedger } from "../ledger/directory";
 import { MAX_WALK, parseWalk } from "../log/walk";
 import { loadJudge } from "../rebased";
-import { loadSigner, type SignerOptions, withSigner } from "../signer";
+import { loadSigner, type SignerOptions, seconds, withSigner } from "../signer";
 
 const DAY = 86400;
 
@@ -53,6 +53,23 @@ export function updateRoot(walk: Walk, from: Root = shipped().root): Root {
   return { network: from.network, epoch, digest: committeeDigest(ratchet.committeeOf(epoch), nodeCrypto) };
 }
 
+interface UpdateFlags {
+  walk?: string;
+  ledger?: string;
+  root?: string;
+  timeout: number;
+}
+
+async function readOrAsk({ walk, ledger, root, timeout }: UpdateFlags): Promise<Walk> {
+  if ((walk === undefined) === (ledger === undefined))
+    throw usage("expected exactly one of --walk FILE and --ledger rebased:WHERE");
+  if (walk !== undefined) return parseWalk(readInput(walk, MAX_WALK));
+  const [, where] = /^rebased:(.+)$/s.exec(ledger ?? "") ?? [];
+  if (where === undefined) throw usage("--ledger: expected rebased:mainnet, rebased:testnet or rebased:URL");
+  const { walkFrom } = await import("../ledger/roots");
+  return walkFrom(where, root === undefined ? null : parseRoot(root), timeout * 1000);
+}
+
 function defineRoot(ledger: Command, io: Io): void {
   const root = ledger
     .command("root")
@@ -78,12 +95,19 @@ function defineRoot(ledger: Command, io: Io): void {
   root
     .command("update")
     .description("Walks a root forward and prints the line for the newest committee; changes no policy.")
-    .requiredOption("--walk <FILE>", "the epochs to walk, such as LOG/anchors/rebased.walk.json")
+    .option("--walk <FILE>", "the epochs to walk, such as LOG/anchors/rebased.walk.json")
+    .option(
+      "--ledger <KIND:WHERE>",
+      "or ask a node for them: rebased:mainnet, rebased:testnet, rebased:URL[,grpc=URL]",
+    )
+    .option("--timeout <SECONDS>", "how long the node may take in all", seconds, 600)
     .option("--root <ROOT>", "where trust begins, as in a policy; the root that ships unless given")
     .option("--json", "print one JSON object")
-    .action(({ walk, root }: { walk: string; root?: string }) => {
-      const from = root === undefined ? shipped().root : parseRoot(root);
-      const to = about(walk, () => updateRoot(parseWalk(readInput(walk, MAX_WALK)), from));
+    .action(async (flags: UpdateFlags) => {
+      const from = flags.root === undefined ? shipped().root : parseRoot(flags.root);
+      const to = await about(flags.walk ?? flags.ledger ?? "", async () =>
+        updateRoot(await readOrAsk(flags), from),
+      );
       if (io.json) io.stdout(`${JSON.stringify({ from: formatRoot(from), root: formatRoot(to) })}\n`);
       else io.stdout(`${lineOf(to)}\n`);
       if (!io.quiet && !io.json) io.stderr(`proved from epoch ${from.epoch} to ${to.epoch}\n`);

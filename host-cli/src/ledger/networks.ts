@@ -69,3 +69,9 @@ export function explorerOf(chain: string, transaction: string): string | null {
     ? `https://explorer.iota.org/txblock/${transaction}?network=${name}`
     : null;
 }
+
+export const wrongNetwork = (host: string, found: string, expected: string) =>
+  new Refusal(
+    "wrong-network",
+    `${host} is on chain ${found} (${nameOf(found)}), expected ${expected} (${nameOf(expected)})`,
+  );

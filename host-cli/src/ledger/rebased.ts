@@ -39,7 +39,7 @@ import {
 } from "./draft";
 import { trackEpochs } from "./epochs";
 import type { Facts, Ledger, Submitted } from "./ledger";
-import { explorerOf, type Network, nameOf } from "./networks";
+import { explorerOf, type Network, nameOf, wrongNetwork } from "./networks";
 import { askChain, askCheckpointOf, askCoins, askGasPrice, execute, type Prover, withProver } from "./node";
 
 export { nameOf, parseNetwork } from "./networks";
@@ -285,12 +285,6 @@ async function collect(prover: Prover, id: Uint8Array, sequence: bigint, timeout
     }
   }
 }
-
-const wrongNetwork = (host: string, found: string, expected: string) =>
-  new Refusal(
-    "wrong-network",
-    `${host} is on chain ${found} (${nameOf(found)}), expected ${expected} (${nameOf(expected)})`,
-  );
 
 /** NANOS as IOTA. */
 function iota(nanos: bigint): string {
