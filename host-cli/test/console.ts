@@ -43,7 +43,7 @@ export function normal(text: string): string {
   return text
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, "TIME")
     .replace(/\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}/g, "+KEY")
-    .replace(/\b[A-Za-z0-9+/]{43}=/g, "HASH")
+    .replace(/(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=/g, "HASH")
     .replace(/\b[0-9a-f]{16,}…?/g, "HEX")
     .replace(/\/dev\/[a-z]+\/?\d+|sim:\S+\.flash/g, "PORT")
     .replace(/bundle of \d+ bytes/, "bundle of N bytes")
