@@ -2,9 +2,9 @@
 // and read through QEMU's monitor. Nothing the board is asked on the line tells these figures.
 
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { startMps2 } from "../../host-cli/src/commands/sim";
 import { openSession, type Session } from "../../host-cli/src/device/session";
 import { openDevice } from "../../host-cli/src/device/transport";
@@ -17,34 +17,13 @@ const RAM = 0x20000000;
 const RAM_BYTES = 256 * 1024;
 const STACK_PAINT = 0xa5a5a5a5;
 
-const NEEDS: [string, string][] = [
-  ["qemu-system-arm", "qemu-system-arm"],
-  ["arm-none-eabi-gcc", "gcc-arm-none-eabi"],
-  ["/usr/lib/arm-none-eabi/lib/nano.specs", "libnewlib-arm-none-eabi"],
-  ["make", "make"],
-  ["duk", "duktape"],
-  ["/usr/share/duktape/duktape.c", "duktape-dev"],
-];
-
-function isThere(what: string): boolean {
-  const paths = what.startsWith("/")
-    ? [what]
-    : (process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, what));
-  return paths.some((path) => {
-    try {
-      accessSync(path, constants.R_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
-/** Why the board can't be tried here, or undefined when it can: it is then built. */
+/** Why the board can't be tried here, or undefined when it can: it is then built. scripts/board.mjs says what that lacks. */
 export function boardMissing(): string | undefined {
-  const lacking = NEEDS.filter(([what]) => !isThere(what)).map(([, name]) => name);
-  if (lacking.length > 0) return `needs Debian's ${lacking.join(" ")}`;
+  if (spawnSync("qemu-system-arm", ["--version"]).error !== undefined)
+    return "needs Debian's qemu-system-arm";
   const build = spawnSync(process.execPath, ["scripts/board.mjs"], { encoding: "utf8" });
+  const lacking = /^board: (needs Debian's .*)$/m.exec(build.stderr);
+  if (lacking !== null) return lacking[1];
   if (build.status !== 0) throw new Error(build.stderr);
   return undefined;
 }

@@ -88,6 +88,18 @@ rebased(
   },
 );
 
+rebased("nothing is paid for while no committee is known to begin with", async () => {
+  const args = bench.anchor();
+  const at = args.indexOf("--root");
+  assert.ok(at > 0);
+  const { status, stderr } = await bench.vouch(args.toSpliced(at, 2));
+  assert.is(status, 21, stderr);
+  assert.match(stderr, /\[ledger-not-trusted\]\nvouch: hint: --root/);
+  assert.is(paid(), 0);
+  assert.is((await bench.vouch(args)).status, 0);
+  assert.is(paid(), 1);
+});
+
 rebased("nothing is submitted without a yes, nor by --dry-run", async () => {
   const args = bench.anchor();
   const without = args.filter((arg) => arg !== "--yes");

@@ -111,7 +111,7 @@ export async function signDraft(path: string, signers: readonly Signer[], io: Io
 
 /** Keeps a signed draft beside the log, where anchoring goes on with it. Refuses `exists`, `other-log`, `signatures-missing`. */
 export async function submitDraft(logFolder: string, path: string, consent: Consent): Promise<void> {
-  const { formatDraft, userSignature } = await draftForm();
+  const { draftTransaction, formatDraft, userSignature } = await draftForm();
   const draft = await readDraft(path);
   about(path, () => {
     userSignature(draft);
@@ -132,8 +132,9 @@ export async function submitDraft(logFolder: string, path: string, consent: Cons
   if (before !== null && !equalBytes(parseDraft(before).transaction, draft.transaction))
     throw new Refusal("exists", "another transaction for this checkpoint is on its way already");
   if (before !== null || keptReceipt(logFolder, draft.note, "rebased") !== null) return;
-  const { network, paid, budget } = await describeDraft(path);
-  await consent(`submit to ${network}, paid by ${paid}, gas budget ${budget} nanos?`);
+  const { sender, gas } = draftTransaction(draft);
+  const { questionFor } = await rebased();
+  await consent(questionFor(draft.chain, sender, gas.budget));
   drafts.write(draft.note, formatDraft(draft));
 }
 
@@ -159,10 +160,11 @@ async function describeDraft(path: string) {
 
 async function draftText(path: string): Promise<string> {
   const { log, size, network, paid, budget, lastEpoch, signed, missing } = await describeDraft(path);
+  const { iota } = await rebased();
   return [
     `anchors      ${log}, size ${size}`,
     `network      ${network}`,
-    `paid by      ${paid}, at most ${budget} nanos`,
+    `paid by      ${paid}, at most ${iota(BigInt(budget))}`,
     `valid        until epoch ${lastEpoch} ends`,
     `signatures   ${signed}, ${missing === 0 ? "enough" : `${missing} more needed`}\n`,
   ].join("\n");

@@ -108,6 +108,7 @@ const DIRECTORY: Ledger = {
 function ledgerOf(where: string | undefined, root: string | undefined): Ledger {
   if (where === undefined && root === undefined) return DIRECTORY;
   if (where === undefined || root === undefined) throw usage("--ledger and --root belong together");
+  if (!where.startsWith("rebased:")) throw usage("--ledger: expected rebased:URL[,grpc=URL]");
   return {
     policyLine: () => `ledger rebased ${root}`,
     init: null,

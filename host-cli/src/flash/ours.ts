@@ -21,7 +21,7 @@ import { printable } from "../exit";
 import type { Io } from "../io";
 import { plainScreen, type Screen } from "../output/screen";
 import { type CheckedUpload, checkTarget } from "../upload";
-import { agree, isAway, POLL_MS, RESET_LOST_MS, RETURN_MS, RETURN_REPLY_MS, transfer } from "./steps";
+import { agree, isAway, POLL_MS, RESET_LOST_MS, RETURN_MS, RETURN_REPLY_MS, reopen, transfer } from "./steps";
 
 export interface FlashOptions {
   readonly port: string;
@@ -226,11 +226,7 @@ async function identifyAgain(link: Link, end: number): Promise<Identity | null> 
     if (clock.now() >= end) {
       throw notBack("it doesn't answer", error);
     }
-    if (error.code === "device-closed") {
-      await link.reopen().catch((cause) => {
-        throw isRefusal(cause) ? notBack("it didn't come back", cause) : cause;
-      });
-    }
+    if (error.code === "device-closed") await reopen(link, notBack);
     return null;
   }
 }

@@ -7,13 +7,13 @@
 // In swap mode a second restart would end the trial, so it is asked for again only
 // while the device says that the trial has yet to come. Elsewhere a second one is harmless.
 
-import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { Refusal } from "@vouch/shared/refusal";
 import { sleep } from "../device/clock";
 import type { Link } from "../device/link";
 import { resetDevice } from "../device/smp";
 import type { CheckedMcuboot } from "../mcuboot";
 import { type Boots, isThis, look, type Seen } from "./seen";
-import { isAway, POLL_MS, RESET_LOST_MS, RETURN_MS, RETURN_REPLY_MS } from "./steps";
+import { isAway, POLL_MS, RESET_LOST_MS, RETURN_MS, RETURN_REPLY_MS, reopen } from "./steps";
 
 const SETTLED_MS = 8000; // away and back, and still the old image: it stays that
 const RESETS_MAX = 3;
@@ -81,11 +81,7 @@ async function lookAgain(link: Link, end: number, boots: Boots): Promise<Seen | 
         error,
       );
     }
-    if (error.code === "device-closed") {
-      await link.reopen().catch((cause) => {
-        throw isRefusal(cause) ? notBack("it didn't come back", cause) : cause;
-      });
-    }
+    if (error.code === "device-closed") await reopen(link, notBack);
     return null;
   }
 }

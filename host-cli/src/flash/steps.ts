@@ -53,3 +53,10 @@ export async function transfer(
 export function isAway(error: unknown): error is Refusal {
   return isRefusal(error) && (error.code === "device-timeout" || error.code === "device-closed");
 }
+
+/** The line of a device that restarts, open again; refuses what `notBack` makes when it stays away. */
+export async function reopen(link: Link, notBack: (found: string, cause: Refusal) => Refusal): Promise<void> {
+  await link.reopen().catch((cause) => {
+    throw isRefusal(cause) ? notBack("it didn't come back", cause) : cause;
+  });
+}

@@ -29,6 +29,8 @@ import type { Prover } from "./node";
 export interface Epochs {
   /** All that is proved; null before the first committee is known. */
   walk(): Walk | null;
+  /** Before a fee is paid for what could not be proved then. Refuses `ledger-not-trusted`. */
+  requireStart(chain: string): void;
   /** Proves the committees up to that of `epoch`. Refuses `ledger-not-trusted`, and what the verifier and the node do. */
   proveTo(epoch: bigint, chain: string | null, prover: Prover): Promise<void>;
   /** For receipts of that epoch, once it is proved. Refuses `epoch-missing`. */
@@ -44,6 +46,9 @@ export function trackEpochs(known: Walk | null, root: Root | null): Epochs {
       : makeCommittee(start.epoch + BigInt(closes.length), closes[closes.length - 1]!.next);
   return {
     walk: () => walk,
+    requireStart(chain) {
+      if (walk === null && root === null && shippedFor(chain) === undefined) throw noStart(chain);
+    },
     async proveTo(epoch, chain, prover) {
       walk ??= { start: await firstCommittee(chain, root, prover), closes: [] };
       const keys = makeBlsKeys();
@@ -66,14 +71,18 @@ export function trackEpochs(known: Walk | null, root: Root | null): Epochs {
   };
 }
 
+const shippedFor = (chain: string | null) => ANCHORS.find((anchor) => anchor.chain === chain);
+
+const noStart = (chain: string | null) =>
+  new Refusal("ledger-not-trusted", `no committee of ${nameOf(chain ?? "")} is known to begin with`, {
+    hint: "--root NETWORK@EPOCH:SHA256 names one, as in a policy; the same command goes on then",
+  });
+
 /** The committee that the root names, or the one that ships for this chain. */
 async function firstCommittee(chain: string | null, root: Root | null, prover: Prover): Promise<Committee> {
-  const shipped = ANCHORS.find((anchor) => anchor.chain === chain);
+  const shipped = shippedFor(chain);
   if (root === null && shipped !== undefined) return decodeCommittee(fromBase64(shipped.committee)!);
-  if (root === null)
-    throw new Refusal("ledger-not-trusted", `no committee of ${nameOf(chain ?? "")} is known to begin with`, {
-      hint: "--root NETWORK@EPOCH:SHA256 names one, as in a policy",
-    });
+  if (root === null) throw noStart(chain);
   const committee = await prover.committee(root.epoch);
   if (!equalBytes(committeeDigest(committee, nodeCrypto), root.digest))
     throw new Refusal(

@@ -12,7 +12,7 @@
 import { copyBytes, equalBytes, fromHex, toBase64, toHex } from "@vouch/shared/bytes";
 import { list, matching, type Shape, text } from "@vouch/shared/json";
 import { type Committee, makeCommittee } from "@vouch/shared/rebased/committee";
-import { base58, DIGEST_BYTES } from "@vouch/shared/rebased/digest";
+import { BASE58, base58, DIGEST_BYTES } from "@vouch/shared/rebased/digest";
 import { addressText } from "@vouch/shared/rebased/root";
 import type { Coin } from "@vouch/shared/rebased/transaction";
 import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
@@ -25,13 +25,11 @@ import { bytesField, type Message, readMessage, repeated, textField, uintField }
 const IOTA = "0x2::iota::IOTA";
 const COIN_PAGES = 10;
 
-const ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-
 /** The 32 bytes of a digest as text; null for anything else. */
 export function digestBytes(base58Text: string): Uint8Array | null {
   let value = 0n;
   for (const char of base58Text.slice(0, 64)) {
-    const digit = ALPHABET.indexOf(char);
+    const digit = BASE58.indexOf(char);
     if (digit < 0) return null;
     value = value * 58n + BigInt(digit);
   }

@@ -131,6 +131,7 @@ export function openRebasedLedger(options: RebasedOptions): RebasedLedger {
 
   async function handIn(draft: Draft): Promise<Submitted> {
     const signature = userSignature(draft);
+    epochs.requireStart(draft.chain);
     submittedAt = performance.now();
     try {
       await execute(network, draftId(draft), draft.transaction, signature, limit());
@@ -197,7 +198,7 @@ export function openRebasedLedger(options: RebasedOptions): RebasedLedger {
       const transaction = encodeTransaction({ sender: address, gas, expiration, payload: note });
       const signatures = sender.keys.map(() => null);
       const draft = formatDraft({ chain: on, note, transaction, sender, signatures });
-      const asks = `submit to ${nameOf(on)} (chain ${on}), paid by ${addressText(address)}, gas budget ${iota(options.gasBudget)}?`;
+      const asks = questionFor(on, address, options.gasBudget);
       return { note, messages: [signingDigest(transaction)], draft: new TextDecoder().decode(draft), asks };
     },
 
@@ -286,8 +287,12 @@ async function collect(prover: Prover, id: Uint8Array, sequence: bigint, timeout
   }
 }
 
+/** What somebody agrees to before a transaction is submitted. */
+export const questionFor = (chain: string, sender: Uint8Array, budget: bigint) =>
+  `submit to ${nameOf(chain)} (chain ${chain}), paid by ${addressText(sender)}, gas budget ${iota(budget)}?`;
+
 /** NANOS as IOTA. */
-function iota(nanos: bigint): string {
+export function iota(nanos: bigint): string {
   const digits = nanos.toString().replace("-", "").padStart(10, "0");
   const fraction = digits.slice(-9).replace(/0+$/, "");
   return `${nanos < 0n ? "-" : ""}${digits.slice(0, -9)}${fraction && `.${fraction}`} IOTA`;

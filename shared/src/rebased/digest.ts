@@ -13,7 +13,7 @@ export const DIGEST_BYTES = 32;
 
 export const digestOf = (name: Hashed, bcs: Uint8Array) => blake2b256(utf8Encode(`${name}::`), bcs);
 
-const ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+export const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
 /** As explorers and SDKs write a digest. Never read here: what is compared are bytes. */
 export function base58(bytes: Uint8Array): string {
@@ -33,7 +33,7 @@ export function base58(bytes: Uint8Array): string {
     "1".repeat(lead) +
     digits
       .reverse()
-      .map((digit) => ALPHABET[digit])
+      .map((digit) => BASE58[digit])
       .join("")
   );
 }
