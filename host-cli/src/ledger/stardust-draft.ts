@@ -10,7 +10,7 @@
 
 import { equalBytes, toBase64, toHex } from "@vouch/shared/bytes";
 import { base64, list, matching, maybe, object, readJson } from "@vouch/shared/json";
-import { Refusal } from "@vouch/shared/refusal";
+import { quote, Refusal } from "@vouch/shared/refusal";
 import { blockIdOf, decodeBlock } from "@vouch/shared/stardust/block";
 import { MAX_BLOCK } from "@vouch/shared/stardust/receipt";
 import { NETWORK_NAME } from "@vouch/shared/stardust/root";
@@ -28,10 +28,18 @@ export interface StardustDraft {
 }
 
 const VERSION = "vouch-stardust-draft/v1";
-/** Each takes a network 15 milestones to lose. */
+/** Beyond that the oldest goes: to lose each takes a network 15 milestones, so none of those comes back. */
 export const MAX_TRIES = 64;
 export const MAX_TAG = 63; // Stardust takes 64; iota.js counts wrong, and refuses that
 const MAX_DRAFT = 4 * 1024 * 1024;
+
+/** --tag's value. Refuses `usage`. */
+export function parseTag(text: string): Uint8Array {
+  const tag = new TextEncoder().encode(text);
+  if (tag.length < 1 || tag.length > MAX_TAG || !/^[^\p{C}]*$/u.test(text))
+    throw new Refusal("usage", `--tag: found ${quote(text)}, expected text of 1 to ${MAX_TAG} bytes`);
+  return tag;
+}
 
 const SHAPE = object({
   version: matching(/^vouch-stardust-draft\/v1$/, VERSION),

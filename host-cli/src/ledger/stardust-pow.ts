@@ -27,6 +27,8 @@ export interface Work {
   readonly tried: number;
   readonly expected: number;
   readonly ms: number;
+  /** Nothing comes after this. */
+  readonly over: boolean;
 }
 
 export interface WorkOptions {
@@ -34,7 +36,7 @@ export interface WorkOptions {
   /** Then it ends without a result. */
   readonly limitMs: number;
   readonly threads?: number;
-  onWork?(work: Work): void;
+  readonly onWork?: ((work: Work) => void) | undefined;
 }
 
 /** How many zeros give a block of that length at least that score. By whole numbers: logarithms err at powers of 3. */
@@ -70,6 +72,8 @@ function race(searches: readonly Search[], { limitMs, onWork }: WorkOptions): Pr
   const began = performance.now();
   const tried = searches.map(() => 0);
   const expected = 3 ** searches[0]!.zeros;
+  const tell = (over: boolean) =>
+    onWork?.({ tried: tried.reduce((a, b) => a + b, 0), expected, ms: performance.now() - began, over });
   const workers = searches.map((search) => new Worker(workerFile(), { workerData: search }));
   let timer: NodeJS.Timeout;
   return new Promise<number | null>((resolve, reject) => {
@@ -78,12 +82,13 @@ function race(searches: readonly Search[], { limitMs, onWork }: WorkOptions): Pr
       worker.on("error", reject);
       worker.on("message", (told: Told) => {
         tried[i] = told.tried;
-        onWork?.({ tried: tried.reduce((a, b) => a + b, 0), expected, ms: performance.now() - began });
+        tell(false);
         if (told.nonce !== null) resolve(told.nonce);
       });
     });
   }).finally(async () => {
     clearTimeout(timer);
+    tell(true);
     await Promise.all(workers.map((worker) => worker.terminate()));
   });
 }
