@@ -13,12 +13,12 @@
 // The id is BLAKE2b-256 over the essence alone. The inclusion root is that of a Merkle tree over the ids of all
 // blocks that the milestone referenced first (inclusion.ts). Options are read as far as their length takes.
 
-import { copyBytes } from "../bytes";
+import { concatBytes, copyBytes } from "../bytes";
 import type { Crypto } from "../crypto";
 import { blake2b256 } from "../hash";
 import { Refusal } from "../refusal";
-import { checkVersion, MAX_PARENTS } from "./block";
-import { compareBytes, type LayoutReader, readLayout } from "./layout";
+import { checkVersion, MAX_PARENTS, PROTOCOL_VERSION } from "./block";
+import { compareBytes, type LayoutReader, readLayout, uintBytes } from "./layout";
 import { MAX_BLOCK } from "./receipt";
 import { applies, type Trust } from "./trust";
 
@@ -53,7 +53,7 @@ export function decodeMilestone(bytes: Uint8Array): Milestone {
   reader.bytes(32);
   reader.bytes(reader.u16());
   readOptions(reader);
-  const id = blake2b256(copyBytes(bytes, start, reader.at()));
+  const id = milestoneIdOf(copyBytes(bytes, start, reader.at()));
   const signatures = Array.from({ length: reader.u8() }, () => {
     const kind = reader.u8();
     if (kind !== ED25519)
@@ -65,6 +65,48 @@ export function decodeMilestone(bytes: Uint8Array): Milestone {
   });
   reader.end();
   return { id, index, timestamp, inclusionRoot, signatures };
+}
+
+export interface Essence {
+  readonly index: number;
+  readonly timestamp: number;
+  readonly previous: Uint8Array;
+  readonly parents: readonly Uint8Array[];
+  readonly inclusionRoot: Uint8Array;
+  readonly appliedRoot: Uint8Array;
+  readonly metadata: Uint8Array;
+  /** Each in its bytes. */
+  readonly options: readonly Uint8Array[];
+}
+
+/** Nothing is checked: decodeMilestone reads what comes of it. */
+export function encodeEssence(essence: Essence): Uint8Array {
+  return concatBytes([
+    uintBytes(essence.index, 4),
+    uintBytes(essence.timestamp, 4),
+    uintBytes(PROTOCOL_VERSION, 1),
+    essence.previous,
+    uintBytes(essence.parents.length, 1),
+    ...essence.parents,
+    essence.inclusionRoot,
+    essence.appliedRoot,
+    uintBytes(essence.metadata.length, 2),
+    essence.metadata,
+    uintBytes(essence.options.length, 1),
+    ...essence.options,
+  ]);
+}
+
+export const milestoneIdOf = (essence: Uint8Array) => blake2b256(essence);
+
+/** The payload, with signatures in the order given. */
+export function encodeMilestone(essence: Uint8Array, signatures: Milestone["signatures"]): Uint8Array {
+  return concatBytes([
+    uintBytes(MILESTONE_PAYLOAD, 4),
+    essence,
+    uintBytes(signatures.length, 1),
+    ...signatures.flatMap(({ key, signature }) => [uintBytes(ED25519, 1), key, signature]),
+  ]);
 }
 
 /** Each kind at most once, in their order. */

@@ -12,7 +12,7 @@ import { fields, integer, list, maybe, object, type Shape } from "../json";
 import { isRefusal, Refusal } from "../refusal";
 import { blockIdOf, encodeBlock, MAX_PARENTS, MAX_TAG } from "./block";
 import { uintBytes } from "./layout";
-import { decodeMilestone, MILESTONE_PAYLOAD } from "./milestone";
+import { decodeMilestone, encodeEssence, encodeMilestone, MILESTONE_PAYLOAD } from "./milestone";
 import { MAX_BLOCK, MAX_PATH, type PathStep, type StardustReceipt } from "./receipt";
 import type { Trust } from "./trust";
 
@@ -149,25 +149,20 @@ const has = (value: unknown, key: string) =>
   typeof value === "object" && value !== null && Object.hasOwn(value, key);
 
 function milestoneBytesOf(m: Read<typeof MILESTONE>): Uint8Array {
-  const metadata = m.metadata ?? new Uint8Array();
-  const options = m.options ?? [];
-  return concatBytes([
-    uintBytes(MILESTONE_PAYLOAD, 4),
-    uintBytes(m.index, 4),
-    uintBytes(m.timestamp, 4),
-    uintBytes(m.protocolVersion, 1),
-    m.previousMilestoneId,
-    uintBytes(m.parents.length, 1),
-    ...m.parents,
-    m.inclusionMerkleRoot,
-    m.appliedMerkleRoot,
-    uintBytes(metadata.length, 2),
-    metadata,
-    uintBytes(options.length, 1),
-    ...options,
-    uintBytes(m.signatures.length, 1),
-    ...m.signatures.flatMap(({ publicKey, signature }) => [uintBytes(0, 1), publicKey, signature]),
-  ]);
+  const essence = encodeEssence({
+    index: m.index,
+    timestamp: m.timestamp,
+    previous: m.previousMilestoneId,
+    parents: m.parents,
+    inclusionRoot: m.inclusionMerkleRoot,
+    appliedRoot: m.appliedMerkleRoot,
+    metadata: m.metadata ?? new Uint8Array(),
+    options: m.options ?? [],
+  });
+  return encodeMilestone(
+    essence,
+    m.signatures.map(({ publicKey: key, signature }) => ({ key, signature })),
+  );
 }
 
 function parametersBytes(o: Read<typeof PARAMETERS>): Uint8Array {

@@ -83,6 +83,10 @@ export const makeTrust = ({ keys, ...rest }: Trust): Trust =>
 export const applies = ({ start, end }: TrustKey, index: number) =>
   start <= index && (end === 0 || index <= end);
 
+/** For people. */
+export const rangeText = (start: number, end: number) =>
+  end === 0 ? `from milestone ${start}` : `for milestones ${start} to ${end}`;
+
 function checkTrust({ network, threshold, keys }: Trust): Trust {
   keys.forEach(({ key, start, end }, i) => {
     if (i > 0 && compareBytes(keys[i - 1]!.key, key) >= 0)
