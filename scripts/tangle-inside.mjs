@@ -141,7 +141,8 @@ function prepareKeeper(network) {
   const { folder, ports } = network;
   const home = join(folder, "keeper");
   mkdirSync(home);
-  for (const name of ["database", "snapshots"]) cpSync(join(folder, name), join(home, name), { recursive: true });
+  for (const name of ["database", "snapshots"])
+    cpSync(join(folder, name), join(home, name), { recursive: true });
   const { peerId } = JSON.parse(tool(network, "p2pidentity-gen", "--outputPath=keeper/p2p", "--json"));
   writeConfig(network, home, { api: ports.keeperApi, inx: ports.keeperInx, p2p: ports.keeperP2p }, []);
   writeConfig(network, folder, ports, [`/ip4/127.0.0.1/tcp/${ports.keeperP2p}/p2p/${peerId}`]);
@@ -151,7 +152,13 @@ function prepareKeeper(network) {
 
 const children = new Map(); // name to child, in the order of starting
 
-function launch({ folder, armed, environment }, name, command, args, { env = environment, cwd = folder } = {}) {
+function launch(
+  { folder, armed, environment },
+  name,
+  command,
+  args,
+  { env = environment, cwd = folder } = {},
+) {
   const log = openSync(join(folder, `${name}.log`), "a");
   const [program, ...rest] = [...armed, command, ...args];
   const child = spawn(program, rest, { cwd, env, stdio: ["ignore", log, log] });
@@ -180,7 +187,9 @@ async function end(name, signal = "SIGTERM") {
 
 /** What a log says of a failure: its errors, or else its end; Go's traces say less than the line above them. */
 function lastWords(folder, name) {
-  const lines = readFileSync(join(folder, `${name}.log`), "utf8").trim().split("\n");
+  const lines = readFileSync(join(folder, `${name}.log`), "utf8")
+    .trim()
+    .split("\n");
   const errors = lines.filter((line) => /\b(ERROR|PANIC|FATAL)\b|^panic:/.test(line));
   return (errors.length > 0 ? errors : lines).slice(-5).join("\n");
 }
@@ -188,7 +197,8 @@ function lastWords(folder, name) {
 /** Asks `url` until `answers` takes what it says; fails at once when the process is gone. */
 async function until({ folder }, name, child, url, answers) {
   for (const start = Date.now(); Date.now() - start < STARTS_WITHIN_MS; await sleep(25)) {
-    if (child.how !== undefined) throw new Error(`${name} ended with ${child.how}\n${lastWords(folder, name)}`);
+    if (child.how !== undefined)
+      throw new Error(`${name} ended with ${child.how}\n${lastWords(folder, name)}`);
     const body = await fetch(url, { signal: AbortSignal.timeout(5_000) })
       .then(async (response) => ({ status: response.status, text: await response.text() }))
       .catch(() => undefined);
@@ -289,7 +299,8 @@ const VERBS = {
   },
   /** Resolves once it has caught up with its peer. */
   async restart() {
-    if (!network.keeper) throw new Error("a lone node has lost what the coordinator goes on from: start with a keeper");
+    if (!network.keeper)
+      throw new Error("a lone node has lost what the coordinator goes on from: start with a keeper");
     const { folder, ports } = network;
     await startNode(network, "hornet", folder, ports.api, "--deleteDatabase");
     await startPoi(network);

@@ -25,7 +25,8 @@ import { findPrograms } from "./tangle-programs.mjs";
 
 const INSIDE = fileURLToPath(new URL("tangle-inside.mjs", import.meta.url));
 
-const works = (command, ...args) => spawnSync(command, args, { stdio: "ignore", timeout: 10_000 }).status === 0;
+const works = (command, ...args) =>
+  spawnSync(command, args, { stdio: "ignore", timeout: 10_000 }).status === 0;
 
 /** What to put before a command so that it runs in namespaces of its own; undefined where that can't be. */
 export function namespaceCommand() {

@@ -64,7 +64,8 @@ export function install(say = console.log, cache = CACHE) {
   const asked = spawnSync("go", ["version"], { encoding: "utf8" });
   if (asked.status !== 0) throw new Error("go isn't installed: 1.21 or newer is needed");
   const [major = 0, minor = 0] = goVersion(asked.stdout) ?? [];
-  if (major < 1 || (major === 1 && minor < 21)) throw new Error(`${asked.stdout.trim()}: 1.21 or newer is needed`);
+  if (major < 1 || (major === 1 && minor < 21))
+    throw new Error(`${asked.stdout.trim()}: 1.21 or newer is needed`);
   mkdirSync(cache, { recursive: true });
   for (const { name, module } of PROGRAMS) {
     if (runnable(join(cache, name + EXE))) {
