@@ -13,6 +13,7 @@
 //
 //   host-cli/src/commands/X.ts ──▶ host-cli/dist/commands/X.cjs   one bundle a verb
 //   shared/src/rebased/judge.ts ─▶ host-cli/dist/commands/rebased.cjs   what a verb loads once it meets a receipt of IOTA's
+//   shared/src/stardust/proof.ts ▶ host-cli/dist/commands/stardust.cjs  … or of a Tangle
 //   host-cli/src/main.ts       ──▶ host-cli/dist/main.cjs         knows the verbs by name
 //        each, compiled by V8  ──▶ host-cli/dist/….cjs.v20.20.2-x64   bin/vouch.cjs says why
 //
@@ -61,14 +62,15 @@ export const workspace = {
   },
 };
 
-/** Elliptic curves take longer to load than most verbs run: they stay a file of their own, beside the verbs. */
-const JUDGE = "@vouch/shared/rebased/judge";
+/** What few verdicts need, and takes long to load: files of their own, beside the verbs, when they are required. */
+const APART = { rebased: "@vouch/shared/rebased/judge", stardust: "@vouch/shared/stardust/proof" };
 const apart = {
   name: "apart",
   setup(build) {
-    build.onResolve({ filter: /^@vouch\/shared\/rebased\/judge$/ }, ({ kind }) =>
-      kind === "require-call" ? { path: "./rebased.cjs", external: true } : undefined,
-    );
+    build.onResolve({ filter: /^@vouch\/shared\/(rebased\/judge|stardust\/proof)$/ }, ({ kind, path }) => {
+      const [name] = Object.entries(APART).find(([, module]) => module === path);
+      return kind === "require-call" ? { path: `./${name}.cjs`, external: true } : undefined;
+    });
   },
 };
 
@@ -244,17 +246,19 @@ async function buildCli({ esbuild }, verbs, outdir) {
       entryPoints: verbs.map((verb) => join(ROOT, "host-cli/src/commands", `${verb}.ts`)),
       outdir: join(outdir, "commands"),
     }),
-    esbuild.build({
-      ...common,
-      stdin: {
-        contents: `export * from "${JUDGE}";`,
-        resolveDir: ROOT,
-        sourcefile: "rebased.ts",
-        loader: "ts",
-      },
-      outfile: join(outdir, "commands/rebased.cjs"),
-      outExtension: undefined,
-    }),
+    ...Object.entries(APART).map(([name, module]) =>
+      esbuild.build({
+        ...common,
+        stdin: {
+          contents: `export * from "${module}";`,
+          resolveDir: ROOT,
+          sourcefile: `${name}.ts`,
+          loader: "ts",
+        },
+        outfile: join(outdir, `commands/${name}.cjs`),
+        outExtension: undefined,
+      }),
+    ),
   ]);
 }
 
@@ -311,7 +315,7 @@ async function main() {
     await buildCli(tools, verbs, fresh);
     compileAhead([
       join(fresh, "main.cjs"),
-      ...[...verbs, "rebased"].map((verb) => join(fresh, `commands/${verb}.cjs`)),
+      ...[...verbs, ...Object.keys(APART)].map((verb) => join(fresh, `commands/${verb}.cjs`)),
     ]);
     replaceFolder(fresh, DIST);
     console.log(

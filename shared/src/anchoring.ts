@@ -2,19 +2,22 @@
 //
 //   directory   a folder with a key: its keeper's clock                       receipt.ts
 //   rebased     IOTA: a quorum of validators, from a root of the policy on    rebased/judge.ts
+//   stardust    a Tangle: the coordinator whose keys a trust file names       stardust/proof.ts
 //
 // Every receipt in a bundle must be right, whatever else dates the same checkpoint. What judges receipts of IOTA
-// is handed in: it needs elliptic curves that bundles without such receipts shouldn't wait for.
+// and of Tangles is handed in: bundles without such receipts shouldn't wait for its cryptography.
 
-import { equalBytes } from "./bytes";
+import { equalBytes, toHex } from "./bytes";
 import type { Crypto } from "./crypto";
 import type { Anchored, Case } from "./history";
-import { rebasedLines } from "./policy";
+import { rebasedLines, stardustRoots } from "./policy";
 import type { RebasedProof } from "./rebased/proof";
 import { addressText, type Root } from "./rebased/root";
 import type { WalkMember } from "./rebased/walkform";
 import { ledgerFor, verifyDirectoryReceipt } from "./receipt";
 import { quote, Refusal } from "./refusal";
+import type { StardustProof } from "./stardust/proof";
+import { formatStardustRoot, type StardustRoot } from "./stardust/root";
 import { isoTime } from "./time";
 
 /** Clocks of a log, a ledger and a verifier may differ by this much before a time counts as future. */
@@ -30,12 +33,21 @@ export type RebasedJudge = (receipt: Uint8Array, note: Uint8Array) => JudgedRece
 /** Makes the judge of one bundle's receipts. Refuses what reading the walk does, and `ledger-not-trusted`. */
 export type OpenRebased = (walk: WalkMember, roots: readonly Root[], crypto: Crypto) => RebasedJudge;
 
+/** Judges a receipt of a Tangle by the coordinators that a policy names. */
+export type StardustJudge = (
+  receipt: Uint8Array,
+  note: Uint8Array,
+  crypto: Crypto,
+  roots: readonly StardustRoot[],
+) => StardustProof;
+
 export interface Receipt {
   readonly kind: string;
   readonly proof: Uint8Array;
   /** Null when it proves none. */
   readonly time: number | null;
   readonly rebased: JudgedReceipt | null;
+  readonly stardust: StardustProof | null;
 }
 
 /** The receipts of checkpoint `i`, each with its time, or null when one of them doesn't hold: findings go to the case. */
@@ -49,10 +61,11 @@ export function openReceipts(c: Case, i: number, judge: RebasedJudge): Receipt[]
       throw new Refusal("surplus-receipt", "a checkpoint has two receipts of one kind");
     return receipts.map(({ kind, proof }): Receipt => {
       const rebased = kind === "rebased" ? judge(proof, note) : null;
-      const time = rebased === null ? directoryTime(c, kind, proof, note) : rebased.time;
+      const stardust = kind === "stardust" ? judgeStardust(c, proof, note) : null;
+      const { time } = rebased ?? stardust ?? { time: directoryTime(c, kind, proof, note) };
       if (time > c.now + CLOCK_SKEW)
         throw new Refusal("receipt-from-future", `a receipt says ${isoTime(time)}, it is ${isoTime(c.now)}`);
-      return { kind, proof, time, rebased };
+      return { kind, proof, time, rebased, stardust };
     });
   });
 }
@@ -61,7 +74,7 @@ function directoryTime(c: Case, kind: string, proof: Uint8Array, note: Uint8Arra
   if (kind !== "directory")
     throw new Refusal(
       "unsupported-receipt",
-      `a receipt is of kind ${quote(kind)}, this program checks directory and rebased`,
+      `a receipt is of kind ${quote(kind)}, this program checks directory, rebased and stardust`,
     );
   const ledger = ledgerFor(
     proof,
@@ -74,6 +87,26 @@ function directoryTime(c: Case, kind: string, proof: Uint8Array, note: Uint8Arra
     );
   }
   return verifyDirectoryReceipt(proof, note, ledger, c.crypto).time;
+}
+
+export interface StardustCase {
+  readonly policy: Case["policy"];
+  readonly crypto: Crypto;
+  readonly stardust?: StardustJudge | undefined;
+}
+
+/** By the policy's lines. Refuses `ledger-not-trusted`, and what stardust/proof.ts does. */
+export function judgeStardust(c: StardustCase, receipt: Uint8Array, note: Uint8Array): StardustProof {
+  if (c.stardust === undefined)
+    throw new Refusal("unsupported-receipt", 'a receipt is of kind "stardust", nothing here can check it');
+  const roots = stardustRoots(c.policy.ledgers);
+  if (roots.length === 0)
+    throw new Refusal(
+      "ledger-not-trusted",
+      "a receipt is of a Tangle, the policy has no `ledger stardust` line",
+      { hint: "`vouch ledger trust show FILE` prints the line for a trust file" },
+    );
+  return c.stardust(receipt, note, c.crypto, roots);
 }
 
 /** What a judge is made of; `vouch attest` makes one before there is a bundle. */
@@ -158,6 +191,25 @@ export function concludeLedgers(c: Case, anchored: readonly Anchored[]): void {
       `rule: BLS signature of a quorum over the ledger's checkpoint; its contents hold the transaction, whose input is the note`,
       `bytes: transaction ${judged.transaction}`,
     ]);
+  for (const { size, stardust } of all) if (stardust !== null) tellStardust(c, size, stardust);
+}
+
+function tellStardust(c: Case, size: bigint, proof: StardustProof): void {
+  const { network, time, index, blockId, milestoneId, signers, threshold, tag, trustDigest, retired } = proof;
+  const kept = retired === null ? "a private Tangle" : "a Tangle that is retired";
+  c.out.established(
+    "ledger",
+    `${network}: size ${size} referenced at ${isoTime(time)} by milestone ${index} in block 0x${toHex(blockId)}, ` +
+      `signed by ${signers} keys where ${threshold} must, recorded by the coordinator of ${kept}`,
+    [
+      "rule: the note is a block's data; TIP-4 inclusion of the block's id in the milestone; Ed25519 by the coordinator's keys",
+      `bytes: milestone 0x${toHex(milestoneId)}, tag 0x${toHex(tag)}, keys ${formatStardustRoot({ network, digest: trustDigest })}`,
+    ],
+  );
+  if (retired !== null)
+    c.out.note(
+      `${network} has keys of a network that is retired (${retired}): whoever holds its old keys could back-date`,
+    );
 }
 
 function rebasedText(size: bigint, judged: JudgedReceipt): string {

@@ -12,9 +12,9 @@
 // not be established: they would rest on nothing. Pure: the time and the policy are
 // arguments; nothing here reads a clock, a file or a network.
 
-import type { OpenRebased } from "./anchoring";
+import type { OpenRebased, StardustJudge } from "./anchoring";
 import { checkDevice, labelOf, presentFile, presentMember } from "./attested";
-import { parseBundle } from "./bundle";
+import { type Bundle, parseBundle } from "./bundle";
 import { toBase64 } from "./bytes";
 import type { Challenge } from "./companions";
 import type { Crypto } from "./crypto";
@@ -40,6 +40,8 @@ export interface Question {
   readonly images: readonly Image[];
   /** Judges receipts of IOTA's ledger; without it they are `unsupported-receipt`. */
   readonly rebased?: OpenRebased | undefined;
+  /** Judges receipts of Tangles; without it they are `unsupported-receipt`. */
+  readonly stardust?: StardustJudge | undefined;
   /** Evidence handed over beside the bundle; judged instead of the bundle's devices. */
   readonly handed: readonly { readonly evidence: Uint8Array; readonly challenge: Challenge }[] | null;
 }
@@ -52,8 +54,13 @@ const LIMITS_ALWAYS = [
   "a status key alone can leave out an advisory or a withdrawal; whoever reads the whole log sees that",
   "the manifest key alone can make an image boot, but never give it a verdict",
 ];
-const LIMITS_REBASED = [
+const LIMITS_NETWORK = [
   "the ledger's receipts show that a checkpoint was there at that time, not that it is the newest",
+];
+const LIMITS_STARDUST = [
+  "a coordinator's time is the word of whoever holds its keys: enough of them can give a block any time",
+];
+const LIMITS_REBASED = [
   "leaked keys of an old committee could forge later epochs from that anchor; a newer anchor shortens this",
 ];
 const LIMITS_DEVICE = [
@@ -78,6 +85,15 @@ export function appraise(question: Question): Verdict {
 
 const TOO_OLD: ReadonlySet<string> = new Set(["status-stale", "evidence-stale"]);
 
+function limitsOfLedgers({ walk, checkpoints }: Bundle): string[] {
+  const onTangle = checkpoints.some(({ receipts }) => receipts.some(({ kind }) => kind === "stardust"));
+  return [
+    ...(walk === undefined && !onTangle ? [] : LIMITS_NETWORK),
+    ...(onTangle ? LIMITS_STARDUST : []),
+    ...(walk === undefined ? [] : LIMITS_REBASED),
+  ];
+}
+
 function settleAt(question: Question): Verdict {
   const out = new Findings();
   const bundle = out.attempt("bundle", () => parseBundle(question.bundle));
@@ -90,7 +106,7 @@ function settleAt(question: Question): Verdict {
     notes: out.notes,
     limits: [
       ...LIMITS_ALWAYS,
-      ...(bundle?.walk === undefined ? [] : LIMITS_REBASED),
+      ...(bundle === null ? [] : limitsOfLedgers(bundle)),
       ...(question.releaseOnly ? [] : LIMITS_DEVICE),
     ],
   };
@@ -115,6 +131,7 @@ function settleAt(question: Question): Verdict {
     now: question.now,
     out,
     rebased: question.rebased,
+    stardust: question.stardust,
   };
   const release = checkRelease(c);
   if (release !== null) checkImages(c, release, question.images);
@@ -155,12 +172,14 @@ function settleAt(question: Question): Verdict {
 /** The weakest of the clocks that any time of the verdict comes from. */
 function timeSourceOf({ anchored }: History): Verdict["timeSource"] {
   const kinds = anchored.flatMap(({ receipts }) => receipts.map(({ kind }) => kind));
-  return kinds.length > 0 && kinds.every((kind) => kind === "rebased") ? "validators" : "self-asserted";
+  const every = (...known: string[]) => kinds.length > 0 && kinds.every((kind) => known.includes(kind));
+  if (every("rebased")) return "validators";
+  return every("rebased", "stardust") ? "coordinator" : "self-asserted";
 }
 
 const anchorsOf = ({ anchored }: History): AnchorResult[] =>
   anchored.flatMap(({ checkpoint, receipts }) =>
-    receipts.map(({ kind, time, rebased }) => ({ size: checkpoint.size, kind, time, rebased })),
+    receipts.map(({ proof: _, ...receipt }) => ({ size: checkpoint.size, ...receipt })),
   );
 
 /**

@@ -8,8 +8,9 @@
 //   unproven           none              executables 0   no claim
 //   verified           none              executables 0   of a release; no device was looked at
 
-import { toBase64 } from "./bytes";
+import { toBase64, toHex } from "./bytes";
 import { addressText, formatRoot } from "./rebased/root";
+import { formatStardustRoot } from "./stardust/root";
 import { isoTime } from "./time";
 import { type AnchorResult, type DeviceResult, EXIT_STATUS, type Verdict, type Word, worst } from "./verdict";
 
@@ -85,7 +86,7 @@ function submod(verdict: Verdict, word: Word, isIdentified: boolean): object {
   };
 }
 
-const anchorJson = ({ size, kind, time, rebased }: AnchorResult) => ({
+const anchorJson = ({ size, kind, time, rebased, stardust }: AnchorResult) => ({
   size: Number(size),
   kind,
   time: timeOrNull(time),
@@ -98,6 +99,17 @@ const anchorJson = ({ size, kind, time, rebased }: AnchorResult) => ({
     transaction: rebased.transaction,
     root: formatRoot(rebased.root),
     captured: rebased.captured,
+  }),
+  ...(stardust && {
+    network: stardust.network,
+    milestone: stardust.index,
+    milestoneId: `0x${toHex(stardust.milestoneId)}`,
+    block: `0x${toHex(stardust.blockId)}`,
+    tag: `0x${toHex(stardust.tag)}`,
+    signers: stardust.signers,
+    threshold: stardust.threshold,
+    root: formatStardustRoot({ network: stardust.network, digest: stardust.trustDigest }),
+    retired: stardust.retired,
   }),
 });
 

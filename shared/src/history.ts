@@ -11,6 +11,7 @@ import {
   openReceipts,
   type Receipt,
   rebasedJudge,
+  type StardustJudge,
 } from "./anchoring";
 import type { Bundle, LogRecord } from "./bundle";
 import { equalBytes, toHex } from "./bytes";
@@ -35,6 +36,8 @@ export interface Case {
   readonly out: Findings;
   /** Judges receipts of IOTA's ledger; without it they are `unsupported-receipt`. */
   readonly rebased?: OpenRebased | undefined;
+  /** Judges receipts of Tangles; without it they are `unsupported-receipt`. */
+  readonly stardust?: StardustJudge | undefined;
   /** Bytes of images that may still be hashed: a small bundle must not cost hours. */
   readonly budget: { left: number };
 }
@@ -74,7 +77,8 @@ export function checkHistory(c: Case): History | null {
       note,
       checkpoint,
       time: held === null ? null : Math.min(...held.map(({ time }) => time!)),
-      receipts: held ?? receipts.map((receipt) => ({ ...receipt, time: null, rebased: null })),
+      receipts:
+        held ?? receipts.map((receipt) => ({ ...receipt, time: null, rebased: null, stardust: null })),
     };
   });
   concludeLedgers(c, anchored);

@@ -12,7 +12,7 @@
 //   enroller <vkey>                      may tie a key to a device
 //   ledger directory <vkey>
 //   ledger rebased <root> [<0x sender>]  the committee that trust begins with (rebased/root.ts)
-//   ledger stardust <root>
+//   ledger stardust <root>              the coordinator of a Tangle (stardust/root.ts)
 //   max-age status|evidence <n>h|<n>d
 //   require-image                        no `patched` without every image at hand
 //   allow under-investigation            such an advisory alone doesn't stop `patched`
@@ -28,6 +28,7 @@ import { MAX_SIGNATURES as ENVELOPE_SIGNATURES } from "./dsse";
 import { MAX_SIGNATURES as NOTE_SIGNATURES } from "./note";
 import { formatRoot, parseRoot, parseSender, type Root } from "./rebased/root";
 import { isRefusal, quote, Refusal } from "./refusal";
+import { parseStardustRoot, type StardustRoot } from "./stardust/root";
 import { KEY_COSIGNATURE, KEY_ED25519, parseVkey, type Vkey } from "./vkey";
 
 export interface Policy {
@@ -63,7 +64,7 @@ export interface Policy {
 export type LedgerRoot =
   | { readonly kind: "directory"; readonly root: Vkey }
   | RebasedLine
-  | { readonly kind: "stardust"; readonly root: string };
+  | { readonly kind: "stardust"; readonly root: StardustRoot };
 
 /** Receipts count whose trust begins with this committee, and whose sender is this one, if one is named. */
 export interface RebasedLine {
@@ -222,8 +223,10 @@ const LINES: { readonly [verb: string]: LineReader } = {
         root: key(draft, root!, KEY_COSIGNATURE, `ledger ${draft.ledgers.length}`),
       });
     } else if (kind === "stardust") {
-      if (draft.ledgers.some((l) => l.kind === kind && l.root === root)) throw repeated(`ledger ${kind}`);
-      draft.ledgers.push({ kind, root: root! });
+      const named = parseStardustRoot(root!);
+      if (stardustRoots(draft.ledgers).some(({ digest }) => equalBytes(digest, named.digest)))
+        throw repeated(`ledger ${kind}`);
+      draft.ledgers.push({ kind, root: named });
     } else {
       throw malformed(`ledger kind is ${quote(kind)}, expected directory, rebased or stardust`);
     }
@@ -267,6 +270,9 @@ function rebasedLine(draft: Draft, rootText: string, senderText: string | undefi
 
 export const rebasedLines = (ledgers: readonly LedgerRoot[]) =>
   ledgers.flatMap((line) => (line.kind === "rebased" ? [line] : []));
+
+export const stardustRoots = (ledgers: readonly LedgerRoot[]) =>
+  ledgers.flatMap((line) => (line.kind === "stardust" ? [line.root] : []));
 
 /** What can only be said once all lines are read. */
 function finish({ crypto: _crypto, roles: _roles, names: _names, log, quorum, ...rest }: Draft): Policy {

@@ -16,6 +16,7 @@
 
 import type { JudgedReceipt } from "./anchoring";
 import { isRefusal, type Refusal } from "./refusal";
+import type { StardustProof } from "./stardust/proof";
 
 export type Word = "refuted" | "recalled" | "vulnerable" | "unproven" | "patched" | "verified";
 
@@ -66,6 +67,7 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "quorum-missing",
   "receipt-from-future",
   "role-missing",
+  "stardust-unsupported",
   "status-after-t",
   "status-before-release",
   "status-from-future",
@@ -159,6 +161,7 @@ export interface AnchorResult {
   readonly kind: string;
   readonly time: number | null;
   readonly rebased: JudgedReceipt | null;
+  readonly stardust: StardustProof | null;
 }
 
 export interface Verdict {
@@ -170,7 +173,7 @@ export interface Verdict {
   readonly policyDigest: string;
   /** The status statement quoted: the log size it speaks for, and when it was anchored. */
   readonly asOf: { readonly logSize: number; readonly time: number | null } | null;
-  readonly timeSource: "self-asserted" | "validators" | null;
+  readonly timeSource: "self-asserted" | "coordinator" | "validators" | null;
   /** Every receipt of the bundle, in order of its checkpoints. */
   readonly anchors: readonly AnchorResult[];
   readonly steps: readonly Step[];

@@ -12,7 +12,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
-import { rebasedJudge } from "@vouch/shared/anchoring";
+import { judgeStardust, rebasedJudge } from "@vouch/shared/anchoring";
 import { equalBytes, toHex, utf8Decode } from "@vouch/shared/bytes";
 import { openCheckpoint } from "@vouch/shared/checkpoint";
 import {
@@ -44,6 +44,7 @@ import { readWalkFile } from "../log/walk";
 import { startProgress } from "../output/terminal";
 import { rebasedOnDemand } from "../rebased";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
+import { stardustOnDemand } from "../stardust";
 import { kidOfKey } from "../upload";
 
 const MAX_POLICY = 64 * 1024;
@@ -161,6 +162,10 @@ function checkAnchor(
     const { open } = rebasedOnDemand(null);
     const member = walk === null ? undefined : walkMember(walk);
     rebasedJudge({ policy, crypto: nodeCrypto, rebased: open, walk: member })(receipt.proof, note);
+    return;
+  }
+  if (receipt.kind === "stardust") {
+    judgeStardust({ policy, crypto: nodeCrypto, stardust: stardustOnDemand }, receipt.proof, note);
     return;
   }
   const ledgers = policy.ledgers.flatMap((l) => (l.kind === "directory" ? [l.root] : []));

@@ -21,6 +21,12 @@ import { addressText } from "@vouch/shared/rebased/root";
 import { readTransaction } from "@vouch/shared/rebased/transaction";
 import { lastEpochOf, readWalk, type Walk } from "@vouch/shared/rebased/walkform";
 import { faultRefusal, Refusal } from "@vouch/shared/refusal";
+import { blockIdOf, decodeBlock } from "@vouch/shared/stardust/block";
+import { decodeMilestone } from "@vouch/shared/stardust/milestone";
+import { retiredPreset } from "@vouch/shared/stardust/presets";
+import { parseStardustReceipt } from "@vouch/shared/stardust/receipt";
+import { formatStardustRoot } from "@vouch/shared/stardust/root";
+import { parseTrust, rangeText, rootOfTrust, type Trust } from "@vouch/shared/stardust/trust";
 import { parseStatement } from "@vouch/shared/statement";
 import { decodeEnvelope, splitUpload } from "@vouch/shared/suit";
 import { isoTime } from "@vouch/shared/time";
@@ -57,6 +63,8 @@ const READERS: readonly Reader[] = [
   { kind: "bundle", matches: jsonVersion("vouch-bundle"), tell: tellBundle },
   { kind: "challenge", matches: jsonVersion("vouch-challenge"), tell: tellChallenge },
   { kind: "receipt of IOTA's ledger", matches: jsonVersion("vouch-rebased-receipt"), tell: tellReceipt },
+  { kind: "receipt of a Tangle", matches: jsonVersion("vouch-stardust-receipt"), tell: tellStardust },
+  { kind: "trust file of a Tangle", matches: jsonVersion("vouch-stardust-trust"), tell: tellTrust },
   { kind: "walk", matches: (_, text) => text?.startsWith('{"keys":"') === true, tell: tellWalk },
   { kind: "enrolment file", matches: jsonVersion("vouch-enrolment"), tell: tellEnrolment },
   { kind: "evidence salt", matches: jsonVersion("vouch-evidence-salt"), tell: tellSalt },
@@ -155,6 +163,40 @@ function tellReceipt(bytes: Uint8Array) {
     },
     notVerified: "neither the certificate nor that the transaction is in the checkpoint was checked",
   };
+}
+
+function tellStardust(bytes: Uint8Array) {
+  const receipt = parseStardustReceipt(bytes);
+  const block = decodeBlock(receipt.block);
+  const { id, index, timestamp, signatures } = decodeMilestone(receipt.milestone);
+  return {
+    fields: {
+      ...trustFields(receipt.trust),
+      milestone: index,
+      milestoneId: `0x${toHex(id)}`,
+      time: isoTime(timestamp),
+      signatures: signatures.length,
+      path: receipt.path.length,
+      block: `0x${toHex(blockIdOf(receipt.block))}`,
+      tag: printableTag(block.tag),
+      note: checkpointFields(block.data),
+    },
+    notVerified: "neither the coordinator's signatures nor that the milestone holds the block was checked",
+  };
+}
+
+const printableTag = (tag: Uint8Array) => utf8Decode(tag) ?? `0x${toHex(tag)}`;
+
+const trustFields = (trust: Trust) => ({
+  network: trust.network,
+  threshold: trust.threshold,
+  keys: trust.keys.map(({ key, start, end }) => `${toHex(key)} ${rangeText(start, end)}`),
+  root: formatStardustRoot(rootOfTrust(trust, nodeCrypto)),
+  retired: retiredPreset(trust)?.retired ?? null,
+});
+
+function tellTrust(bytes: Uint8Array) {
+  return { fields: trustFields(parseTrust(bytes)), notVerified: "whose keys these are" };
 }
 
 const walkFields = (walk: Walk) => ({

@@ -7,12 +7,12 @@
 // The log's key is named like the log's origin, so a reader needs one line, its
 // verifier key, to know both.
 
-import { rebasedJudge } from "@vouch/shared/anchoring";
+import { judgeStardust, rebasedJudge } from "@vouch/shared/anchoring";
 import { equalBytes, toBase64 } from "@vouch/shared/bytes";
 import { MAX_DSSE } from "@vouch/shared/dsse";
 import { rootOf } from "@vouch/shared/merkle";
 import type { Policy } from "@vouch/shared/policy";
-import { rebasedLines } from "@vouch/shared/policy";
+import { rebasedLines, stardustRoots } from "@vouch/shared/policy";
 import type { StatementKind } from "@vouch/shared/predicates";
 import { walkMember } from "@vouch/shared/rebased/walkform";
 import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
@@ -38,6 +38,7 @@ import { readWalkFile } from "../log/walk";
 import { table } from "../output/terminal";
 import { type RebasedOnDemand, rebasedOnDemand } from "../rebased";
 import { loadSigner, type Signer, type SignerOptions, seconds, withSigner } from "../signer";
+import { stardustOnDemand } from "../stardust";
 import { damaged } from "../tiledlog";
 import { readPolicy } from "./policy";
 
@@ -123,6 +124,10 @@ function checkAnchor(
         walk: walkMember(walk),
       });
       return { size, kind, time: judge(proof, anchor.note).time };
+    }
+    if (kind === "stardust" && policy !== null && stardustRoots(policy.ledgers).length > 0) {
+      const question = { policy, crypto: nodeCrypto, stardust: stardustOnDemand };
+      return { size, kind, time: judgeStardust(question, proof, anchor.note).time };
     }
     const named = policy?.ledgers.flatMap((l) => (l.kind === "directory" ? [l.root] : [])) ?? [];
     const ledger = kind === "directory" ? ledgerFor(proof, named) : undefined;

@@ -2,8 +2,12 @@
 // and what in it a careful reader would ask about. A policy that parses may still
 // accept less, or trust more, than its author meant.
 
-import { type LedgerRoot, type Policy, parsePolicy } from "@vouch/shared/policy";
+import { equalBytes, toHex } from "@vouch/shared/bytes";
+import { type LedgerRoot, type Policy, parsePolicy, stardustRoots } from "@vouch/shared/policy";
 import { addressText, formatRoot } from "@vouch/shared/rebased/root";
+import { PRESETS } from "@vouch/shared/stardust/presets";
+import { formatStardustRoot } from "@vouch/shared/stardust/root";
+import { trustDigest } from "@vouch/shared/stardust/trust";
 import { formatVkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -24,6 +28,12 @@ export interface Warning {
   readonly message: string;
 }
 
+/** Of the Tangles that a policy names, those whose trust file is a preset: others only a receipt tells. */
+const retiredRoots = (policy: Policy) =>
+  stardustRoots(policy.ledgers).filter(({ digest }) =>
+    PRESETS.some(({ trust }) => equalBytes(trustDigest(trust, nodeCrypto), digest)),
+  );
+
 /** What a policy leaves open. None of it is an error. */
 export function policyWarnings(policy: Policy): Warning[] {
   const warnings: Warning[] = [];
@@ -43,15 +53,14 @@ export function policyWarnings(policy: Policy): Warning[] {
     "no ledger is named: nothing has a time, so nothing is ever patched",
   );
   warn(
-    policy.ledgers.length > 0 && policy.ledgers.every(({ kind }) => kind === "directory"),
+    policy.ledgers.length > 0 && policy.ledgers.every(({ kind }) => kind !== "rebased"),
     "no-public-ledger",
-    "only directory ledgers are named: every time is the word of whoever keeps them",
+    policy.ledgers.every(({ kind }) => kind === "directory")
+      ? "only directory ledgers are named: every time is the word of whoever keeps them"
+      : "no public ledger is named: every time is the word of whoever keeps a directory or a coordinator's keys",
   );
-  warn(
-    policy.ledgers.some(({ kind }) => kind === "stardust"),
-    "ledger-not-supported",
-    "this version can't check receipts of stardust: what is anchored there alone is never patched",
-  );
+  for (const { network } of retiredRoots(policy))
+    warn(true, "retired-ledger", `${network} is retired: whoever holds its old keys could back-date`);
   for (const what of ["status", "evidence"] as const) {
     warn(policy.maxAge[what] === null, `no-max-age-${what}`, `no max-age ${what}: nothing is ever patched`);
   }
@@ -97,7 +106,8 @@ function age(seconds: number | null): string {
 
 function ledgerText(ledger: LedgerRoot): string {
   if (ledger.kind === "directory") return `directory kept by ${ledger.root.name}`;
-  if (ledger.kind === "stardust") return `stardust, root ${ledger.root}`;
+  if (ledger.kind === "stardust")
+    return `stardust, the coordinator of ${ledger.root.network}, trust file ${toHex(ledger.root.digest)}`;
   const by = ledger.sender === null ? "any sender" : `sender ${addressText(ledger.sender)}`;
   return `rebased, from ${ledger.root.network}'s committee of epoch ${ledger.root.epoch}, ${by}`;
 }
@@ -140,7 +150,7 @@ export function describePolicy(policy: Policy): [string, string][] {
 
 function ledgerJson(ledger: LedgerRoot): unknown {
   if (ledger.kind === "directory") return { kind: ledger.kind, root: formatVkey(ledger.root) };
-  if (ledger.kind === "stardust") return ledger;
+  if (ledger.kind === "stardust") return { kind: ledger.kind, root: formatStardustRoot(ledger.root) };
   const sender = ledger.sender === null ? null : addressText(ledger.sender);
   return { kind: ledger.kind, root: formatRoot(ledger.root), sender };
 }

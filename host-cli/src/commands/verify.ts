@@ -17,6 +17,7 @@ import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { mainReason, verdictText } from "../output/verdict";
 import { rebasedOnDemand } from "../rebased";
+import { stardustOnDemand } from "../stardust";
 import { VERSION } from "../version";
 
 const MAX_POLICY = 256 * 1024;
@@ -58,6 +59,7 @@ export function verifyFiles(bundle: string, options: VerifyOptions, now: number)
     images: openImages(images),
     handed: options.evidence === undefined ? null : [readEvidence(options.evidence)],
     rebased: rebased.open,
+    stardust: stardustOnDemand,
   };
   try {
     const verdict = appraise(question);

@@ -3,6 +3,7 @@
 //   LOG/anchors/<size>/checkpoint             the anchored note, exactly
 //   LOG/anchors/<size>/<kind>.tlog-proof      a ledger's receipt for it
 //   LOG/anchors/<size>/rebased.receipt        that of IOTA's ledger
+//   LOG/anchors/<size>/stardust.receipt       that of a Tangle
 //   LOG/anchors/<size>/rebased.draft          its transaction, until the receipt is there (drafts.ts)
 //
 // The note is written first: a folder with a note and no receipt is an anchor
@@ -21,9 +22,10 @@ import { readInput, writeWhole } from "../files";
 import { damaged, makeFolders, type TiledLog } from "../tiledlog";
 
 const MAX_RECEIPT = 1024 * 1024; // contents of a busy checkpoint of a public ledger
-const RECEIPT = /^(?:([a-z][a-z0-9-]{0,31})\.tlog-proof|(rebased)\.receipt)$/;
+const RECEIPT = /^(?:([a-z][a-z0-9-]{0,31})\.tlog-proof|(rebased|stardust)\.receipt)$/;
 
-const receiptName = (kind: string) => (kind === "rebased" ? "rebased.receipt" : `${kind}.tlog-proof`);
+const NETWORKS: readonly string[] = ["rebased", "stardust"];
+const receiptName = (kind: string) => (NETWORKS.includes(kind) ? `${kind}.receipt` : `${kind}.tlog-proof`);
 
 export const anchorFolder = (logFolder: string, size: bigint) => join(logFolder, "anchors", String(size));
 
