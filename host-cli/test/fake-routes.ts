@@ -4,6 +4,7 @@ import {
   auditPath,
   type Block,
   blockBytes,
+  checkSyntax,
   foldPath,
   hex,
   idOf,
@@ -130,20 +131,14 @@ const preflight = ({ headers }: Question, allow: Record<string, string>): Answer
 });
 
 function info({ tangle, faults, nodePow, intervalMs }: FakeHornet) {
-  const latest = tangle.latest!;
-  const milestone = {
-    index: latest.index,
-    timestamp: latest.timestamp,
-    milestoneId: milestoneIdOf(latest),
-  };
   const rate = intervalMs > 0 ? 1000 / intervalMs : 0;
   return {
     name: "HORNET",
     version: "2.0.1",
     status: {
       isHealthy: false,
-      latestMilestone: milestone,
-      confirmedMilestone: milestone,
+      latestMilestone: tangle.head,
+      confirmedMilestone: tangle.head,
       pruningIndex: 0,
     },
     supportedProtocolVersions: [2],
@@ -206,6 +201,7 @@ async function attach(fake: FakeHornet, sent: Block): Promise<Answer> {
   }
   if (faults.rewrite) block = { ...block, nonce: String(BigInt(block.nonce) + 1n) };
   if (spend(fake, "belowMaxDepth")) throw new Rejected("block is below max depth");
+  checkSyntax(block);
   let bytes = blockBytes(block);
   if (block.nonce === "0" && powScore(bytes) < tangle.minPowScore) {
     if (!nodePow) return failure(503, "failed to attach block: proof of work is not available on this node");
@@ -219,20 +215,22 @@ async function attach(fake: FakeHornet, sent: Block): Promise<Answer> {
 }
 
 /** The block of an id, a short one filled up with zeros. */
-function find(fake: FakeHornet, text: string): { entry: Entry & { bytes: Buffer } } | { wrong: Answer } {
+function find(fake: FakeHornet, text: string): { entry: Entry } | { wrong: Answer } {
   const asked = idIn(text, "block");
   if ("wrong" in asked) return asked;
   const id = asked.id.padEnd(66, "0");
   const entry = fake.tangle.blocks.get(id);
-  if (entry?.bytes === undefined || fake.faults.pruned)
-    return { wrong: failure(404, `block not found: ${id}`) };
-  return { entry: { ...entry, bytes: entry.bytes } };
+  return entry === undefined || fake.faults.pruned
+    ? { wrong: failure(404, `block not found: ${id}`) }
+    : { entry };
 }
 
 function block(fake: FakeHornet, text: string, accept: string | undefined): Answer {
   const found = find(fake, text);
   if ("wrong" in found) return found.wrong;
-  return accept === RAW ? raw(found.entry.bytes) : ok(readBlock(found.entry.bytes));
+  const { id, bytes } = found.entry;
+  if (bytes === undefined) return failure(404, `block not found: ${id}`);
+  return accept === RAW ? raw(bytes) : ok(readBlock(bytes));
 }
 
 function metadata(fake: FakeHornet, text: string): Answer {
@@ -315,7 +313,7 @@ function createProof({ tangle, faults }: FakeHornet, text: string): Answer {
   if ("wrong" in asked) return asked.wrong;
   const entry = tangle.blocks.get(asked.id);
   if (faults.noProof) return broken("rpc error: code = Unavailable desc = the node is gone");
-  if (entry?.bytes === undefined || faults.pruned)
+  if (entry === undefined || faults.pruned)
     return broken(`rpc error: code = NotFound desc = block metadata ${asked.id} not found`);
   const { referenced } = entry;
   if (referenced === undefined) return failure(400, `block ${asked.id} is not referenced by a milestone`);

@@ -97,7 +97,8 @@ export class SimulatedTangle {
   readonly tips = new Set<string>();
   private readonly milestoneBlocks = new Map<number, string>();
   private fresh: string[] = [];
-  index = 0;
+  /** The last milestone, as a node tells it. */
+  head = { index: 0, timestamp: 0, milestoneId: ZERO_ID };
 
   constructor(options: NetworkOptions = {}) {
     this.name = options.name ?? "simulated-tangle";
@@ -110,8 +111,8 @@ export class SimulatedTangle {
     this.threshold = options.threshold ?? this.coordinators.length;
   }
 
-  get latest(): Milestone | undefined {
-    return this.milestones.get(this.index);
+  get index(): number {
+    return this.head.index;
   }
 
   // ---- Blocks
@@ -227,7 +228,6 @@ export class SimulatedTangle {
 
   /** The next milestone, signed, of the last and of some of what came since. */
   issue(now = Date.now()): Milestone {
-    const before = this.latest;
     const taken = this.fresh
       .filter((id) => this.tips.has(id) && this.blocks.get(id)?.avoided !== true)
       .slice(0, MILESTONE_TIPS);
@@ -236,9 +236,9 @@ export class SimulatedTangle {
     const unsigned: Milestone = {
       type: 7,
       index: this.index + 1,
-      timestamp: Math.max(Math.floor(now / 1000), before?.timestamp ?? 0),
+      timestamp: Math.max(Math.floor(now / 1000), this.head.timestamp),
       protocolVersion: 2,
-      previousMilestoneId: before === undefined ? ZERO_ID : milestoneIdOf(before),
+      previousMilestoneId: this.head.milestoneId,
       parents,
       inclusionMerkleRoot: hex(merkleRoot(this.whiteFlag(parents))),
       appliedMerkleRoot: hex(merkleRoot([])), // nobody moves money here
@@ -258,7 +258,7 @@ export class SimulatedTangle {
 
   /** What a milestone does to the blocks below it. Throws when it isn't the one of these blocks. */
   confirm(milestone: Milestone): void {
-    const { index, parents, inclusionMerkleRoot } = milestone;
+    const { index, timestamp, parents, inclusionMerkleRoot } = milestone;
     const cone = this.whiteFlag(parents);
     const root = hex(merkleRoot(cone));
     if (root !== inclusionMerkleRoot)
@@ -270,7 +270,7 @@ export class SimulatedTangle {
     });
     this.cones.set(index, cone);
     this.milestones.set(index, milestone);
-    this.index = index;
+    this.head = { index, timestamp, milestoneId: milestoneIdOf(milestone) };
     this.fresh = [];
   }
 
