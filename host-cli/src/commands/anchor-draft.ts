@@ -43,7 +43,7 @@ export async function openPublic(
   const ledger = openRebasedLedger({
     network: parseNetwork((flags.ledger ?? "").slice("rebased:".length)),
     sender: kept?.sender ?? checkSenderKeys(senderOf(flags.sender, signers)),
-    store: draftsOf(logFolder),
+    store: draftsOf(logFolder, "rebased"),
     walk,
     root: flags.root === undefined ? null : parseRoot(flags.root),
     timeoutMs: flags.timeout * 1000,
@@ -86,7 +86,7 @@ export async function prepareDraft(
   if (flags.sender === undefined) throw usage("--prepare needs --sender, the keys that will sign");
   const { note } = openLog(logFolder);
   const ledger = await openPublic(logFolder, flags, []);
-  if (keptReceipt(logFolder, note, ledger.kind) !== null || draftsOf(logFolder).read(note) !== null)
+  if (keptReceipt(logFolder, note, ledger.kind) !== null || draftsOf(logFolder, ledger.kind).read(note) !== null)
     throw new Refusal("exists", "this checkpoint is anchored already, or on its way", {
       hint: "`vouch anchor` without --prepare says which, and goes on",
     });
@@ -126,7 +126,7 @@ export async function submitDraft(logFolder: string, path: string, consent: Cons
       );
     }
   });
-  const drafts = draftsOf(logFolder);
+  const drafts = draftsOf(logFolder, "rebased");
   const before = drafts.read(draft.note);
   const { parseDraft } = await draftForm();
   if (before !== null && !equalBytes(parseDraft(before).transaction, draft.transaction))

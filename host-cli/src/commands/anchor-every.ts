@@ -31,7 +31,9 @@ const PASSING: ReadonlySet<string> = new Set([
   "node-not-found",
   "node-pruned",
   "node-refused",
+  "node-stale",
   "node-unreachable",
+  "pow-unfinished",
 ]);
 
 /** Runs `anchorOnce` now and then every so often, until a signal. */

@@ -2,9 +2,9 @@
 //
 // The receipt passes the offline verifier before anything is said to have worked.
 // Anchoring one checkpoint twice gives its first receipt again. The directory
-// ledger is a folder of ours: no fee, no network, hence no question asked. IOTA's
-// costs a fee and is public for good: nobody submits to it without a yes. The forms
-// for a key without a network are in anchor-draft.ts, --every in anchor-every.ts.
+// ledger is a folder of ours: no fee, no network, hence no question asked. A network
+// keeps it for good, and IOTA's costs a fee: nobody submits to one without a yes. The forms
+// for a key without a network are in anchor-draft.ts, --every in anchor-every.ts, Tangles in anchor-stardust.ts.
 
 import { join } from "node:path";
 import { isoTime } from "@vouch/shared/time";
@@ -21,6 +21,7 @@ import { loadSigner, type Signer, seconds } from "../signer";
 import { makeFolders } from "../tiledlog";
 import { openPublic, prepareDraft, signDraft, submitDraft } from "./anchor-draft";
 import { durationMs, keepAnchoring } from "./anchor-every";
+import { checkTangleFlags, isTangle, openTangle } from "./anchor-stardust";
 
 export interface AnchoredCheckpoint {
   readonly size: bigint;
@@ -43,15 +44,18 @@ export async function anchorLog(
   const log = openLog(logFolder);
   const { note, size } = log;
   about(logFolder, () => checkNotForked(log, anchored));
-  if (ledger.isPublic) return anchorPublic(logFolder, ledger, note, size, signers, now, consent);
+  if (isNetwork(ledger)) return anchorOnNetwork(logFolder, ledger, note, size, signers, now, consent);
   const { time, receipt, fresh } = await recordNote(ledger, note, signers, now, consent);
   return { size, time, fresh, receiptPath: storeAnchor(logFolder, note, ledger.kind, receipt) };
 }
 
 const LOCK_TIMEOUT_MS = 30_000;
 
-/** One at a time, as each costs a fee: what another process has begun is finished before this begins. */
-function anchorPublic(
+/** Other than a folder: what is on its way there may be cut off, and is gone on with. */
+const isNetwork = (ledger: Ledger) => ledger.readDraft !== undefined;
+
+/** One at a time, as each is there for good: what another process has begun is finished before this begins. */
+function anchorOnNetwork(
   logFolder: string,
   ledger: Ledger,
   note: Uint8Array,
@@ -65,7 +69,7 @@ function anchorPublic(
   return withLock(folder, LOCK_TIMEOUT_MS, async () => {
     const kept = keptReceipt(logFolder, note, ledger.kind);
     if (kept !== null) {
-      draftsOf(logFolder).drop(note);
+      draftsOf(logFolder, ledger.kind).drop(note);
       const verified = about(kept.path, () => ledger.verify(kept.receipt, note));
       return { size, ...verified, fresh: false, receiptPath: kept.path };
     }
@@ -78,13 +82,13 @@ function anchorPublic(
 function keep(logFolder: string, ledger: Ledger, note: Uint8Array, receipt: Uint8Array): string {
   ledger.keepEpochs?.();
   const path = storeAnchor(logFolder, note, ledger.kind, receipt);
-  draftsOf(logFolder).drop(note);
+  draftsOf(logFolder, ledger.kind).drop(note);
   return path;
 }
 
 /** Receipts of smaller sizes that a kill, or a node, has kept from us. One that nobody executed in time isn't tried again: this anchor covers it. */
 async function finishEarlier(logFolder: string, ledger: Ledger, size: bigint): Promise<void> {
-  const drafts = draftsOf(logFolder);
+  const drafts = draftsOf(logFolder, ledger.kind);
   for (const earlier of drafts.list()) {
     if (earlier.size === size) continue;
     const { note } = ledger.readDraft!(earlier.draft);
@@ -98,7 +102,9 @@ async function finishEarlier(logFolder: string, ledger: Ledger, size: bigint): P
 export function openLedger(where: string, signer: Signer, lockTimeoutS?: number): Ledger {
   const match = /^directory:(.+)$/s.exec(where);
   if (match === null)
-    throw usage("--ledger: expected directory:PATH, rebased:mainnet, rebased:testnet or rebased:URL");
+    throw usage(
+      "--ledger: expected directory:PATH, rebased:mainnet, rebased:testnet, rebased:URL or stardust:URL",
+    );
   return openDirectoryLedger(match[1] as string, signer, lockTimeoutS);
 }
 
@@ -111,6 +117,9 @@ export interface AnchorFlags {
   sender?: string;
   root?: string;
   gasBudget: bigint;
+  trust?: string;
+  pow?: string;
+  tag?: string;
   timeout: number;
   every?: number;
   prepare?: string;
@@ -134,7 +143,7 @@ export function define(program: Command, io: Io): void {
     .argument("[logdir]", "the log; not for --sign")
     .option(
       "--ledger <KIND:WHERE>",
-      "directory:PATH, rebased:mainnet, rebased:testnet, rebased:URL[,grpc=URL][,chain=HEX]",
+      "directory:PATH, rebased:mainnet, rebased:testnet, rebased:URL[,grpc=URL][,chain=HEX], stardust:URL[,poi=URL]",
     )
     .option(
       "--ledger-key <FILE>",
@@ -147,6 +156,9 @@ export function define(program: Command, io: Io): void {
     .option("--sender <KEYS>", "who pays: a verifier key, or 2:A.vkey,B.vkey,C.vkey for two of three")
     .option("--root <ROOT>", "a committee to begin with: NETWORK@EPOCH:SHA256, as in a policy")
     .option("--gas-budget <NANOS>", "what a transaction may cost at most", nanos, 5_000_000n)
+    .option("--trust <FILE>", "the keys of a Tangle's coordinator, from `vouch ledger trust`")
+    .option("--pow <WHO>", "who works for a block on a Tangle: local, node, auto")
+    .option("--tag <TEXT>", "what blocks on a Tangle are tagged with (default: vouch/v1)")
     .option("--timeout <SECONDS>", "how long to wait for another writer, or for finality", seconds, 30)
     .option(
       "--every <DURATION>",
@@ -165,6 +177,7 @@ export function define(program: Command, io: Io): void {
 async function anchor(logFolder: string | undefined, flags: AnchorFlags, io: Io): Promise<void> {
   const forms = [flags.prepare, flags.sign, flags.submit, flags.every].filter((form) => form !== undefined);
   if (forms.length > 1) throw usage("expected one of --prepare, --sign, --submit and --every");
+  checkTangleFlags(flags);
   if (flags.sign !== undefined) return signDraft(flags.sign, await loadSigners(flags, io), io);
   if (logFolder === undefined || flags.ledger === undefined)
     throw usage("expected LOGDIR and --ledger KIND:WHERE");
@@ -178,14 +191,14 @@ async function anchor(logFolder: string | undefined, flags: AnchorFlags, io: Io)
   const consent = consentOf(flags, io);
   if (flags.prepare !== undefined) return prepareDraft(logFolder, flags, flags.prepare, io);
   if (flags.submit !== undefined) await submitDraft(logFolder, flags.submit, consent);
-  const signers = flags.submit === undefined ? await loadSigners(flags, io) : [];
-  const open = () => openNamed(logFolder, flags, signers);
+  const signers = flags.submit === undefined && !isTangle(flags) ? await loadSigners(flags, io) : [];
+  const open = () => openNamed(logFolder, flags, signers, io);
   if (flags.every === undefined) {
     const ledger = await open();
     report(await anchorLog(logFolder, ledger, signers, nowSeconds(), consent), ledger, io);
     return;
   }
-  if (!flags.yes && (await open()).isPublic) throw usage("--every submits on its own: it takes --yes");
+  if (!flags.yes && isNetwork(await open())) throw usage("--every submits on its own: it takes --yes");
   await keepAnchoring(flags.every, io, async () => {
     const ledger = await open();
     const anchored = await anchorLog(logFolder, ledger, signers, nowSeconds(), consent);
@@ -195,14 +208,16 @@ async function anchor(logFolder: string | undefined, flags: AnchorFlags, io: Io)
 
 const nowSeconds = () => Math.floor(Date.now() / 1000);
 
-const openNamed = async (
+async function openNamed(
   logFolder: string,
   flags: AnchorFlags,
   signers: readonly Signer[],
-): Promise<Ledger> =>
-  /^rebased:/.test(flags.ledger ?? "")
-    ? openPublic(logFolder, flags, signers)
-    : openLedger(flags.ledger ?? "", signers[0]!, flags.timeout);
+  io: Io,
+): Promise<Ledger> {
+  if (isTangle(flags)) return openTangle(logFolder, flags, io);
+  if (/^rebased:/.test(flags.ledger ?? "")) return openPublic(logFolder, flags, signers);
+  return openLedger(flags.ledger ?? "", signers[0]!, flags.timeout);
+}
 
 /** Refuses `usage` unless there is a key, or a program that has one. */
 async function loadSigners(flags: AnchorFlags, io: Io): Promise<Signer[]> {

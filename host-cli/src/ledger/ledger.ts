@@ -46,6 +46,15 @@ export interface Verified {
   readonly facts?: Facts;
 }
 
+/** Where what is on its way waits for its receipt: the caller's disk. */
+export interface DraftStore {
+  read(note: Uint8Array): Uint8Array | null;
+  /** Atomic, and durable when it returns. */
+  write(note: Uint8Array, draft: Uint8Array): void;
+  /** Puts a draft aside that failed. */
+  retire(note: Uint8Array): void;
+}
+
 export interface Ledger {
   /** As in a policy's `ledger` line and in a receipt's file name. */
   readonly kind: string;

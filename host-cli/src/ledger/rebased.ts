@@ -38,20 +38,11 @@ import {
   withSignature,
 } from "./draft";
 import { trackEpochs } from "./epochs";
-import type { Facts, Ledger, Submitted } from "./ledger";
+import type { DraftStore, Facts, Ledger, Submitted } from "./ledger";
 import { explorerOf, type Network, nameOf, wrongNetwork } from "./networks";
 import { askChain, askCheckpointOf, askCoins, askGasPrice, execute, type Prover, withProver } from "./node";
 
 export { nameOf, parseNetwork } from "./networks";
-
-/** Where drafts wait for their receipts: the caller's disk. */
-export interface DraftStore {
-  read(note: Uint8Array): Uint8Array | null;
-  /** Atomic, and durable when it returns. */
-  write(note: Uint8Array, draft: Uint8Array): void;
-  /** Puts a draft aside that failed. */
-  retire(note: Uint8Array): void;
-}
 
 export interface RebasedOptions {
   readonly network: Network;

@@ -1,10 +1,10 @@
-// Transactions on their way to IOTA's ledger, beside the log, from before a node sees one until its receipt is kept:
+// What is on its way to a ledger, beside the log, from before a node sees it until its receipt is kept:
 //
-//   LOG/anchors/<size>/rebased.draft      signed; 0600, written whole before it is submitted
-//   LOG/anchors/<size>/rebased.over-…     one that failed, or that nobody executed while it could be
+//   LOG/anchors/<size>/<kind>.draft      rebased: a signed transaction; stardust: all blocks that were tried
+//   LOG/anchors/<size>/<kind>.over-…     one that failed, or that nobody executed while it could be
 //
-// A kill at any instant leaves either no draft, and nothing was submitted; or a draft, and whoever comes next
-// submits those same bytes.
+// 0600, and written whole before anything is submitted. A kill at any instant leaves either no draft, and nothing was
+// submitted; or a draft, and whoever comes next submits those same bytes.
 
 import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -14,8 +14,7 @@ import { flushFolder, readInput, writeWhole } from "../files";
 import { makeFolders } from "../tiledlog";
 import { anchorFolder } from "./anchors";
 
-const MAX_DRAFT = 256 * 1024;
-const NAME = "rebased.draft";
+const MAX_DRAFT = 4 * 1024 * 1024;
 
 export interface Drafts {
   read(note: Uint8Array): Uint8Array | null;
@@ -27,9 +26,10 @@ export interface Drafts {
   list(): { readonly size: bigint; readonly draft: Uint8Array }[];
 }
 
-export function draftsOf(logFolder: string): Drafts {
+export function draftsOf(logFolder: string, kind: string): Drafts {
+  const file = `${kind}.draft`;
   const folderOf = (note: Uint8Array) => anchorFolder(logFolder, parseCheckpoint(parseNote(note).text).size);
-  const pathOf = (note: Uint8Array) => join(folderOf(note), NAME);
+  const pathOf = (note: Uint8Array) => join(folderOf(note), file);
   return {
     read: (note) => (existsSync(pathOf(note)) ? readInput(pathOf(note), MAX_DRAFT) : null),
     write(note, draft) {
@@ -38,7 +38,7 @@ export function draftsOf(logFolder: string): Drafts {
     },
     retire(note) {
       if (!existsSync(pathOf(note))) return;
-      renameSync(pathOf(note), join(folderOf(note), `rebased.over-${Date.now()}`));
+      renameSync(pathOf(note), join(folderOf(note), `${kind}.over-${Date.now()}`));
       flushFolder(folderOf(note));
     },
     drop: (note) => rmSync(pathOf(note), { force: true }),
@@ -46,8 +46,8 @@ export function draftsOf(logFolder: string): Drafts {
       const folder = join(logFolder, "anchors");
       const names = existsSync(folder) ? readdirSync(folder) : [];
       return names
-        .filter((name) => /^(0|[1-9][0-9]{0,18})$/.test(name) && existsSync(join(folder, name, NAME)))
-        .map((name) => ({ size: BigInt(name), draft: readInput(join(folder, name, NAME), MAX_DRAFT) }))
+        .filter((name) => /^(0|[1-9][0-9]{0,18})$/.test(name) && existsSync(join(folder, name, file)))
+        .map((name) => ({ size: BigInt(name), draft: readInput(join(folder, name, file), MAX_DRAFT) }))
         .sort((a, b) => (a.size < b.size ? -1 : 1));
     },
   };
