@@ -6,8 +6,8 @@ import { Refusal } from "@vouch/shared/refusal";
 const ASK_MS = 20_000;
 
 export interface Deadline {
-  /** For the next question. */
-  askMs(): number;
+  /** For the next question. `mostMs`: how long that one may take, where it isn't the usual. */
+  askMs(mostMs?: number): number;
   /** Whether there is time for another attempt after `ms`. */
   allows(ms: number): boolean;
 }
@@ -15,12 +15,15 @@ export interface Deadline {
 export function deadlineIn(ms: number): Deadline {
   const end = performance.now() + ms;
   const left = () => Math.max(1, end - performance.now());
-  return { askMs: () => Math.min(ASK_MS, left()), allows: (more) => performance.now() + more < end };
+  return {
+    askMs: (most = ASK_MS) => Math.min(most, left()),
+    allows: (more) => performance.now() + more < end,
+  };
 }
 
 /** No end to all of it, only to each question: for what gets further with each. */
 export const eachWithin = (ms: number): Deadline => ({
-  askMs: () => Math.min(ASK_MS, ms),
+  askMs: (most = ASK_MS) => Math.min(most, ms),
   allows: () => true,
 });
 

@@ -1,14 +1,11 @@
 // JSON-RPC 2.0 over HTTP, one question at a time, of a node that may lie, stall or never stop talking.
 //
-// By node:http and not fetch: it follows no redirect, so what is asked goes where the person said and nowhere
-// else, and it counts what arrives. Answers are read with the shapes of strict JSON, but members that
-// nobody asked for are passed over: nodes add some with every release.
+// Answers are read with the shapes of strict JSON, but members that nobody asked for are passed over: nodes add
+// some with every release.
 
-import { request as requestHttp } from "node:http";
-import { request as requestHttps } from "node:https";
 import { type Shape, text } from "@vouch/shared/json";
 import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
-import { unreachable, within } from "./deadline";
+import { askHttp } from "./http";
 
 const MAX_ANSWER = 4 * 1024 * 1024;
 
@@ -70,28 +67,10 @@ export const decimal: Shape<bigint> = (value, at) => {
   return number;
 };
 
-function post(url: URL, body: string, timeoutMs: number): Promise<Buffer> {
-  const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
-  const request = url.protocol === "https:" ? requestHttps : requestHttp;
-  return within(timeoutMs, url.host, (done, fail) => {
-    const asked = request(url, { method: "POST", headers, agent: false }, (response) => {
-      if (response.statusCode !== 200)
-        return fail(
-          new Refusal("node-answer", `${url.host} answers with HTTP status ${response.statusCode}`),
-        );
-      const parts: Buffer[] = [];
-      let size = 0;
-      response.on("data", (part: Buffer) => {
-        size += part.length;
-        if (size > MAX_ANSWER)
-          return fail(new Refusal("node-answer", `${url.host} answers with more than ${MAX_ANSWER} bytes`));
-        parts.push(part);
-      });
-      response.on("end", () => done(Buffer.concat(parts)));
-      response.on("error", (error) => fail(unreachable(url.host, error)));
-    });
-    asked.on("error", (error) => fail(unreachable(url.host, error)));
-    asked.end(body);
-    return () => asked.destroy();
-  });
+async function post(url: URL, body: string, timeoutMs: number): Promise<Buffer> {
+  const headers = { "content-type": "application/json" };
+  const answer = await askHttp(url, { method: "POST", headers, body, maxBytes: MAX_ANSWER, timeoutMs });
+  if (answer.status !== 200)
+    throw new Refusal("node-answer", `${url.host} answers with HTTP status ${answer.status}`);
+  return answer.body;
 }
