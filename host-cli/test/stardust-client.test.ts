@@ -182,9 +182,9 @@ client("a block that its milestone references alone gets another, which isn't", 
     const answer = {
       error: { code: "500", message: "you need at lest 2 items to create an inclusion proof" },
     };
-    let asked = 0;
+    let asked = 0; // whether there is a plugin at all is the first question
     const plugin = createServer(async (request, response) => {
-      if (asked++ === 0) return void response.writeHead(500).end(JSON.stringify(answer));
+      if (asked++ === 1) return void response.writeHead(500).end(JSON.stringify(answer));
       response.end(await (await fetch(`${node.poi}${request.url}`)).text());
     });
     const { facts } = await record({ where: { node: new URL(node.url), poi: await urlOf(plugin) } });
@@ -278,11 +278,12 @@ client("without a milestone in time it is pending, and the next run goes on with
   }),
 );
 
-client("where nobody makes proofs it is said where inx-poi would", () =>
+client("where nobody makes proofs nothing is submitted, and it is said where inx-poi would be", () =>
   setting({}, async ({ node, record }) => {
     const { code, hint } = await refusalOf(record({ where: { node: new URL(node.url), poi: null } }));
     assert.is(code, "node-not-found");
     assert.match(hint ?? "", /poi=/);
+    assert.not(node.asked.includes("POST blocks"));
   }),
 );
 

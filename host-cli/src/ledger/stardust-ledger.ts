@@ -1,6 +1,6 @@
 // A Tangle: a checkpoint note in a block of its own, and the receipt that proves it without a node.
 //
-//   prepare   network, version, freshness                        nothing wants signing: a block has no owner and no fee
+//   prepare   network, version, freshness, who makes proofs      nothing wants signing: a block has no owner and no fee
 //   submit    parents, work, the block kept on disk, then the node
 //   confirm   until a milestone references it: promoted early, attached anew late
 //   prove     proof of inclusion, from inx-poi
@@ -27,7 +27,7 @@ import { type BlockState, checkSame, hexOf, openNode } from "./stardust";
 import { makeCarrier, type Pow } from "./stardust-carry";
 import { parseDraft } from "./stardust-draft";
 import { readNetwork, type TangleState } from "./stardust-network";
-import { fetchProof } from "./stardust-poi";
+import { checkProver, fetchProof } from "./stardust-poi";
 import type { Work } from "./stardust-pow";
 import type { Where } from "./stardust-where";
 
@@ -148,7 +148,9 @@ export function openStardustLedger(options: StardustOptions): Ledger {
     },
 
     async prepare(note) {
-      await state(limit());
+      const deadline = limit();
+      await state(deadline);
+      await checkProver(where, deadline); // before there is a block that nobody proves
       const shown = quote(utf8Decode(tag) ?? hexOf(tag));
       const asks = `submit to ${trust.network} by ${node.host}, tag ${shown}, for good, without a fee?`;
       return { note, messages: [], draft: trust.network, asks };

@@ -18,24 +18,39 @@ import { below, type Where } from "./stardust-where";
 const MAX_ANSWER = 256 * 1024;
 const POLL_MS = [50, 100, 200, 400, 800];
 
-export type Found =
+type Found =
   | { readonly kind: "proof"; readonly json: unknown }
   | { readonly kind: "lonely" }
   | { readonly kind: "not-yet" | "not-here"; readonly why: string };
 
-/** The proof as it was parsed, or null when it can't be made. Refuses `node-refused`, `node-not-found`, `node-unreachable`, `node-answer`. */
-export async function fetchProof({ node, poi }: Where, id: Uint8Array, deadline: Deadline): Promise<unknown> {
+const NOBODY = new Uint8Array(32);
+
+/** Where the proof of a block may be had. */
+function urlsOf({ node, poi }: Where, id: Uint8Array): URL[] {
   const path = `create/${hexOf(id)}`;
   const through = below(node, `/api/poi/v1/${path}`);
-  const urls = poi === null ? [through] : [below(poi, `/${path}`), through];
+  return poi === null ? [through] : [below(poi, `/${path}`), through];
+}
+
+/** Asks for the proof of a block that doesn't exist. Refuses as fetchProof does when nobody would make one of any. */
+export async function checkProver(where: Where, deadline: Deadline): Promise<void> {
+  const found = await firstOf(urlsOf(where, NOBODY), deadline);
+  if (found.kind === "not-here") throw nobody(found.why);
+}
+
+const nobody = (where: string) =>
+  new Refusal("node-not-found", `nobody makes proofs of inclusion at ${where}`, {
+    hint: "inx-poi answers at a port of its own: --ledger stardust:URL,poi=http://HOST:9687",
+  });
+
+/** The proof as it was parsed, or null when it can't be made. Refuses `node-refused`, `node-not-found`, `node-unreachable`, `node-answer`. */
+export async function fetchProof(where: Where, id: Uint8Array, deadline: Deadline): Promise<unknown> {
+  const urls = urlsOf(where, id);
   for (let attempt = 0; ; attempt++) {
     const found = await firstOf(urls, deadline);
     if (found.kind === "proof") return found.json;
     if (found.kind === "lonely") return null;
-    if (found.kind === "not-here")
-      throw new Refusal("node-not-found", `nobody makes proofs of inclusion at ${found.why}`, {
-        hint: "inx-poi answers at a port of its own: --ledger stardust:URL,poi=http://HOST:9687",
-      });
+    if (found.kind === "not-here") throw nobody(found.why);
     const pause = POLL_MS[Math.min(attempt, POLL_MS.length - 1)]!;
     if (!deadline.allows(pause)) throw new Refusal("node-refused", `no proof of inclusion: ${found.why}`);
     await sleep(pause);
