@@ -115,7 +115,8 @@ trust("a person is asked; no, or nobody there, writes nothing", async () => {
     assert.is(no.exitCode, 1);
     assert.is((await vouch(["--from", url, "-o", at("no")])).exitCode, 1);
     assert.not.ok(existsSync(at("no")));
-    const yes = await vouch(["--from", url, "-o", at("yes")], { tty: true, answers: ["y"] });
+    const yes = await vouch(["--from", url, "-o", at("yes"), "--quiet"], { tty: true, answers: ["y"] });
+    assert.ok(yes.err().includes(toHex(tangle.trust.keys[0]!.key)), "what is agreed to is shown, even so");
     assert.is(yes.exitCode, 0);
     assert.ok(existsSync(at("yes")));
   });
@@ -247,6 +248,7 @@ for (const argv of [
   [],
   ["--from", "ftp://127.0.0.1", "--dry-run"],
   ["--from", "http://user@127.0.0.1", "--dry-run"],
+  ["--from", "http://:secret@127.0.0.1", "--dry-run"],
   ["--from", "http://127.0.0.1?x", "--dry-run"],
   ["--from", "http://127.0.0.1:1"],
   ["show", "--save", at("x")],
@@ -254,6 +256,7 @@ for (const argv of [
   trust(`usage: ${argv.join(" ") || "nothing"}`, async () => {
     const io = await vouch(argv);
     assert.match(io.err(), /\[usage\]/);
+    assert.not.match(io.err(), /secret/);
     assert.is(io.exitCode, 1);
   });
 

@@ -76,7 +76,8 @@ interface TrustFlags {
 
 function nodeOf(from: string): URL {
   const url = URL.canParse(from) ? new URL(from) : null;
-  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== "" || url.search + url.hash !== "")
+  const more = url === null ? "" : url.username + url.password + url.search + url.hash;
+  if (url === null || !/^https?:$/.test(url.protocol) || more !== "")
     throw usage("--from: expected the node's address, such as http://127.0.0.1:14265");
   return url;
 }
@@ -88,7 +89,8 @@ async function trustFrom({ from, output, timeout, dryRun, yes }: TrustFlags, io:
   const node = nodeOf(from);
   const { askCoordinator } = await import("../ledger/tangle-keys");
   const seen = await askCoordinator(node, timeout * 1000);
-  if (!io.quiet) io.stderr(seenText(node, seen));
+  const isAsking = dryRun !== true && yes !== true; // nobody is asked about what they can't see
+  if (!io.quiet || isAsking) io.stderr(seenText(node, seen));
   if (output !== undefined && dryRun !== true) {
     if (yes !== true && !(await io.confirm(`trust these keys, and write ${output}?`)))
       throw usage("nothing was written");

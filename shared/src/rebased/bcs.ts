@@ -11,18 +11,11 @@
 // time are bounded by the input. What it meets beyond that is `bcs-malformed`; a variant nobody
 // here knows is `bcs-unsupported`, since a later protocol may have given it a meaning.
 
-import { concatBytes, copyBytes } from "../bytes";
+import { concatBytes } from "../bytes";
+import { type ByteReader, readBytes } from "../littleendian";
 import { Refusal } from "../refusal";
 
-export interface BcsReader {
-  /** How far it has come. */
-  at(): number;
-  u8(): number;
-  u16(): number;
-  u32(): number;
-  u64(): bigint;
-  /** A copy of the next bytes, as many as the type says. */
-  fixed(length: number): Uint8Array;
+export interface BcsReader extends Omit<ByteReader, "left" | "malformed"> {
   /** vector<u8>, as a copy. */
   bytes(): Uint8Array;
   /** vector<u8> whose length the type fixes all the same, as digests and keys are written. */
@@ -31,26 +24,21 @@ export interface BcsReader {
   option<T>(read: () => T): T | null;
   /** The variant of an enum; refuses `bcs-unsupported` from `known` on. */
   variant(known: number, of: string): number;
-  end(): void;
 }
 
 const MAX_LENGTH = 0x7fffffff; // BCS: 2^31 - 1
 
 /** Reads `bytes`, which messages call `what`. All methods refuse `bcs-malformed`. */
 export function readBcs(bytes: Uint8Array, what: string): BcsReader {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  let at = 0;
-  const malformed = (found: string) =>
-    new Refusal("bcs-malformed", `${what} isn't BCS of its type: ${found} at byte ${at} of ${bytes.length}`);
-  const skip = (count: number) => {
-    if (count > bytes.length - at) throw malformed(`${count} bytes are wanted`);
-    at += count;
-    return at - count;
-  };
+  const { left, malformed, ...reader } = readBytes(
+    bytes,
+    (found) => new Refusal("bcs-malformed", `${what} isn't BCS of its type: ${found}`),
+  );
+  const { u8, fixed } = reader;
   const uleb = () => {
     let value = 0;
     for (let shift = 0; shift < 35; shift += 7) {
-      const byte = view.getUint8(skip(1));
+      const byte = u8();
       value += (byte & 0x7f) * 2 ** shift;
       if (byte < 0x80) {
         if (byte === 0 && shift > 0) throw malformed("a number isn't in its shortest form");
@@ -60,14 +48,8 @@ export function readBcs(bytes: Uint8Array, what: string): BcsReader {
     }
     throw malformed("a number exceeds 2^31 - 1");
   };
-  const fixed = (length: number) => copyBytes(bytes, skip(length), at);
   return {
-    at: () => at,
-    u8: () => view.getUint8(skip(1)),
-    u16: () => view.getUint16(skip(2), true),
-    u32: () => view.getUint32(skip(4), true),
-    u64: () => view.getBigUint64(skip(8), true),
-    fixed,
+    ...reader,
     bytes: () => fixed(uleb()),
     sized(length) {
       const found = uleb();
@@ -76,13 +58,13 @@ export function readBcs(bytes: Uint8Array, what: string): BcsReader {
     },
     list(itemBytes, read) {
       const count = uleb();
-      if (count * itemBytes > bytes.length - at) throw malformed(`${count} items are wanted`);
+      if (count * itemBytes > left()) throw malformed(`${count} items are wanted`);
       const items = [];
       for (let i = 0; i < count; i++) items.push(read());
       return items;
     },
     option(read) {
-      const tag = view.getUint8(skip(1));
+      const tag = u8();
       if (tag > 1) throw malformed(`an option is ${tag}`);
       return tag === 0 ? null : read();
     },
@@ -91,9 +73,6 @@ export function readBcs(bytes: Uint8Array, what: string): BcsReader {
       if (found >= known)
         throw new Refusal("bcs-unsupported", `${what}: variant ${found} of ${of} isn't known here`);
       return found;
-    },
-    end() {
-      if (at < bytes.length) throw malformed(`${bytes.length - at} bytes are left over`);
     },
   };
 }

@@ -45,8 +45,8 @@ export function decodeBlock(bytes: Uint8Array): TaggedBlock {
   const tagLength = reader.u8();
   if (tagLength > MAX_TAG)
     throw reader.malformed(`the tag has ${tagLength} bytes, at most ${MAX_TAG} are accepted`);
-  const tag = reader.bytes(tagLength);
-  const data = reader.bytes(reader.u32());
+  const tag = reader.fixed(tagLength);
+  const data = reader.fixed(reader.u32());
   if (reader.at() - start !== length)
     throw reader.malformed(`the payload ends after ${reader.at() - start} bytes, it says ${length}`);
   const nonce = reader.u64();

@@ -1,59 +1,31 @@
-// The integers and byte strings that blocks and milestones are made of (TIP-24, TIP-29): little-endian, no padding.
-//
-// A length is believed only as far as there are bytes, so memory and time are bounded by the input.
+// What blocks and milestones are made of (TIP-24, TIP-29): little-endian integers, byte strings, parents; no padding.
 
 import { copyBytes } from "../bytes";
+import { type ByteReader, readBytes } from "../littleendian";
 import { Refusal } from "../refusal";
 
-export interface LayoutReader {
-  at(): number;
-  u8(): number;
-  u16(): number;
-  u32(): number;
-  u64(): bigint;
-  /** A copy of the next bytes. */
-  bytes(length: number): Uint8Array;
+export interface LayoutReader extends ByteReader {
   /** A count of one byte, from 1 to `max`, then as many ids of 32 bytes, ascending. */
   parents(max: number): Uint8Array[];
-  end(): void;
-  malformed(found: string): Refusal;
 }
 
 /** Reads `bytes`, which messages call `what`. All methods refuse with `code`. */
 export function readLayout(bytes: Uint8Array, what: string, code: string): LayoutReader {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  let at = 0;
-  const malformed = (found: string) =>
-    new Refusal(code, `${what}: ${found}, at byte ${at} of ${bytes.length}`);
-  const skip = (count: number) => {
-    if (count > bytes.length - at) throw malformed(`${count} bytes are wanted`);
-    at += count;
-    return at - count;
-  };
-  const take = (length: number) => copyBytes(bytes, skip(length), at);
+  const reader = readBytes(bytes, (found) => new Refusal(code, `${what}: ${found}`));
   return {
-    at: () => at,
-    u8: () => view.getUint8(skip(1)),
-    u16: () => view.getUint16(skip(2), true),
-    u32: () => view.getUint32(skip(4), true),
-    u64: () => view.getBigUint64(skip(8), true),
-    bytes: take,
+    ...reader,
     parents(max) {
-      const count = view.getUint8(skip(1));
-      if (count < 1 || count > max) throw malformed(`${count} parents, expected 1 to ${max}`);
+      const count = reader.u8();
+      if (count < 1 || count > max) throw reader.malformed(`${count} parents, expected 1 to ${max}`);
       const parents: Uint8Array[] = [];
       for (let i = 0; i < count; i++) {
-        const parent = take(32);
+        const parent = reader.fixed(32);
         if (i > 0 && compareBytes(parents[i - 1]!, parent) >= 0)
-          throw malformed("the parents aren't ascending, each once");
+          throw reader.malformed("the parents aren't ascending, each once");
         parents.push(parent);
       }
       return parents;
     },
-    end() {
-      if (at < bytes.length) throw malformed(`${bytes.length - at} bytes are left over`);
-    },
-    malformed,
   };
 }
 

@@ -47,11 +47,11 @@ export function decodeMilestone(bytes: Uint8Array): Milestone {
   const index = reader.u32();
   const timestamp = reader.u32();
   checkVersion(reader.u8(), "the milestone");
-  reader.bytes(32);
+  reader.fixed(32);
   reader.parents(MAX_PARENTS);
-  const inclusionRoot = reader.bytes(32);
-  reader.bytes(32);
-  reader.bytes(reader.u16());
+  const inclusionRoot = reader.fixed(32);
+  reader.fixed(32);
+  reader.fixed(reader.u16());
   readOptions(reader);
   const id = milestoneIdOf(copyBytes(bytes, start, reader.at()));
   const signatures = Array.from({ length: reader.u8() }, () => {
@@ -61,7 +61,7 @@ export function decodeMilestone(bytes: Uint8Array): Milestone {
         "stardust-unsupported",
         `a signature of the milestone is of kind ${kind}, expected Ed25519 (0)`,
       );
-    return { key: reader.bytes(32), signature: reader.bytes(64) };
+    return { key: reader.fixed(32), signature: reader.fixed(64) };
   });
   reader.end();
   return { id, index, timestamp, inclusionRoot, signatures };
@@ -123,8 +123,8 @@ function readOptions(reader: LayoutReader): void {
     least = kind + 1;
     if (kind === 0) readMigration(reader);
     else {
-      reader.bytes(4 + 1);
-      reader.bytes(reader.u16());
+      reader.fixed(4 + 1);
+      reader.fixed(reader.u16());
     }
   }
 }
@@ -132,11 +132,11 @@ function readOptions(reader: LayoutReader): void {
 function readMigration(reader: LayoutReader): void {
   reader.u32();
   if (reader.u8() > 1) throw reader.malformed("a flag is neither 0 nor 1");
-  reader.bytes(reader.u16() * FUND_BYTES);
+  reader.fixed(reader.u16() * FUND_BYTES);
   const length = reader.u32();
   if (length !== TREASURY_BYTES)
     throw reader.malformed(`a treasury transaction has ${length} bytes, expected ${TREASURY_BYTES}`);
-  reader.bytes(length);
+  reader.fixed(length);
 }
 
 /**
