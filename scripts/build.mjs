@@ -14,6 +14,8 @@
 //   host-cli/src/commands/X.ts ──▶ host-cli/dist/commands/X.cjs   one bundle a verb
 //   shared/src/rebased/judge.ts ─▶ host-cli/dist/commands/rebased.cjs   what a verb loads once it meets a receipt of IOTA's
 //   shared/src/stardust/proof.ts ▶ host-cli/dist/commands/stardust.cjs  … or of a Tangle
+//   host-cli/src/ledger/stardust-ledger.ts ▶ host-cli/dist/commands/tangle.cjs   what anchors on one: IOTA's library
+//   host-cli/src/ledger/pow-worker.ts ─▶ host-cli/dist/pow-worker.cjs   a thread of its
 //   host-cli/src/main.ts       ──▶ host-cli/dist/main.cjs         knows the verbs by name
 //        each, compiled by V8  ──▶ host-cli/dist/….cjs.v20.20.2-x64   bin/vouch.cjs says why
 //
@@ -63,14 +65,21 @@ export const workspace = {
 };
 
 /** What few verdicts need, and takes long to load: files of their own, beside the verbs, when they are required. */
-const APART = { rebased: "@vouch/shared/rebased/judge", stardust: "@vouch/shared/stardust/proof" };
+const APART = {
+  rebased: "@vouch/shared/rebased/judge",
+  stardust: "@vouch/shared/stardust/proof",
+  tangle: "./host-cli/src/ledger/stardust-ledger",
+};
 const apart = {
   name: "apart",
   setup(build) {
-    build.onResolve({ filter: /^@vouch\/shared\/(rebased\/judge|stardust\/proof)$/ }, ({ kind, path }) => {
-      const [name] = Object.entries(APART).find(([, module]) => module === path);
-      return kind === "require-call" ? { path: `./${name}.cjs`, external: true } : undefined;
-    });
+    build.onResolve(
+      { filter: /\/(rebased\/judge|stardust\/proof|ledger\/stardust-ledger)$/ },
+      ({ kind, path }) => {
+        const [name] = Object.entries(APART).find(([, module]) => module.endsWith(path.replace(/^\.+/, "")));
+        return kind === "require-call" ? { path: `./${name}.cjs`, external: true } : undefined;
+      },
+    );
   },
 };
 
@@ -245,6 +254,12 @@ async function buildCli({ esbuild }, verbs, outdir) {
       ...common,
       entryPoints: verbs.map((verb) => join(ROOT, "host-cli/src/commands", `${verb}.ts`)),
       outdir: join(outdir, "commands"),
+    }),
+    esbuild.build({
+      ...common,
+      entryPoints: [join(ROOT, "host-cli/src/ledger/pow-worker.ts")],
+      outfile: join(outdir, "pow-worker.cjs"),
+      outExtension: undefined,
     }),
     ...Object.entries(APART).map(([name, module]) =>
       esbuild.build({

@@ -25,6 +25,7 @@ import { readVkey, type Signer } from "../signer";
 import type { AnchorFlags } from "./anchor";
 
 const MAX_DRAFT = 256 * 1024;
+const GAS_BUDGET = 5_000_000n; // five thousandths of an IOTA, five times what an anchor takes
 
 // Loaded when asked for: the ledger brings curves along, which other ledgers shouldn't wait for.
 const rebased = () => import("../ledger/rebased");
@@ -47,7 +48,7 @@ export async function openPublic(
     walk,
     root: flags.root === undefined ? null : parseRoot(flags.root),
     timeoutMs: flags.timeout * 1000,
-    gasBudget: flags.gasBudget,
+    gasBudget: flags.gasBudget ?? GAS_BUDGET,
   });
   const known = walk?.closes.length ?? 0;
   return {
@@ -86,7 +87,10 @@ export async function prepareDraft(
   if (flags.sender === undefined) throw usage("--prepare needs --sender, the keys that will sign");
   const { note } = openLog(logFolder);
   const ledger = await openPublic(logFolder, flags, []);
-  if (keptReceipt(logFolder, note, ledger.kind) !== null || draftsOf(logFolder, ledger.kind).read(note) !== null)
+  if (
+    keptReceipt(logFolder, note, ledger.kind) !== null ||
+    draftsOf(logFolder, ledger.kind).read(note) !== null
+  )
     throw new Refusal("exists", "this checkpoint is anchored already, or on its way", {
       hint: "`vouch anchor` without --prepare says which, and goes on",
     });

@@ -14,8 +14,7 @@ import type { AnchorFlags } from "./anchor";
 const MAX_TRUST = 64 * 1024;
 
 // The build keeps it in a file of its own (scripts/build.mjs): IOTA's library is larger than all of the verb.
-const tangle = () =>
-  require("../ledger/stardust-ledger") as typeof import("../ledger/stardust-ledger");
+const tangle = () => require("../ledger/stardust-ledger") as typeof import("../ledger/stardust-ledger");
 
 export const isTangle = (flags: AnchorFlags) => /^stardust:/.test(flags.ledger ?? "");
 

@@ -116,7 +116,7 @@ export interface AnchorFlags {
   signerTimeout?: number;
   sender?: string;
   root?: string;
-  gasBudget: bigint;
+  gasBudget?: bigint;
   trust?: string;
   pow?: string;
   tag?: string;
@@ -155,7 +155,7 @@ export function define(program: Command, io: Io): void {
     .option("--signer-timeout <SECONDS>", "how long the outside program may take", seconds, 120)
     .option("--sender <KEYS>", "who pays: a verifier key, or 2:A.vkey,B.vkey,C.vkey for two of three")
     .option("--root <ROOT>", "a committee to begin with: NETWORK@EPOCH:SHA256, as in a policy")
-    .option("--gas-budget <NANOS>", "what a transaction may cost at most", nanos, 5_000_000n)
+    .option("--gas-budget <NANOS>", "what a transaction may cost at most (default: 5000000)", nanos)
     .option("--trust <FILE>", "the keys of a Tangle's coordinator, from `vouch ledger trust`")
     .option("--pow <WHO>", "who works for a block on a Tangle: local, node, auto")
     .option("--tag <TEXT>", "what blocks on a Tangle are tagged with (default: vouch/v1)")

@@ -15,7 +15,10 @@ export interface Deadline {
 export function deadlineIn(ms: number): Deadline {
   const end = performance.now() + ms;
   const left = () => Math.max(1, end - performance.now());
-  return { askMs: (most = ASK_MS) => Math.min(most, left()), allows: (more) => performance.now() + more < end };
+  return {
+    askMs: (most = ASK_MS) => Math.min(most, left()),
+    allows: (more) => performance.now() + more < end,
+  };
 }
 
 /** No end to all of it, only to each question: for what gets further with each. */

@@ -46,14 +46,15 @@ export function startSearch({ digest, zeros, start }: Search): { tried(): number
   const nextHigh = new Int32Array(STATE);
   let nonce = start;
 
-  const setByte = (place: number, byte: number) =>
+  function setByte(place: number, byte: number): void {
     TRITS[byte]!.forEach((trit, i) => {
       low[place + i] = trit === 1 ? 0 : -1;
       high[place + i] = trit === -1 ? 0 : -1;
     });
+  }
 
   function fill(): void {
-    digest.forEach((byte, i) => setByte(6 * i, byte));
+    for (let i = 0; i < digest.length; i++) setByte(6 * i, digest[i]!);
     let rest = nonce;
     for (let i = 0; i < 8; i++) {
       setByte(DIGEST_TRITS + 6 * i, rest % 256);

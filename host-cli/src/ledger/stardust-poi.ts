@@ -71,9 +71,13 @@ async function askProof(url: URL, deadline: Deadline): Promise<Found> {
     json = JSON.parse(body.toString("utf8"));
   } catch (cause) {
     if (status === 404) return { kind: "not-here", why: url.host };
-    throw new Refusal("node-answer", `${url.host}: the proof of inclusion, HTTP status ${status}, isn't JSON`, {
-      cause,
-    });
+    throw new Refusal(
+      "node-answer",
+      `${url.host}: the proof of inclusion, HTTP status ${status}, isn't JSON`,
+      {
+        cause,
+      },
+    );
   }
   if (status === 200) return { kind: "proof", json };
   if (status === 404) return { kind: "not-here", why: url.host };

@@ -153,7 +153,14 @@ export function openNode(url: URL): TangleNode {
         }),
       ),
     raw: (id, deadline) =>
-      known(ask(deadline, "block", (client) => client.blockRaw(hexOf(id)), (value) => value as Uint8Array)),
+      known(
+        ask(
+          deadline,
+          "block",
+          (client) => client.blockRaw(hexOf(id)),
+          (value) => value as Uint8Array,
+        ),
+      ),
     milestoneTime: (index, deadline) =>
       known(
         ask(deadline, "milestone", (client) => client.milestoneByIndex(index), MILESTONE).then((found) => {
@@ -221,7 +228,10 @@ function refusalOf(host: string, what: string, answered: HttpAnswer | null, erro
   const said = quote(error instanceof Error ? error.message : String(error));
   if (status === 404) return new Refusal("node-not-found", `${host}: ${what}: ${said}`);
   if (status >= 400) return new Refusal("node-refused", `${host}: ${what}: HTTP status ${status}: ${said}`);
-  return new Refusal("node-answer", `${host}: the answer to ${what}, HTTP status ${status}, isn't one: ${said}`);
+  return new Refusal(
+    "node-answer",
+    `${host}: the answer to ${what}, HTTP status ${status}, isn't one: ${said}`,
+  );
 }
 
 /** Bytes of a block with nonce 0. `payload` null is a block that only refers. Refuses `too-large`. */
