@@ -647,14 +647,20 @@ maker("policy check says what it understood, and what a careful reader would ask
   assert.is(json.digest, sha256Of("policy"));
 });
 
-maker("policy check says which ledgers' receipts this version can't check", async () => {
+maker("policy check says which ledgers are a keeper's word, and which are retired", async () => {
   await people();
-  const rebased = ["mainnet", "testnet"].map((network) => `rebased ${network}@1:${"0".repeat(64)}`);
-  const more = [...rebased, "stardust shimmer"].map((root) => `ledger ${root}\n`);
-  writeFileSync(at("policy"), `${readFileSync(at("policy"), "utf8")}${more.join("")}`);
+  const [shimmer] = await vouchOk("ledger", "trust", "show", "shimmer").then((out) => out.split("\n"));
+  const tangles = [`ledger stardust ward@${"0".repeat(64)}`, shimmer!];
+  const before = readFileSync(at("policy"), "utf8");
+  writeFileSync(at("policy"), `${before}${tangles.map((line) => `${line}\n`).join("")}`);
   const io = await vouch(["policy", "check", at("policy")]);
-  const said = [...io.err().matchAll(/receipts of (.*): .*\[ledger-not-supported\]/g)].map((m) => m[1]);
-  assert.equal(said, ["stardust"]);
+  assert.match(io.err(), /coordinator's keys \[no-public-ledger\]/);
+  const retired = [...io.err().matchAll(/warning: (\S+) is retired: .*\[retired-ledger\]/g)].map((m) => m[1]);
+  assert.equal(retired, ["shimmer"]);
+  assert.match(io.out(), /ledger +stardust, the coordinator of ward, trust file 0{64}\n/);
+  const rebased = ["mainnet", "testnet"].map((network) => `ledger rebased ${network}@1:${"0".repeat(64)}\n`);
+  writeFileSync(at("policy"), `${before}${rebased.join("")}`);
+  assert.not.match((await vouch(["policy", "check", at("policy")])).err(), /public-ledger/);
 });
 
 maker("--json prints one object for every verb that answers something", async () => {

@@ -4,6 +4,7 @@ import { toHex, utf8Encode } from "../src/bytes";
 import { evalQuorum, isMinimalQuorum, parsePolicy } from "../src/policy";
 import { formatRoot } from "../src/rebased/root";
 import { sha256 } from "../src/sha256";
+import { formatStardustRoot } from "../src/stardust/root";
 import { formatVkey, sameVkey } from "../src/vkey";
 import { testCrypto, testKey } from "./keys";
 import { publishedBytes, refusal } from "./vectors";
@@ -57,7 +58,7 @@ policies("a policy with every kind of line reads as written", () => {
     `ledger directory ${v("ledger", 4)}`,
     `ledger rebased mainnet@514:${"ab".repeat(32)}`,
     `ledger rebased testnet@7:${"cd".repeat(32)} 0x${"ef".repeat(32)}`,
-    "ledger stardust some-root",
+    `ledger stardust hospital-tangle@${"01".repeat(32)}`,
     "max-age status 36h",
     "max-age evidence 30d",
     "require-image",
@@ -102,13 +103,17 @@ policies("a policy with every kind of line reads as written", () => {
   assert.equal(
     policy.ledgers.map((l) => [
       l.kind,
-      l.kind === "directory" ? l.root.name : l.kind === "rebased" ? formatRoot(l.root) : l.root,
+      l.kind === "directory"
+        ? l.root.name
+        : l.kind === "rebased"
+          ? formatRoot(l.root)
+          : formatStardustRoot(l.root),
     ]),
     [
       ["directory", "ledger"],
       ["rebased", `mainnet@514:${"ab".repeat(32)}`],
       ["rebased", `testnet@7:${"cd".repeat(32)}`],
-      ["stardust", "some-root"],
+      ["stardust", `hospital-tangle@${"01".repeat(32)}`],
     ],
   );
   assert.equal(policy.maxAge, { status: 36 * 3600, evidence: 30 * 86400 });
@@ -162,6 +167,13 @@ for (const [name, lines, code] of [
   ["CRLF", [`${LOG}\r`, Q], "malformed-policy"],
   ["a no-break space", [LOG.replace(" ", "\u00a0"), Q], "malformed-policy"],
   ["a bidi override", [LOG, Q, "ledger stardust \u202eroot"], "malformed-policy"],
+  ["a Tangle without a digest", [LOG, Q, "ledger stardust hospital-tangle"], "malformed-root"],
+  ["a sender on a Tangle", [LOG, Q, `ledger stardust t@${"01".repeat(32)} 0x00`], "malformed-policy"],
+  [
+    "one trust file under two names",
+    [LOG, Q, `ledger stardust a@${"01".repeat(32)}`, `ledger stardust b@${"01".repeat(32)}`],
+    "policy-repeated",
+  ],
   ["a line of 1100 characters", [LOG, Q, `ledger rebased ${"x".repeat(1100)}`], "malformed-policy"],
   ["1100 lines", [LOG, Q, ...new Array<string>(1100).fill("")], "malformed-policy"],
   ["70 KiB", [LOG, Q, ...new Array<string>(70).fill(`#${"x".repeat(1024)}`)], "too-large"],
