@@ -32,7 +32,7 @@ export const trustFile = ({ network, threshold, keys }) =>
     keys: keys.map((key) => ({ key: Buffer.from(key, "hex").toString("base64"), start: 0, end: 0 })),
   });
 
-async function startSimulated(options) {
+export async function startSimulated(options) {
   const [{ build }, { workspace }] = await Promise.all([import("esbuild"), import("./build.mjs")]);
   const folder = join(ROOT, "node_modules/.cache/vouch-tangle-fake");
   mkdirSync(folder, { recursive: true });
