@@ -1,5 +1,6 @@
 // vouch ledger root: the committee of IOTA's validators that ships, and the way from it to a newer one. Neither
 // changes a policy: whoever relies on it reads the line and decides.
+// vouch ledger trust (ledger-trust.ts): the same for Tangles.
 //
 // vouch ledger init: a directory ledger, for demos, tests and sites without a
 // network. What it records is proved to whoever trusts its keeper, nobody else.
@@ -19,6 +20,7 @@ import { initDirectoryLedger } from "../ledger/directory";
 import { MAX_WALK, parseWalk } from "../log/walk";
 import { loadJudge } from "../rebased";
 import { loadSigner, type SignerOptions, seconds, withSigner } from "../signer";
+import { defineTrust } from "./ledger-trust";
 
 const DAY = 86400;
 
@@ -117,6 +119,7 @@ function defineRoot(ledger: Command, io: Io): void {
 export function define(program: Command, io: Io): void {
   const ledger = program.command("ledger").description("Makes and looks at ledgers.");
   defineRoot(ledger, io);
+  defineTrust(ledger, io);
   withSigner(ledger.command("init"))
     .description(
       "Makes an empty directory ledger and prints the key that a policy's `ledger directory` line names.",
