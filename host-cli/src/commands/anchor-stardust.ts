@@ -62,9 +62,9 @@ function tellWork(io: Io): (work: Work) => void {
     if (io.quiet || io.json || !io.tty.stderr || (!over && ms - last < REDRAW_MS)) return;
     last = over ? 0 : ms;
     const rate = Math.round(tried / Math.max(1, ms));
-    const line = `proof of work: ${count(tried)} tries, ${count(expected)} on average, ${rate} thousand a second`;
-    io.stderr(`\r${line.padEnd(78)}${over ? "\n" : ""}`);
+    const line = `proof of work: ${count(tried)} tries, ${count(expected)} on average, ${rate} k/s`;
+    io.stderr(`\r${line.padEnd(60)}${over ? "\n" : ""}`);
   };
 }
 
-const count = (n: number) => (n < 1e5 ? String(n) : `${(n / 1e6).toFixed(1)} million`);
+const count = (n: number) => (n < 1e5 ? String(n) : `${(n / 1e6).toFixed(1)} M`);

@@ -25,7 +25,7 @@ export interface Search {
   readonly digest: Uint8Array;
   readonly zeros: number;
   /** Divisible by 256. Not 0: a node takes nonce 0 for a request to work. */
-  readonly start: number;
+  readonly start: bigint;
 }
 
 /** All six trits of each byte. */
@@ -39,12 +39,12 @@ const TRITS: readonly (readonly number[])[] = Array.from({ length: 256 }, (_, by
 });
 
 /** Tries a slice of nonces at each call; gives the one found, or null. */
-export function startSearch({ digest, zeros, start }: Search): { tried(): number; next(): number | null } {
+export function startSearch({ digest, zeros, start }: Search): { tried(): number; next(): bigint | null } {
   const low = new Int32Array(STATE);
   const high = new Int32Array(STATE);
   const nextLow = new Int32Array(STATE);
   const nextHigh = new Int32Array(STATE);
-  let nonce = start;
+  let tried = 0;
 
   function setByte(place: number, byte: number): void {
     TRITS[byte]!.forEach((trit, i) => {
@@ -55,15 +55,12 @@ export function startSearch({ digest, zeros, start }: Search): { tried(): number
 
   function fill(): void {
     for (let i = 0; i < digest.length; i++) setByte(6 * i, digest[i]!);
-    let rest = nonce;
-    for (let i = 0; i < 8; i++) {
-      setByte(DIGEST_TRITS + 6 * i, rest % 256);
-      rest = Math.floor(rest / 256);
-    }
+    const nonce = start + BigInt(tried);
+    for (let i = 0n; i < 8n; i++) setByte(DIGEST_TRITS + 6 * Number(i), Number((nonce >> (8n * i)) & 255n));
     for (let i = 0; i < 6; i++) {
       let [lows, highs] = [0, 0];
       for (let lane = 0; lane < LANES; lane++) {
-        const trit = TRITS[(nonce + lane) % 256]![i]!;
+        const trit = TRITS[(tried + lane) % 256]![i]!;
         if (trit !== 1) lows |= 1 << lane;
         if (trit !== -1) highs |= 1 << lane;
       }
@@ -75,14 +72,17 @@ export function startSearch({ digest, zeros, start }: Search): { tried(): number
   }
 
   return {
-    tried: () => nonce - start,
+    tried: () => tried,
     next() {
-      for (const end = nonce + SLICE; nonce < end; nonce += LANES) {
+      for (const end = tried + SLICE; tried < end; tried += LANES) {
         fill();
         mix(low, high, nextLow, nextHigh);
         let found = -1; // lanes whose trits are 0 so far
         for (let i = HASH - zeros; i < HASH; i++) found &= nextLow[i]! & nextHigh[i]!;
-        if (found !== 0) return nonce + (31 - Math.clz32(found & -found));
+        if (found === 0) continue;
+        const nonce = start + BigInt(tried + 31 - Math.clz32(found & -found));
+        tried += LANES;
+        return nonce;
       }
       return null;
     },

@@ -7,11 +7,11 @@ import { type Search, startSearch } from "./pow-search";
 export interface Told {
   /** Nonces tried so far. */
   readonly tried: number;
-  readonly nonce: number | null;
+  readonly nonce: bigint | null;
 }
 
 const search = startSearch(workerData as Search);
-let nonce: number | null = null;
+let nonce: bigint | null = null;
 while (nonce === null) {
   nonce = search.next();
   parentPort?.postMessage({ tried: search.tried(), nonce } satisfies Told);

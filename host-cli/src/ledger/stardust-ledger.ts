@@ -26,7 +26,7 @@ import type { DraftStore, Ledger, Submitted } from "./ledger";
 import { type BlockState, checkSame, hexOf, openNode } from "./stardust";
 import { makeCarrier, type Pow } from "./stardust-carry";
 import { parseDraft } from "./stardust-draft";
-import { readNetwork } from "./stardust-network";
+import { readNetwork, type TangleState } from "./stardust-network";
 import { fetchProof } from "./stardust-poi";
 import type { Work } from "./stardust-pow";
 import type { Where } from "./stardust-where";
@@ -50,11 +50,20 @@ export interface StardustOptions {
 /** Milestone intervals after which a block that none references is promoted, each time. */
 const PROMOTE_AFTER = 2;
 
+/** What a node said of its network is as good as new for so long. */
+const STATE_MS = 2000;
+
 export function openStardustLedger(options: StardustOptions): Ledger {
   const { where, trust, store, timeoutMs, tag, pow, now = Date.now } = options;
   const node = openNode(where.node);
   const limit = () => deadlineIn(timeoutMs);
-  const state = (deadline: Deadline) => readNetwork(node, trust.network, now(), deadline);
+  let known: { readonly at: number; readonly state: TangleState } | null = null;
+  const state = async (deadline: Deadline): Promise<TangleState> => {
+    if (known !== null && performance.now() - known.at < STATE_MS) return known.state;
+    const at = performance.now();
+    known = { at, state: await readNetwork(node, trust, now(), deadline) };
+    return known.state;
+  };
   const carrier = makeCarrier({
     node,
     network: trust.network,

@@ -1,19 +1,25 @@
 // Whether a node is on the network that was meant, and keeps up with it; and how fast that network goes.
 //
+//   the last milestone is signed by the coordinator's keys of the trust file, and of now
 //   a milestone each `intervalMs`: measured over the last ten, in whole seconds
 //   tips are good for parents until `belowMaxDepth` milestones later: work over them ends after half of that
 //
-// A node whose coordinator is gone answers like any other, with a last milestone that gets older and older. So its time
-// is compared with this machine's clock; the node's own health() is no measure, it asks for neighbours.
+// So nothing is submitted to another network that calls itself the same, where it could never be proved. A node whose
+// coordinator is gone answers like any other, with a last milestone that gets older and older: its time, which is
+// signed, is compared with this machine's clock. The node's own health() is no measure, it asks for neighbours.
 
-import { quote, Refusal } from "@vouch/shared/refusal";
+import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { PROTOCOL_VERSION } from "@vouch/shared/stardust/block";
+import { checkSignatures, decodeMilestone, type Milestone } from "@vouch/shared/stardust/milestone";
+import type { Trust } from "@vouch/shared/stardust/trust";
 import { isoTime } from "@vouch/shared/time";
+import { nodeCrypto } from "../crypto";
 import type { Deadline } from "./deadline";
 import type { NodeInfo, TangleNode } from "./stardust";
 
 const SPAN = 10;
 const USUAL_INTERVAL_MS = 5000; // of the networks that were public
+const LEAST_MS = 500; // times are in whole seconds
 const STALE_MS = 30_000; // clocks are seldom that far off
 const STALE_INTERVALS = 6;
 
@@ -26,41 +32,66 @@ export interface TangleState extends NodeInfo {
 /** Refuses `wrong-network`, `stardust-unsupported`, `node-stale`, and as the node does. */
 export async function readNetwork(
   node: TangleNode,
-  network: string,
+  trust: Trust,
   nowMs: number,
   deadline: Deadline,
 ): Promise<TangleState> {
   const info = await node.info(deadline);
-  if (info.network !== network)
+  if (info.network !== trust.network)
     throw new Refusal(
       "wrong-network",
-      `${node.host} is on network ${quote(info.network)}, the trust file is of ${quote(network)}`,
+      `${node.host} is on network ${quote(info.network)}, the trust file is of ${quote(trust.network)}`,
     );
   if (info.version !== PROTOCOL_VERSION)
     throw new Refusal(
       "stardust-unsupported",
       `${node.host} speaks protocol version ${info.version}, known here is ${PROTOCOL_VERSION}`,
     );
-  const intervalMs = await measureInterval(node, info, deadline);
-  checkFresh(node, info, nowMs, Math.max(STALE_MS, STALE_INTERVALS * intervalMs));
+  const last = await milestoneOf(node, info.milestone, deadline);
+  if (last === null)
+    throw new Refusal("node-answer", `${node.host} doesn't have milestone ${info.milestone}, its last`);
+  checkSigned(node, last, trust);
+  const intervalMs = await measureInterval(node, last, deadline);
+  checkFresh(node, last, nowMs, Math.max(STALE_MS, STALE_INTERVALS * intervalMs));
   return { ...info, intervalMs, tipsMs: (info.belowMaxDepth * intervalMs) / 2 };
 }
 
-async function measureInterval(node: TangleNode, { milestone }: NodeInfo, deadline: Deadline) {
-  const earlier = Math.max(1, milestone.index - SPAN);
-  if (earlier >= milestone.index) return USUAL_INTERVAL_MS;
-  const time = await node.milestoneTime(earlier, deadline);
-  if (time === null || time > milestone.time) return USUAL_INTERVAL_MS;
-  return Math.max(500, ((milestone.time - time) * 1000) / (milestone.index - earlier));
+async function milestoneOf(node: TangleNode, index: number, deadline: Deadline): Promise<Milestone | null> {
+  const bytes = await node.milestone(index, deadline);
+  if (bytes === null) return null;
+  const milestone = decodeMilestone(bytes);
+  if (milestone.index !== index)
+    throw new Refusal("node-answer", `${node.host} gives milestone ${milestone.index}, asked was ${index}`);
+  return milestone;
 }
 
-function checkFresh(node: TangleNode, { milestone }: NodeInfo, nowMs: number, staleMs: number): void {
-  const ageMs = nowMs - milestone.time * 1000;
+function checkSigned(node: TangleNode, milestone: Milestone, trust: Trust): void {
+  try {
+    checkSignatures(milestone, trust, nodeCrypto);
+  } catch (cause) {
+    if (!isRefusal(cause)) throw cause;
+    throw new Refusal(
+      "wrong-network",
+      `${node.host} is on another network than the trust file's, or its coordinator has new keys: ${cause.message}`,
+      { cause },
+    );
+  }
+}
+
+async function measureInterval(node: TangleNode, last: Milestone, deadline: Deadline): Promise<number> {
+  const index = Math.max(1, last.index - SPAN);
+  const earlier = index < last.index ? await milestoneOf(node, index, deadline) : null;
+  if (earlier === null || earlier.timestamp > last.timestamp) return USUAL_INTERVAL_MS;
+  return Math.max(LEAST_MS, ((last.timestamp - earlier.timestamp) * 1000) / (last.index - index));
+}
+
+function checkFresh(node: TangleNode, last: Milestone, nowMs: number, staleMs: number): void {
+  const ageMs = nowMs - last.timestamp * 1000;
   if (Math.abs(ageMs) <= staleMs) return;
   const seconds = Math.round(Math.abs(ageMs) / 1000);
   throw new Refusal(
     "node-stale",
-    `${node.host}: its last milestone, ${milestone.index}, is of ${isoTime(milestone.time)}, ${seconds} s ${ageMs > 0 ? "ago" : "ahead of this machine's clock"}`,
+    `${node.host}: its last milestone, ${last.index}, is of ${isoTime(last.timestamp)}, ${seconds} s ${ageMs > 0 ? "ago" : "ahead of this machine's clock"}`,
     { hint: "ask a node that keeps up, see whether the coordinator runs, or set this machine's clock" },
   );
 }

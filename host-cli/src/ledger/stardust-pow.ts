@@ -20,7 +20,7 @@ declare const VOUCH_DIST: string | undefined; // tests run from source, the buil
 const THREADS = 4;
 const NONCE_BYTES = 8;
 /** Between the first nonces of two threads: no thread ever gets that far. */
-const APART = 2 ** 48;
+const APART = 1n << 48n;
 
 export interface Work {
   /** Nonces tried so far, and how many it takes on average. */
@@ -58,17 +58,21 @@ export async function workOn(block: Uint8Array, options: WorkOptions): Promise<U
   const zeros = zerosFor(block.length, options.score);
   const digest = blake2b256(block.subarray(0, -NONCE_BYTES));
   const threads = options.threads ?? Math.min(THREADS, availableParallelism());
-  const searches = Array.from({ length: threads }, (_, i) => ({ digest, zeros, start: APART * i + 256 }));
+  const searches = Array.from({ length: threads }, (_, i) => ({
+    digest,
+    zeros,
+    start: APART * BigInt(i) + 256n,
+  }));
   const nonce = await race(searches, options);
   if (nonce === null) return null;
   const worked = Uint8Array.from(block);
-  new DataView(worked.buffer).setBigUint64(worked.length - NONCE_BYTES, BigInt(nonce), true);
+  new DataView(worked.buffer).setBigUint64(worked.length - NONCE_BYTES, nonce, true);
   if (!isWorkedFor(worked, options.score))
     throw new Error(`nonce ${nonce} is said to give ${zeros} zeros, and doesn't`);
   return worked;
 }
 
-function race(searches: readonly Search[], { limitMs, onWork }: WorkOptions): Promise<number | null> {
+function race(searches: readonly Search[], { limitMs, onWork }: WorkOptions): Promise<bigint | null> {
   const began = performance.now();
   const tried = searches.map(() => 0);
   const expected = 3 ** searches[0]!.zeros;
@@ -76,7 +80,7 @@ function race(searches: readonly Search[], { limitMs, onWork }: WorkOptions): Pr
     onWork?.({ tried: tried.reduce((a, b) => a + b, 0), expected, ms: performance.now() - began, over });
   const workers = searches.map((search) => new Worker(workerFile(), { workerData: search }));
   let timer: NodeJS.Timeout;
-  return new Promise<number | null>((resolve, reject) => {
+  return new Promise<bigint | null>((resolve, reject) => {
     timer = setTimeout(() => resolve(null), limitMs);
     workers.forEach((worker, i) => {
       worker.on("error", reject);

@@ -1,7 +1,8 @@
 // What is asked of a Stardust node, and blocks for it, through IOTA's own library: the file that imports
 // @iota/iota.js and @iota/util.js.
 //
-//   GET  /api/core/v2/info  tips  blocks/ID  blocks/ID/metadata  milestones/by-index/N
+//   GET  /api/core/v2/info  tips  blocks/ID/metadata                     JSON
+//        blocks/ID  milestones/by-index/N                                bytes
 //   POST /api/core/v2/blocks                                             bytes, never JSON
 //
 // The library is of release candidates, unmaintained since 2023, and this is how far it is used:
@@ -45,8 +46,8 @@ export interface NodeInfo {
   readonly minPowScore: number;
   /** After so many milestones a block that none references can't be any more. */
   readonly belowMaxDepth: number;
-  /** The last milestone the node has; `time` in Unix seconds. */
-  readonly milestone: { readonly index: number; readonly time: number };
+  /** Index of the last one that the node has. */
+  readonly milestone: number;
   readonly worksForOthers: boolean;
 }
 
@@ -66,8 +67,8 @@ export interface TangleNode {
   /** Null for a block the node doesn't know. */
   state(id: Uint8Array, deadline: Deadline): Promise<BlockState | null>;
   raw(id: Uint8Array, deadline: Deadline): Promise<Uint8Array | null>;
-  /** When that milestone was, Unix seconds; null when the node doesn't have it. */
-  milestoneTime(index: number, deadline: Deadline): Promise<number | null>;
+  /** Bytes of a milestone; null when the node doesn't have it. */
+  milestone(index: number, deadline: Deadline): Promise<Uint8Array | null>;
   /** Hands a block in; gives the id that the node says it has. */
   submit(block: Uint8Array, deadline: Deadline): Promise<Uint8Array>;
 }
@@ -79,7 +80,7 @@ const u32 = integer(0, 0xffffffff);
 const flag: Shape<boolean> = (value) => value === true;
 
 const INFO = some({
-  status: some({ confirmedMilestone: some({ index: u32, timestamp: u32 }) }),
+  status: some({ confirmedMilestone: some({ index: u32 }) }),
   protocol: some({
     version: integer(0, 255),
     networkName: matching(/^[ -~]{1,255}$/, "a network's name"),
@@ -95,7 +96,7 @@ const STATE = some({
   shouldPromote: flag,
   shouldReattach: flag,
 });
-const MILESTONE = some({ index: u32, timestamp: u32 });
+const bytes: Shape<Uint8Array> = (value) => value as Uint8Array;
 
 export function openNode(url: URL): TangleNode {
   const { host } = url;
@@ -135,10 +136,10 @@ export function openNode(url: URL): TangleNode {
         (client): Promise<INodeInfo> => client.info(),
         INFO,
       );
-      const { index, timestamp: time } = status.confirmedMilestone;
       const { networkName: network, version, minPowScore, belowMaxDepth } = protocol;
+      const milestone = status.confirmedMilestone.index;
       const worksForOthers = features?.includes("pow") === true;
-      return { network, version, minPowScore, belowMaxDepth, milestone: { index, time }, worksForOthers };
+      return { network, version, minPowScore, belowMaxDepth, milestone, worksForOthers };
     },
     async tips(deadline) {
       const { tips } = await ask(deadline, "tips", (client) => client.tips(), TIPS);
@@ -152,23 +153,9 @@ export function openNode(url: URL): TangleNode {
           return { referencedBy, shouldPromote, shouldReattach };
         }),
       ),
-    raw: (id, deadline) =>
-      known(
-        ask(
-          deadline,
-          "block",
-          (client) => client.blockRaw(hexOf(id)),
-          (value) => value as Uint8Array,
-        ),
-      ),
-    milestoneTime: (index, deadline) =>
-      known(
-        ask(deadline, "milestone", (client) => client.milestoneByIndex(index), MILESTONE).then((found) => {
-          if (found.index !== index)
-            throw new Refusal("node-answer", `${host} gives milestone ${found.index}, asked was ${index}`);
-          return found.timestamp;
-        }),
-      ),
+    raw: (id, deadline) => known(ask(deadline, "block", (client) => client.blockRaw(hexOf(id)), bytes)),
+    milestone: (index, deadline) =>
+      known(ask(deadline, "milestone", (client) => client.milestoneByIndexRaw(index), bytes)),
     submit: (block, deadline) =>
       ask(deadline, "blockId", (client) => client.blockSubmitRaw(block.slice()), hexId, WORK_MS),
   };
@@ -225,7 +212,7 @@ const responseOf = ({ status, body }: HttpAnswer) => ({
 function refusalOf(host: string, what: string, answered: HttpAnswer | null, error: unknown): unknown {
   if (answered === null) return error; // a bug, not an answer
   const { status } = answered;
-  const said = quote(error instanceof Error ? error.message : String(error));
+  const said = quote(ownWords(error instanceof Error ? error.message : String(error)));
   if (status === 404) return new Refusal("node-not-found", `${host}: ${what}: ${said}`);
   if (status >= 400) return new Refusal("node-refused", `${host}: ${what}: HTTP status ${status}: ${said}`);
   return new Refusal(
@@ -233,6 +220,13 @@ function refusalOf(host: string, what: string, answered: HttpAnswer | null, erro
     `${host}: the answer to ${what}, HTTP status ${status}, isn't one: ${said}`,
   );
 }
+
+/** HORNET's reason without what it wraps around: "invalid parameter, error: failed to attach block: REASON: code=400, …" */
+const ownWords = (message: string) =>
+  message
+    .replace(/^.*?, error: /s, "")
+    .replace(/^failed to attach block: /, "")
+    .replace(/: code=.*$/s, "");
 
 /** Bytes of a block with nonce 0. `payload` null is a block that only refers. Refuses `too-large`. */
 export function buildBlock(
