@@ -8,66 +8,29 @@
 // bench.mjs takes the files that are written here for a row of its own: the whole process.
 
 import { writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { cpu, loadModules } from "./bench-load.mjs";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
-
-async function load(folder) {
-  const [esbuild, { workspace }] = await Promise.all([import("esbuild"), import("./build.mjs")]);
-  const outfile = join(folder, "rebased.cjs");
-  await esbuild.build({
-    stdin: {
-      contents: `
-        export { bls12_381 } from "@noble/curves/bls12-381";
-        export { makeBlsKeys } from "@vouch/shared/curves";
-        export { checkCertificate, readCertificate } from "@vouch/shared/rebased/certificate";
-        export { readSummary } from "@vouch/shared/rebased/checkpoint";
-        export { makeRebasedVerifier } from "@vouch/shared/rebased/judge";
-        export { formatRebasedReceipt } from "@vouch/shared/rebased/receipt";
-        export { formatRoot } from "@vouch/shared/rebased/root";
-        export { rootOf } from "@vouch/shared/rebased/walk";
-        export { walkMember } from "@vouch/shared/rebased/walkform";
-        export { formatBundle } from "@vouch/shared/bundle";
-        export { concatBytes } from "@vouch/shared/bytes";
-        export { u64Bytes } from "@vouch/shared/rebased/bcs";
-        export { nodeCrypto } from "./host-cli/src/crypto";
-        export * from "./shared/test/rebased-kit";
-        export { makeWorld } from "./shared/test/world";`,
-      resolveDir: join(ROOT, "shared"),
-    },
-    bundle: true,
-    platform: "node",
-    target: "node20",
-    format: "cjs",
-    outfile,
-    plugins: [
-      {
-        name: "root",
-        setup(build) {
-          build.onResolve({ filter: /^\.\/(host-cli|shared)\// }, ({ path, importer }) =>
-            importer === "<stdin>" ? { path: join(ROOT, `${path}.ts`) } : undefined,
-          );
-        },
-      },
-      workspace,
-    ],
-  });
-  return createRequire(import.meta.url)(outfile);
-}
-
-/** CPU seconds of `work`. */
-function cpu(work) {
-  const start = process.cpuUsage();
-  work();
-  const { user, system } = process.cpuUsage(start);
-  return (user + system) / 1e6;
-}
+const MODULES = `
+    export { bls12_381 } from "@noble/curves/bls12-381";
+    export { makeBlsKeys } from "@vouch/shared/curves";
+    export { checkCertificate, readCertificate } from "@vouch/shared/rebased/certificate";
+    export { readSummary } from "@vouch/shared/rebased/checkpoint";
+    export { makeRebasedVerifier } from "@vouch/shared/rebased/judge";
+    export { formatRebasedReceipt } from "@vouch/shared/rebased/receipt";
+    export { formatRoot } from "@vouch/shared/rebased/root";
+    export { rootOf } from "@vouch/shared/rebased/walk";
+    export { walkMember } from "@vouch/shared/rebased/walkform";
+    export { formatBundle } from "@vouch/shared/bundle";
+    export { concatBytes } from "@vouch/shared/bytes";
+    export { u64Bytes } from "@vouch/shared/rebased/bcs";
+    export { nodeCrypto } from "./host-cli/src/crypto";
+    export * from "./shared/test/rebased-kit";
+    export { makeWorld } from "./shared/test/world";`;
 
 /** Writes year.vouch.json, year.policy and year.state for the process that verifies them. */
 export async function benchRebased(folder, { rounds, result }, count) {
-  const v = await load(folder);
+  const v = await loadModules(folder, "rebased", MODULES);
   const stakes = Array.from({ length: 62 }, (_, i) => (i < 18 ? 162 : 161));
   const validators = v.makeValidators("bench", stakes);
   const committee = v.committeeOf(100n, validators);

@@ -35,6 +35,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { benchRebased } from "./bench-rebased.mjs";
+import { benchStardust } from "./bench-stardust.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const VOUCH = [process.execPath, join(ROOT, "host-cli/bin/vouch.mjs")];
@@ -329,7 +330,8 @@ async function main() {
     makeArtefacts(folder);
     const before = load();
     const rebased = await benchRebased(folder, { rounds, result }, count);
-    const parts = [benchProcesses(folder, count), await benchEvidence(folder, count), rebased];
+    const stardust = await benchStardust(folder, { rounds, result }, count);
+    const parts = [benchProcesses(folder, count), await benchEvidence(folder, count), rebased, stardust];
     const report = {
       machine: describeMachine(before),
       rounds: count,

@@ -117,9 +117,8 @@ const man = suite("man page");
 
 /** A command's line of the SYNOPSIS: what must be given, then what may be; two groups of flags by a word. */
 function synopsisOf(path: string, command: Command): string[] {
-  if (command.commands.length > 0) {
-    return command.commands.flatMap((child) => synopsisOf(`${path} ${child.name()}`, child));
-  }
+  const below = command.commands.flatMap((child) => synopsisOf(`${path} ${child.name()}`, child));
+  if (below.length > 0 && command.options.length === 0) return below; // else it does something of its own, too
   const groups: [string, string[]][] = [
     ["SIGNER", ["--key", "--signer-cmd", "--passphrase-file", "--signer-timeout"]],
     ["LINE", ["--port", "--usb", "--wait", "--trace", "--baud", "--framing", "--timeout"]],
@@ -138,7 +137,7 @@ function synopsisOf(path: string, command: Command): string[] {
   const takes = command.registeredArguments.map(
     (arg) => `${arg.name().toUpperCase()}${arg.variadic ? "…" : ""}`,
   );
-  return [[`vouch ${path}`, ...takes, ...present.map(([word]) => word), ...words].join(" ")];
+  return [[`vouch ${path}`, ...takes, ...present.map(([word]) => word), ...words].join(" "), ...below];
 }
 
 man("its SYNOPSIS is what --help of every verb says, and nothing more", () => {

@@ -24,6 +24,9 @@ import { parseRoot, parseSender } from "@vouch/shared/rebased/root";
 import { makeRatchet, readWalk, WALK, walkJson } from "@vouch/shared/rebased/walk";
 import { verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { requireApproval, signersOf } from "@vouch/shared/signers";
+import { verifyStardustReceipt } from "@vouch/shared/stardust/proof";
+import { parseStardustRoot } from "@vouch/shared/stardust/root";
+import { formatTrust, parseTrust, rootOfTrust } from "@vouch/shared/stardust/trust";
 import { formatStatement, parseStatement, type Statement } from "@vouch/shared/statement";
 import { EXIT_STATUS } from "@vouch/shared/verdict";
 import { parseVkey } from "@vouch/shared/vkey";
@@ -141,6 +144,30 @@ spec("rebased-receipt.md: root, walk and receipt prove the checkpoint of directo
   const proof = verifyRebasedReceipt(receipt!, note, ratchet, portableCrypto, parseSender(sender));
   assert.is(proof.epoch, 6n);
   assert.is(proof.time, 1_795_300_000);
+});
+
+spec(
+  "stardust-receipt.md: the line names the trust file, under which the receipt proves the checkpoint",
+  () => {
+    const [line = "", note = ""] = blocks("stardust-receipt", "");
+    const [trust, receipt] = blocks("stardust-receipt", "json").map(compact);
+    const root = parseStardustRoot(line.trim().split(" ")[2]!);
+    assert.is(text(formatTrust(parseTrust(trust!))), text(trust!));
+    assert.equal(rootOfTrust(parseTrust(trust!), portableCrypto), root);
+    const proof = verifyStardustReceipt(receipt!, utf8Encode(note), portableCrypto, [root]);
+    assert.equal([proof.index, proof.time, proof.signers, proof.retired], [153, 1_795_369_703, 2, null]);
+    assert.is(text(proof.tag), "fwproof/v1");
+  },
+);
+
+spec("stardust-receipt.md: every code that a receipt is refused with is on the page", () => {
+  const modules = ["block", "milestone", "poi", "proof", "receipt", "trust"];
+  const source = modules
+    .map((name) => readFileSync(resolve(`shared/src/stardust/${name}.ts`), "utf8"))
+    .join("");
+  const codes = [...source.matchAll(/(?:Refusal|refuse)\(\s*"([a-z-]+)"/g)].map(([, code]) => code!);
+  assert.ok(new Set(codes).size >= 12, codes.join());
+  for (const code of codes) assert.ok(page("stardust-receipt").includes(`\`${code}\``), code);
 });
 
 spec("verdict.md: words and exit statuses are those of the program", () => {

@@ -3,6 +3,7 @@
 //
 //   vouch anchor LOG --ledger stardust:http://127.0.0.1:14265,poi=http://127.0.0.1:9687 --trust tangle.trust
 
+import { MAX_TRUST } from "@vouch/shared/stardust/trust";
 import { about, usage } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
@@ -10,8 +11,6 @@ import type { Ledger } from "../ledger/ledger";
 import type { Work } from "../ledger/stardust-pow";
 import { draftsOf } from "../log/drafts";
 import type { AnchorFlags } from "./anchor";
-
-const MAX_TRUST = 64 * 1024;
 
 // The build keeps it in a file of its own (scripts/build.mjs): IOTA's library is larger than all of the verb.
 const tangle = () => require("../ledger/stardust-ledger") as typeof import("../ledger/stardust-ledger");

@@ -1,4 +1,4 @@
-// vouch demo: the whole story on a simulated device and a directory ledger, or one of IOTA's, told in
+// vouch demo: the whole story on a simulated device and a directory ledger, one of IOTA's, or a Tangle, told in
 // under 40 lines. Every line is the outcome of a real command: the demo hands command
 // lines to the program's own dispatcher, as a person would type them.
 //
@@ -91,25 +91,47 @@ async function type(folder: string, args: readonly string[], io: Io): Promise<Ou
   return { exit: own.exitCode, stdout, stderr };
 }
 
-/** Where the demo anchors: the line for its policy, given the verifier key of who anchors, and the command. */
+/** Where the demo anchors: its key, the line for the policy, and the commands. */
 interface Ledger {
-  readonly policyLine: (vkey: string) => string;
+  /** How the key of who anchors is made; null where none is needed. */
+  readonly keygen: string | null;
+  /** Given that key's verifier key, if there is one. */
+  policyLine(story: Story, vkey: () => string): string | Promise<string>;
   readonly init: string | null;
   readonly anchor: string;
 }
 
+const KEYGEN = "keygen ledger.acme.example --plain --quiet -o ./ledger.key";
+
 const DIRECTORY: Ledger = {
-  policyLine: (vkey) => `ledger directory ${vkey}`,
+  keygen: `${KEYGEN} --cosigner`,
+  policyLine: (_, vkey) => `ledger directory ${vkey()}`,
   init: "ledger init ./ledger --key ./ledger.key",
   anchor: "anchor ./log --ledger directory:./ledger --ledger-key ./ledger.key",
 };
 
-/** A network that takes the demo's key for a payer. Refuses `usage` without a root: the demo trusts nothing by default either. */
+/** A Tangle, believed as its node shows it: who runs the demo is about to see the keys, and has nothing to lose. */
+const tangle = (where: string): Ledger => ({
+  keygen: null,
+  async policyLine(story) {
+    const node = where.slice("stardust:".length).split(",")[0];
+    const { stdout } = await story.does(`ledger trust --from ${node} --yes -o ./tangle.trust`);
+    story.tell("", `the network's coordinator is believed as ${node} shows it: ./tangle.trust`);
+    return stdout.trim();
+  },
+  init: null,
+  anchor: `anchor ./log --ledger ${where} --trust ./tangle.trust --yes`,
+});
+
+/** A network of IOTA's takes the demo's key for a payer. Refuses `usage` without a root: the demo trusts nothing by default either. */
 function ledgerOf(where: string | undefined, root: string | undefined): Ledger {
   if (where === undefined && root === undefined) return DIRECTORY;
+  if (where?.startsWith("stardust:") && root === undefined) return tangle(where);
   if (where === undefined || root === undefined) throw usage("--ledger and --root belong together");
-  if (!where.startsWith("rebased:")) throw usage("--ledger: expected rebased:URL[,grpc=URL]");
+  if (!where.startsWith("rebased:"))
+    throw usage("--ledger: expected rebased:URL[,grpc=URL] with --root, or stardust:URL[,poi=URL] without");
   return {
+    keygen: KEYGEN,
     policyLine: () => `ledger rebased ${root}`,
     init: null,
     anchor: `anchor ./log --ledger ${where} --ledger-key ./ledger.key --root ${root} --yes`,
@@ -173,9 +195,9 @@ async function makerReleases(story: Story): Promise<void> {
   ]) {
     await story.does(`keygen ${name} --plain --quiet -o ./${name}.key`);
   }
-  const kind = story.ledger === DIRECTORY ? "--cosigner " : "";
-  await story.does(`keygen ledger.acme.example ${kind}--plain --quiet -o ./ledger.key`);
+  if (story.ledger.keygen !== null) await story.does(story.ledger.keygen);
   const vkey = (name: string) => readFileSync(story.path(`${name}.vkey`), "utf8").trim();
+  const ledgerLine = await story.ledger.policyLine(story, () => vkey("ledger"));
   writeWhole(
     story.path("policy"),
     [
@@ -188,7 +210,7 @@ async function makerReleases(story: Story): Promise<void> {
       `vendor ${PRODUCT} ${vkey("acme-vendor")}`,
       `status ${vkey("acme-status")}`,
       `enroller ${vkey("acme-enroller")}`,
-      story.ledger.policyLine(vkey("ledger")),
+      ledgerLine,
       "max-age status 30d",
       "max-age evidence 7d",
       "",
@@ -366,8 +388,8 @@ export function define(program: Command, io: Io): void {
     .command("demo")
     .description("Plays the whole story on a simulated device, in half a minute.")
     .option("--keep <DIR>", "leave every file in this folder")
-    .option("--ledger <KIND:WHERE>", "anchor on this IOTA network instead: rebased:URL[,grpc=URL]")
-    .option("--root <ROOT>", "the committee of that network to begin with")
+    .option("--ledger <KIND:WHERE>", "anchor there instead: rebased:URL[,grpc=URL], stardust:URL[,poi=URL]")
+    .option("--root <ROOT>", "the committee that a rebased network begins with")
     .option("--json", "print the outcome as one JSON object")
     .action((options: { keep?: string; ledger?: string; root?: string }) =>
       play(options.keep, io, ledgerOf(options.ledger, options.root)),
