@@ -163,13 +163,27 @@ export const newFolder = () => {
 const core = (network: Network, path: string, headers = {}) =>
   fetch(`${network.url}/api/core/v2/${path}`, { headers, signal: AbortSignal.timeout(10_000) });
 
-/** Every block below the last milestone that carries tagged data: id by note. Throws for a hole. */
-export async function crawl(network: Network): Promise<{ id: string; data: Uint8Array }[]> {
-  const { status } = (await (await core(network, "info")).json()) as {
-    status: { confirmedMilestone: { index: number } };
-  };
-  const last = await core(network, `milestones/by-index/${status.confirmedMilestone.index}`);
-  const found: { id: string; data: Uint8Array }[] = [];
+/** The last milestone. */
+export async function head(network: Network): Promise<{ index: number }> {
+  const answer = await core(network, "info");
+  const { status } = (await answer.json()) as { status: { confirmedMilestone: { index: number } } };
+  return status.confirmedMilestone;
+}
+
+export const isKnown = async (network: Network, id: string) =>
+  (await core(network, `blocks/${id}/metadata`)).status === 200;
+
+export interface Seen {
+  readonly id: string;
+  readonly parents: readonly string[];
+  /** What it carries, if that is tagged data. */
+  readonly data: Uint8Array;
+}
+
+/** Every block below the last milestone. Throws for a hole. */
+export async function crawl(network: Network): Promise<Seen[]> {
+  const last = await core(network, `milestones/by-index/${(await head(network)).index}`);
+  const found: Seen[] = [];
   const seen = new Set<string>([`0x${"00".repeat(32)}`]);
   const visit = [...((await last.json()) as { parents: string[] }).parents];
   for (let id = visit.pop(); id !== undefined; id = visit.pop()) {
@@ -178,7 +192,7 @@ export async function crawl(network: Network): Promise<{ id: string; data: Uint8
     const answer = await core(network, `blocks/${id}`, { accept: RAW });
     if (answer.status !== 200) throw new Error(`block ${id}: HTTP status ${answer.status}`);
     const { parents, payload } = readBlock(Buffer.from(await answer.arrayBuffer()));
-    if (payload?.type === 5) found.push({ id, data: unhex(payload.data ?? "0x") });
+    found.push({ id, parents, data: payload?.type === 5 ? unhex(payload.data ?? "0x") : new Uint8Array() });
     visit.push(...parents);
   }
   return found;

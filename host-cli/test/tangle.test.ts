@@ -7,20 +7,25 @@
 // The last test ends the network, deletes what it had, and only then proves every receipt of all the tests before it.
 
 import type { ChildProcess } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { blockIdOf } from "@vouch/shared/stardust/block";
 import { parseStardustReceipt } from "@vouch/shared/stardust/receipt";
-import { formatTrust, parseTrust } from "@vouch/shared/stardust/trust";
+import { parseTrust } from "@vouch/shared/stardust/trust";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { skip } from "../../shared/test/skip";
+import { parseDraft } from "../src/ledger/stardust-draft";
 import { isWorkedFor } from "../src/ledger/stardust-pow";
+import { hex as hexOf } from "./fake-blocks";
 import { coordinatorKey } from "./fake-tangle";
 import {
   carrying,
   crawl,
   type Ended,
   flood,
+  head,
+  isKnown,
   type Maker,
   makeMaker,
   type Network,
@@ -137,15 +142,53 @@ function tests(name: string, start: Start, numbers: Numbers): void {
     for (const { note } of emil.proved()) assert.is(carrying(blocks, note), 1);
   });
 
+  // A coordinator that was away never comes back for what arrived meanwhile: measured, and so in the fake.
+  tangle("a block that the coordinator missed is saved by one above it", async () => {
+    const hans = await maker("hans");
+    await network.pause();
+    let resumed: Promise<void> | undefined;
+    ok(
+      await hans.anchor([], () => {
+        resumed = sent(hans, network).then(() => network.resume());
+      }),
+    );
+    await resumed;
+    const [found] = hans.proved();
+    const others = (await crawl(network)).filter(({ parents }) =>
+      parents.includes(hexOf(found!.proof.blockId)),
+    );
+    assert.ok(others.length >= 1);
+    assert.is(carrying(await crawl(network), found!.note), 1);
+  });
+
+  tangle("one that is too old to be saved is sent anew, and only the new one counts", async () => {
+    const ines = await maker("ines");
+    await network.pause();
+    let victim: ChildProcess | undefined;
+    const ended = ines.anchor([], (child) => {
+      victim = child;
+    });
+    const first = await sent(ines, network);
+    victim?.kill("SIGKILL");
+    await ended;
+    await network.resume();
+    const { index } = await head(network);
+    while ((await head(network)).index < index + 17) await pause(network.intervalMs);
+    ok(await ines.anchor());
+    const [found] = ines.proved();
+    assert.is.not(hexOf(found!.proof.blockId), first);
+    assert.is(carrying(await crawl(network), found!.note), 1);
+    assert.equal(drafts(ines), []);
+  });
+
   tangle("a node killed on the way and started again: the same command finishes", async () => {
     const fred = await maker("fred");
     for (const after of [0.2, 0.6, 1]) {
       if (fred.proved().length > 0) await fred.grow();
       const killed: Promise<void>[] = [];
-      await fred.anchor(["--timeout", "5"], (child) => {
+      await fred.anchor(["--timeout", "5"], () => {
         const usual = 500 + network.intervalMs; // to load, and to wait for a milestone
         killed.push(pause(after * usual).then(() => network.kill()));
-        child.on("exit", () => {});
       });
       await Promise.all(killed);
       await network.restart();
@@ -216,7 +259,7 @@ function tests(name: string, start: Start, numbers: Numbers): void {
       assert.is(proved.length, Number(each.size()), each.log);
       count += proved.length;
     }
-    assert.ok(count >= numbers.makers * numbers.each + 3 + 3 + 2);
+    assert.ok(count >= numbers.makers * numbers.each);
     assert.equal(parseTrust(readFileSync(join(folder, "anna.trust"))), network.trust);
   });
   tangle.run();
@@ -226,6 +269,20 @@ const ok2 = (ended: Ended) => {
   ok(ended);
   return ended;
 };
+
+/** Resolves once the node has the block that a maker is about to send; gives its id. */
+async function sent({ log }: Maker, network: Network): Promise<string> {
+  const path = join(log, "anchors", "1", "stardust.draft");
+  for (let tries = 0; ; tries++) {
+    if (tries > 3000) assert.unreachable("no block, after a minute");
+    await pause(20);
+    if (!existsSync(path)) continue;
+    const last = parseDraft(readFileSync(path)).tries.at(-1);
+    if (last === undefined || !("block" in last)) continue;
+    const id = hexOf(blockIdOf(last.block));
+    if (await isKnown(network, id)) return id;
+  }
+}
 
 /** What a maker still has on its way. */
 function drafts({ log }: Maker): string[] {
@@ -248,5 +305,3 @@ else if (onlyReal) {
   skip(real, "anchoring on a real network", why);
   real.run();
 }
-void formatTrust;
-void writeFileSync;
