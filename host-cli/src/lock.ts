@@ -3,13 +3,15 @@
 //
 //   FOLDER/.lock          {"host","pid","token"} of who writes
 //   FOLDER/.NAME.lock     the same for one file that is read, changed and written back
-//   FOLDER/.lock.steal    held for the moment in which a dead writer's lock is removed
+//   FOLDER/.lock.TOKEN    who took over from that one, whose process is gone; its own successor is named by its token
 //
-// Both are made by writeWhole without overwriting, so they appear complete and
-// only one process gets the name. A lock whose process is gone is removed, but
-// only under the second one and after reading it again: nobody else may remove
-// it then, so what is removed is what was judged. A writer on another host, or
-// a steal cut short, can't be judged from here; a person has to look.
+//   .lock ──token──▶ .lock.TOKEN ──token──▶ .lock.TOKEN      the end of this chain is who writes
+//
+// All are made by writeWhole without overwriting, so they appear complete and only one process gets a name. Nobody
+// removes the lock of another: a dead one is followed, and whoever ends a chain removes it, `.lock` first. So a follower
+// that finds the same `.lock` after it has made its own file follows nobody who is done. A kill at any instant leaves
+// a chain that ends with a dead one, or files that no chain leads to. A writer on another host can't be judged from
+// here; a person has to look.
 
 import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
@@ -46,28 +48,66 @@ async function holding<T>(path: string, timeoutMs: number, work: () => Promise<T
 export async function takeLock(path: string, timeoutMs: number): Promise<() => void> {
   const token = randomBytes(8).toString("hex");
   held.add(token);
+  let chain: readonly string[];
   try {
-    await acquire(path, token, timeoutMs);
+    chain = await acquire(path, token, timeoutMs);
   } catch (error) {
     held.delete(token);
     throw error;
   }
   return () => {
-    held.delete(token); // before the file: should it stay, we are not who holds it
-    rmSync(path, { force: true });
+    held.delete(token); // before the files: should they stay, we are not who holds it
+    for (const file of chain) rmSync(file, { force: true });
   };
 }
 
-async function acquire(path: string, token: string, timeoutMs: number): Promise<void> {
+/** Gives the files of the chain that ends with ours. */
+async function acquire(path: string, token: string, timeoutMs: number): Promise<readonly string[]> {
   const mine = JSON.stringify({ host: hostname(), pid: process.pid, token });
   const deadline = Date.now() + timeoutMs;
-  while (!create(path, mine)) {
-    const found = read(path);
-    if (found === null) continue; // let go in this very moment
-    if (isDead(found) && removeDead(path, found)) continue;
-    if (Date.now() >= deadline) throw locked(path, found);
+  for (;;) {
+    const chain = readChain(path);
+    const last = chain.at(-1);
+    if (last === undefined) {
+      if (create(path, mine)) return [path];
+      continue;
+    }
+    const next = isDead(last.content) ? follower(path, last.content) : undefined;
+    if (next !== undefined && create(next, mine)) {
+      if (read(path) === chain[0]!.content) return [...chain.map(({ file }) => file), next];
+      rmSync(next, { force: true }); // what it follows was done with in this very moment
+      continue;
+    }
+    if (Date.now() >= deadline) throw locked(path, last.content);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
+}
+
+interface Link {
+  readonly file: string;
+  readonly content: string;
+}
+
+const MOST_LINKS = 1000; // each is of a process that was killed as it wrote
+
+/** From `path` to who writes now; empty when nobody does. */
+function readChain(path: string): Link[] {
+  const chain: Link[] = [];
+  for (let file: string | undefined = path; file !== undefined; ) {
+    const content = read(file);
+    if (content === null) break;
+    chain.push({ file, content });
+    file = chain.length < MOST_LINKS ? follower(path, content) : undefined;
+  }
+  return chain;
+}
+
+const LOCK = /^\{"host":"([^"]*)","pid":([0-9]{1,10}),"token":"([0-9a-f]{16})"\}$/;
+
+/** Where who follows this one says so. */
+function follower(path: string, content: string): string | undefined {
+  const token = LOCK.exec(content)?.[3];
+  return token === undefined ? undefined : `${path}.${token}`;
 }
 
 /** False when somebody has the name. */
@@ -91,28 +131,16 @@ function read(path: string): string | null {
 }
 
 function isDead(content: string): boolean {
-  const match = /^\{"host":"([^"]*)","pid":([0-9]{1,10}),"token":"([0-9a-f]{16})"\}$/.exec(content);
+  const match = LOCK.exec(content);
   if (match === null || match[1] !== hostname()) return false;
   const pid = Number(match[2]);
   if (pid === process.pid) return !held.has(match[3] ?? "");
   return isGone(pid);
 }
 
-/** Removes a lock judged dead, if it is still that one. False when another process is at it. */
-function removeDead(path: string, judged: string): boolean {
-  const steal = `${path}.steal`;
-  if (!create(steal, judged)) return false;
-  try {
-    if (read(path) === judged) rmSync(path, { force: true });
-  } finally {
-    rmSync(steal, { force: true });
-  }
-  return true;
-}
-
 function locked(path: string, content: string): Refusal {
   const pid = /"pid":([0-9]{1,10})/.exec(content)?.[1];
   return new Refusal("locked", `${path} says that ${pid ? `process ${pid}` : "somebody"} is writing`, {
-    hint: `when nobody is, remove ${path} and ${path}.steal`,
+    hint: `when nobody is, remove ${path}`,
   });
 }

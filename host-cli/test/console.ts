@@ -44,10 +44,12 @@ export function normal(text: string): string {
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, "TIME")
     .replace(/\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}/g, "+KEY")
     .replace(/(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=/g, "HASH")
-    .replace(/\b[0-9a-f]{16,}…?/g, "HEX")
+    .replace(/\b(0x)?[0-9a-f]{16,}…?/g, "HEX")
     .replace(/\/dev\/[a-z]+\/?\d+|sim:\S+\.flash/g, "PORT")
     .replace(/bundle of \d+ bytes/, "bundle of N bytes")
     .replace(/(bootcount +)\d+/, "$1N")
+    .replace(/^(milestone +)\d+$/, "$1N")
+    .replace(/^(final +)\d+\.\d s$/, "$1N s")
     .replace(/pid":\d+/, 'pid":N')
     .replace(
       /approved by (?!key)(.*)$/,

@@ -117,6 +117,7 @@ export async function startFakeHornet(options: FakeOptions = {}): Promise<FakeHo
     pause: async () => clearInterval(clock),
     resume: async () => {
       clearInterval(clock);
+      tangle.forgetFresh();
       if (intervalMs > 0) clock = setInterval(() => tangle.issue(), intervalMs);
     },
     kill: async () => {

@@ -205,6 +205,11 @@ export class SimulatedTangle {
     this.fresh = this.fresh.filter((other) => other !== id);
   }
 
+  /** A coordinator that begins anew knows no block that came before. */
+  forgetFresh(): void {
+    this.fresh = [];
+  }
+
   /** What a node loses that is killed: all that no milestone references yet. */
   dropPending(): void {
     for (const { id, referenced, milestoneIndex } of [...this.blocks.values()])

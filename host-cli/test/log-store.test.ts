@@ -296,6 +296,45 @@ store("a dead writer's lock is removed; one of another host or a live process is
   }
 });
 
+store(
+  "writers killed as they took over from a killed one are followed, one at a time, and leave nothing",
+  async () => {
+    const path = await logOf(1);
+    const tokens = ["00", "11", "22", "33"].map((byte) => byte.repeat(8));
+    for (let dead = 1; dead <= tokens.length; dead++) {
+      let at = join(path, ".lock");
+      for (const token of tokens.slice(0, dead)) {
+        writeFileSync(at, JSON.stringify({ host: hostname(), pid: 2 ** 22 + 1, token }));
+        at = join(path, `.lock.${token}`);
+      }
+      let inside = 0;
+      let done = 0;
+      const work = async () => {
+        assert.is(++inside, 1, "alone");
+        await new Promise((turn) => setTimeout(turn, 2));
+        inside--;
+        done++;
+      };
+      await Promise.all(Array.from({ length: 6 }, () => withLock(path, 30_000, work)));
+      assert.is(done, 6);
+      const left = readdirSync(path).filter((name) => name.startsWith(".lock"));
+      assert.equal(left, [], `after ${dead} dead`);
+    }
+  },
+);
+
+store("a follower of a lock that was let go meanwhile holds nothing", async () => {
+  const path = await logOf(1);
+  const token = "ab".repeat(8);
+  const lock = join(path, ".lock");
+  // What a slow follower finds: the chain's first is another's by the time it has made its own file.
+  writeFileSync(lock, JSON.stringify({ host: hostname(), pid: process.ppid, token: "cd".repeat(8) }));
+  writeFileSync(`${lock}.${token}`, JSON.stringify({ host: hostname(), pid: 2 ** 22 + 1, token }));
+  await refuses("locked", () => withLock(path, 50, async () => assert.unreachable()));
+  unlinkSync(lock);
+  assert.is(await withLock(path, 1000, async () => "held"), "held");
+});
+
 store("a writer who comes in through another door isn't overwritten", async () => {
   const path = await logOf(2);
   const meddling = {

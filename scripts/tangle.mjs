@@ -1,0 +1,138 @@
+// `npm run tangle`: a private Tangle on this machine, to anchor on; Ctrl-C ends it and leaves nothing but the trust file.
+//
+//   $ npm run tangle
+//   network     vouch-tangle: HORNET 2.0.1, a milestone every 1000 ms, in a network namespace of its own
+//   --ledger    stardust:http://127.0.0.1:41234,poi=http://127.0.0.1:41235
+//   --trust     tangle.trust
+//
+//   --interval MS     between milestones (1000)
+//   --min-pow N       the work that the network asks of a block (0)
+//   --no-node-pow     the node does none for others
+//   --name NAME       the network's name (vouch-tangle)
+//   --trust FILE      where the coordinator's keys go (tangle.trust); no file is overwritten
+//   --keeper          a second node, so that the first may be killed; lines on stdin do that: kill, restart
+//   --no-namespace    without one, also where one could be made
+//   --simulated       the fake node of the tests instead; nothing in it is IOTA's. Lines on stdin order its faults
+
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { startTangle } from "./tangle-network.mjs";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+/** The bytes of a trust file; `keys` are hex, ascending. */
+export const trustFile = ({ network, threshold, keys }) =>
+  JSON.stringify({
+    version: "vouch-stardust-trust/v1",
+    network,
+    threshold,
+    keys: keys.map((key) => ({ key: Buffer.from(key, "hex").toString("base64"), start: 0, end: 0 })),
+  });
+
+export async function startSimulated(options) {
+  const [{ build }, { workspace }] = await Promise.all([import("esbuild"), import("./build.mjs")]);
+  const folder = join(ROOT, "node_modules/.cache/vouch-tangle-fake");
+  mkdirSync(folder, { recursive: true });
+  const outfile = join(folder, `${process.pid}.mjs`);
+  await build({
+    stdin: {
+      contents: 'export * from "./fake-hornet";',
+      resolveDir: join(ROOT, "host-cli/test"),
+      loader: "ts",
+    },
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node20",
+    plugins: [workspace],
+    logLevel: "warning",
+  });
+  const { startFakeHornet, command } = await import(pathToFileURL(outfile).href);
+  rmSync(outfile);
+  const fake = await startFakeHornet({ ...options, name: options.networkName });
+  return { fake, order: (line) => command(fake, line) };
+}
+
+/** What a line on stdin does to a real network. */
+async function obey(tangle, line) {
+  if (!["kill", "restart", "pause", "resume"].includes(line)) return "kill | restart | pause | resume";
+  await tangle[line]();
+  return `${line}: done`;
+}
+
+const count = (name, text, least) => {
+  if (/^[0-9]{1,7}$/.test(text) && Number(text) >= least) return Number(text);
+  throw new Error(`${name} ${text}: expected a whole number from ${least}`);
+};
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      interval: { type: "string", default: "1000" },
+      "min-pow": { type: "string", default: "0" },
+      "no-node-pow": { type: "boolean", default: false },
+      name: { type: "string", default: "vouch-tangle" },
+      trust: { type: "string", default: "tangle.trust" },
+      keeper: { type: "boolean", default: false },
+      "no-namespace": { type: "boolean", default: false },
+      simulated: { type: "boolean", default: false },
+    },
+  });
+  const options = {
+    intervalMs: count("--interval", values.interval, 100),
+    minPowScore: count("--min-pow", values["min-pow"], 0),
+    nodePow: !values["no-node-pow"],
+    networkName: values.name,
+    keeper: values.keeper,
+    namespace: !values["no-namespace"],
+  };
+  let finish;
+  const finished = new Promise((done) => {
+    finish = done;
+  });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, finish);
+  const simulated = values.simulated ? await startSimulated(options) : undefined;
+  const tangle = simulated?.fake ?? (await startTangle(options));
+  try {
+    const path = resolve(process.env.INIT_CWD ?? ".", values.trust); // npm runs us in the repository's folder
+    writeFileSync(path, trustFile(tangle.trust), { flag: "wx" });
+    const what = simulated === undefined ? "HORNET 2.0.1" : "SIMULATED, nothing here is IOTA's";
+    const where =
+      simulated !== undefined
+        ? ""
+        : tangle.namespaced
+          ? ", in a network namespace of its own"
+          : ", without a network namespace: HORNET looks for a router here";
+    console.log(
+      `network     ${options.networkName}: ${what}, a milestone every ${options.intervalMs} ms${where}`,
+    );
+    console.log(`--ledger    ${tangle.where}\n--trust     ${values.trust}\nCtrl-C ends it`);
+    const lines = createInterface({ input: process.stdin });
+    lines.on("line", async (line) => {
+      const said = simulated?.order(line) ?? (await obey(tangle, line).catch((error) => error.message));
+      console.log(said);
+    });
+    const ended = tangle.ended?.then(() => "ended");
+    if ((await Promise.race([finished, ended ?? finished])) === "ended")
+      throw new Error("the network ended by itself");
+    lines.close();
+  } finally {
+    await tangle.stop();
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  main().then(
+    () => process.exit(0),
+    (error) => {
+      console.error(
+        `tangle: ${error.code === "EEXIST" ? `${error.path} is there already: give another --trust` : error.message}`,
+      );
+      process.exit(1);
+    },
+  );
+}
