@@ -44,6 +44,7 @@ interface Numbers {
 }
 
 const SMALL: Numbers = { makers: 4, each: 4, kills: 8 };
+const SHORT: Numbers = { makers: 4, each: 2, kills: 4 };
 const FULL: Numbers = { makers: 4, each: 50, kills: 50 };
 
 const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
@@ -103,9 +104,7 @@ function tests(name: string, start: Start, numbers: Numbers): void {
     const bert = await maker("bert", { ...network, trust: { ...network.trust, network: "other" } });
     refused(await bert.anchor(), "wrong-network");
     const carl = await maker("carl", { ...network, trust: { ...network.trust, keys } });
-    const ended = await carl.anchor(["--timeout", "20"]);
-    assert.is.not(ended.status, 0, ended.stdout);
-    assert.match(ended.stderr, /key/);
+    refused(await carl.anchor(), "wrong-network");
     assert.equal([...bert.proved(), ...carl.proved()], []);
   });
 
@@ -295,7 +294,7 @@ function drafts({ log }: Maker): string[] {
 const why = await whyNotReal();
 const onlyReal = process.env["VOUCH_TANGLE"] === "real";
 if (!onlyReal) tests("fake HORNET", startFake, SMALL);
-if (why === undefined) tests("HORNET 2.0.1", startReal, onlyReal ? FULL : SMALL);
+if (why === undefined) tests("HORNET 2.0.1", startReal, onlyReal ? FULL : SHORT);
 else if (onlyReal) {
   const missing = suite("a Tangle: HORNET 2.0.1");
   missing("its programs are here", () => assert.unreachable(why));
