@@ -1,6 +1,6 @@
 // What the tests of IOTA's ledger share: a log, keys, the replay node, and the built command as a child that can be killed.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { portableCrypto } from "@vouch/shared/crypto";
@@ -10,19 +10,12 @@ import { makeRatchet } from "@vouch/shared/rebased/walk";
 import { listAnchors } from "../src/log/anchors";
 import { addToLog, initLog } from "../src/log/store";
 import { readWalkFile } from "../src/log/walk";
+import { type Ended, runVouch } from "./child";
 import { newFolder, newSigner, saveSigner, smallRecord, type TestSigner } from "./maker-kit";
 import { FIRST_EPOCH, rootAt } from "./replay-chain";
 import { type ReplayNode, startReplayNode } from "./replay-node";
 
-const VOUCH = join(process.cwd(), "host-cli/bin/vouch.mjs");
-
 export const ROOT = rootAt(FIRST_EPOCH);
-
-export interface Ended {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 export interface Bench {
   readonly folder: string;
@@ -63,7 +56,7 @@ export async function makeBench(): Promise<Bench> {
     payerKey,
     key,
     grow: async (n) => addToLog(log, [await smallRecord(logSigner, n)], logSigner),
-    vouch: (args, started = () => {}) => run(folder, args, started),
+    vouch: (args, started) => runVouch(folder, args, started),
     anchor: (...more) => [
       "anchor",
       log,
@@ -81,23 +74,6 @@ export async function makeBench(): Promise<Bench> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-function run(cwd: string, args: readonly string[], started: (child: ChildProcess) => void): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [VOUCH, ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      stderr += text;
-    });
-    child.on("error", reject);
-    child.on("close", (status) => resolve({ status, stdout, stderr }));
-    started(child);
-  });
 }
 
 /** What a stranger finds proved, from the simulated root alone: sizes of the log, and when. */

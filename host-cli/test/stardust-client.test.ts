@@ -177,6 +177,38 @@ client("a node that makes another block of the order isn't believed", () =>
   }),
 );
 
+client("an order whose block the node has lost is followed by another", () =>
+  setting({ minPowScore: 20 }, async ({ node, record, drafts }) => {
+    node.onRequest = (name, when) => {
+      if (name === "GET blocks" && when === "asked") node.tangle.dropPending();
+    };
+    const { code, message } = await refusalOf(record({ pow: "node" }));
+    assert.is(code, "node-answer");
+    assert.match(message, /made block 0x[0-9a-f]{64}, and doesn't know it/);
+    const [lost] = parseDraft([...drafts.values()][0]!).tries;
+    assert.ok(lost !== undefined && "order" in lost && lost.id !== null, "its id is kept");
+    node.onRequest = () => {};
+    const { facts } = await record({ pow: "node" });
+    assert.equal(carriers(node, NOTE), [facts?.block]);
+  }),
+);
+
+client("503 for a block that is kept says nothing of it: no other is made", () =>
+  setting({ intervalMs: 0 }, async ({ node, record, drafts }) => {
+    await refusalOf(record({ timeoutMs: 500 }));
+    node.tangle.dropPending();
+    node.faults = { status: 503, only: "blocks" };
+    assert.is((await refusalOf(record())).code, "node-refused");
+    assert.is(parseDraft([...drafts.values()][0]!).tries.length, 1);
+    node.faults = {};
+    node.onRequest = (name, when) => {
+      if (name === "POST blocks" && when === "done") node.tangle.issue();
+    };
+    const { facts } = await record();
+    assert.equal(carriers(node, NOTE), [facts?.block]);
+  }),
+);
+
 client("a block that its milestone references alone gets another, which isn't", () =>
   setting({}, async ({ node, record }) => {
     const answer = {

@@ -1,6 +1,6 @@
 // What the tests of Tangles share: a log, the fake node, its trust file, and the built command as a child that can be killed.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fromHex } from "@vouch/shared/bytes";
@@ -9,16 +9,9 @@ import { type StardustProof, verifyStardustReceipt } from "@vouch/shared/stardus
 import { formatTrust, makeTrust, rootOfTrust, type Trust } from "@vouch/shared/stardust/trust";
 import { listAnchors } from "../src/log/anchors";
 import { addToLog, initLog } from "../src/log/store";
+import { type Ended, runVouch } from "./child";
 import { type FakeHornet, type FakeOptions, startFakeHornet } from "./fake-hornet";
 import { newFolder, newSigner, smallRecord, type TestSigner } from "./maker-kit";
-
-const VOUCH = join(process.cwd(), "host-cli/bin/vouch.mjs");
-
-export interface Ended {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 export const trustOf = ({ trust }: FakeHornet): Trust =>
   makeTrust({
@@ -64,7 +57,7 @@ export async function makeBench(options: FakeOptions = {}): Promise<Bench> {
     trustFile,
     logSigner,
     grow: async (n) => addToLog(log, [await smallRecord(logSigner, n)], logSigner),
-    vouch: (args, started = () => {}) => run(folder, args, started),
+    vouch: (args, started) => runVouch(folder, args, started),
     anchor: (...more) => ["anchor", log, "--ledger", node.where, "--trust", trustFile, "--yes", ...more],
     proofs: () =>
       listAnchors(log).flatMap(({ note, receipts }) =>
@@ -79,23 +72,6 @@ export async function makeBench(options: FakeOptions = {}): Promise<Bench> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-function run(cwd: string, args: readonly string[], started: (child: ChildProcess) => void): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [VOUCH, ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      stderr += text;
-    });
-    child.on("error", reject);
-    child.on("close", (status) => resolve({ status, stdout, stderr }));
-    started(child);
-  });
 }
 
 /** Blocks of the network that carry this note. */

@@ -41,7 +41,9 @@ export interface Carrier {
   promote(id: Uint8Array, deadline: Deadline): Promise<void>;
 }
 
+/** What a node says of a block, as stardust.ts words it. A 5xx says nothing of the block. */
 const STALE_TIPS = /below max depth|not solid/;
+const OVER = /HTTP status 400/;
 const ATTACH_TRIES = 3;
 
 export function makeCarrier({ node, network, tag, store, pow, onWork, state }: CarryOptions): Carrier {
@@ -76,18 +78,20 @@ export function makeCarrier({ node, network, tag, store, pow, onWork, state }: C
   async function giveOrder(order: Uint8Array, note: Uint8Array, deadline: Deadline): Promise<Uint8Array> {
     const id = await node.submit(order, deadline);
     keep(note, { order, id }, true);
-    return readBack(order, id, note, deadline);
+    if (await readBack(order, id, note, deadline)) return id;
+    throw new Refusal("node-answer", `${node.host} made block ${hexOf(id)}, and doesn't know it`);
   }
 
+  /** Puts what the node made in the place of the order; false when it has lost it. */
   async function readBack(order: Uint8Array, id: Uint8Array, note: Uint8Array, deadline: Deadline) {
     const block = await node.raw(id, deadline);
-    if (block === null) throw new Refusal("node-answer", `${node.host} has lost block ${hexOf(id)}`);
+    if (block === null) return false;
     checkSame(node.host, blockIdOf(block), id);
     const same = block.length === order.length && equalBytes(block.subarray(0, -8), order.subarray(0, -8));
     if (!same)
       throw new Refusal("node-answer", `${node.host} made another block than was ordered: ${hexOf(id)}`);
     keep(note, { block }, true);
-    return id;
+    return true;
   }
 
   /** Who does the work for a block, given what the node asks for and offers. */
@@ -126,38 +130,42 @@ export function makeCarrier({ node, network, tag, store, pow, onWork, state }: C
         const id = await attachOnce(note, deadline);
         if (id !== null) return id;
       } catch (error) {
-        if (!isStale(error) || ++refused === ATTACH_TRIES) throw error;
+        if (!isRefused(error, STALE_TIPS) || ++refused === ATTACH_TRIES) throw error;
       }
     }
   }
 
   /** The id of a try that the node has, or has again; null for one that it won't take any more. */
-  async function revive(each: Try, note: Uint8Array, newest: boolean, deadline: Deadline) {
-    if ("order" in each) {
-      if (!newest) return each.id;
-      return each.id === null
-        ? giveOrder(each.order, note, deadline)
-        : readBack(each.order, each.id, note, deadline);
-    }
-    const id = blockIdOf(each.block);
-    return (await node.state(id, deadline)) === null ? handIn(each.block, deadline) : id;
+  const revive = (each: Try, note: Uint8Array, newest: boolean, deadline: Deadline) =>
+    "block" in each
+      ? reviveBlock(each.block, deadline).catch(nullIf(OVER))
+      : reviveOrder(each, note, newest, deadline).catch(nullIf(/./));
+
+  async function reviveBlock(block: Uint8Array, deadline: Deadline): Promise<Uint8Array | null> {
+    const id = blockIdOf(block);
+    return (await node.state(id, deadline)) === null ? handIn(block, deadline) : id;
   }
 
-  const orNull = (asked: Promise<Uint8Array | null>) =>
-    asked.catch((error) => {
-      if (isRefusal(error) && error.code === "node-refused") return null;
-      throw error;
-    });
+  async function reviveOrder(
+    { order, id }: Extract<Try, { order: Uint8Array }>,
+    note: Uint8Array,
+    newest: boolean,
+    deadline: Deadline,
+  ): Promise<Uint8Array | null> {
+    if (!newest) return id;
+    if (id === null) return giveOrder(order, note, deadline);
+    return (await readBack(order, id, note, deadline)) ? id : null;
+  }
 
   return {
     kept,
     attach,
-    again: (note, deadline) => orNull(revive(kept(note)!.tries.at(-1)!, note, true, deadline)),
+    again: (note, deadline) => revive(kept(note)!.tries.at(-1)!, note, true, deadline),
     async lookUp(note, deadline) {
       const { tries } = kept(note)!;
       let alive: Uint8Array | null = null;
       for (let i = tries.length - 1; i >= 0; i--) {
-        const id = await orNull(revive(tries[i]!, note, i === tries.length - 1, deadline));
+        const id = await revive(tries[i]!, note, i === tries.length - 1, deadline);
         const found = id === null ? null : await node.state(id, deadline);
         if (found === null) continue;
         if (found.referencedBy !== null) return id;
@@ -176,5 +184,10 @@ export function makeCarrier({ node, network, tag, store, pow, onWork, state }: C
   };
 }
 
-const isStale = (error: unknown) =>
-  isRefusal(error) && error.code === "node-refused" && STALE_TIPS.test(error.message);
+const isRefused = (error: unknown, how: RegExp) =>
+  isRefusal(error) && error.code === "node-refused" && how.test(error.message);
+
+const nullIf = (how: RegExp) => (error: unknown) => {
+  if (isRefused(error, how)) return null;
+  throw error;
+};

@@ -50,6 +50,8 @@ export interface StardustOptions {
 /** Milestone intervals after which a block that none references is promoted, each time. */
 const PROMOTE_AFTER = 2;
 
+const PASSING: ReadonlySet<string> = new Set(["node-refused", "node-unreachable", "pow-unfinished"]);
+
 /** What a node said of its network is as good as new for so long. */
 const STATE_MS = 2000;
 
@@ -119,7 +121,7 @@ export function openStardustLedger(options: StardustOptions): Ledger {
   /** Promoting is worth a try, not a failure. */
   const promoted = (id: Uint8Array, deadline: Deadline) =>
     carrier.promote(id, deadline).catch((error) => {
-      if (!isRefusal(error) || !["node-refused", "pow-unfinished"].includes(error.code)) throw error;
+      if (!isRefusal(error) || !PASSING.has(error.code)) throw error;
     });
 
   /** A receipt for the block, verified; null when nobody can ever prove that block. */

@@ -20,6 +20,7 @@ import type { NodeInfo, TangleNode } from "./stardust";
 const SPAN = 10;
 const USUAL_INTERVAL_MS = 5000; // of the networks that were public
 const LEAST_MS = 500; // times are in whole seconds
+const MOST_MS = 60_000; // or the coordinator has paused among those ten
 const STALE_MS = 30_000; // clocks are seldom that far off
 const STALE_INTERVALS = 6;
 
@@ -47,21 +48,27 @@ export async function readNetwork(
       "stardust-unsupported",
       `${node.host} speaks protocol version ${info.version}, known here is ${PROTOCOL_VERSION}`,
     );
-  const last = await milestoneOf(node, info.milestone, deadline);
+  const last = await milestoneOf(node, info.milestone, trust, deadline);
   if (last === null)
     throw new Refusal("node-answer", `${node.host} doesn't have milestone ${info.milestone}, its last`);
-  checkSigned(node, last, trust);
-  const intervalMs = await measureInterval(node, last, deadline);
+  const intervalMs = await measureInterval(node, last, trust, deadline);
   checkFresh(node, last, nowMs, Math.max(STALE_MS, STALE_INTERVALS * intervalMs));
   return { ...info, intervalMs, tipsMs: (info.belowMaxDepth * intervalMs) / 2 };
 }
 
-async function milestoneOf(node: TangleNode, index: number, deadline: Deadline): Promise<Milestone | null> {
+/** Verified against the trust; null when the node doesn't have it. */
+async function milestoneOf(
+  node: TangleNode,
+  index: number,
+  trust: Trust,
+  deadline: Deadline,
+): Promise<Milestone | null> {
   const bytes = await node.milestone(index, deadline);
   if (bytes === null) return null;
   const milestone = decodeMilestone(bytes);
   if (milestone.index !== index)
     throw new Refusal("node-answer", `${node.host} gives milestone ${milestone.index}, asked was ${index}`);
+  checkSigned(node, milestone, trust);
   return milestone;
 }
 
@@ -78,11 +85,17 @@ function checkSigned(node: TangleNode, milestone: Milestone, trust: Trust): void
   }
 }
 
-async function measureInterval(node: TangleNode, last: Milestone, deadline: Deadline): Promise<number> {
+async function measureInterval(
+  node: TangleNode,
+  last: Milestone,
+  trust: Trust,
+  deadline: Deadline,
+): Promise<number> {
   const index = Math.max(1, last.index - SPAN);
-  const earlier = index < last.index ? await milestoneOf(node, index, deadline) : null;
-  if (earlier === null || earlier.timestamp > last.timestamp) return USUAL_INTERVAL_MS;
-  return Math.max(LEAST_MS, ((last.timestamp - earlier.timestamp) * 1000) / (last.index - index));
+  const earlier = index < last.index ? await milestoneOf(node, index, trust, deadline) : null;
+  if (earlier === null) return USUAL_INTERVAL_MS;
+  const measured = ((last.timestamp - earlier.timestamp) * 1000) / (last.index - index);
+  return Math.min(MOST_MS, Math.max(LEAST_MS, measured));
 }
 
 function checkFresh(node: TangleNode, last: Milestone, nowMs: number, staleMs: number): void {
