@@ -14,14 +14,12 @@
 //   --no-namespace    without one, also where one could be made
 //   --simulated       the fake node of the tests instead; nothing in it is IOTA's. Lines on stdin order its faults
 
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { startTangle } from "./tangle-network.mjs";
-
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 /** The bytes of a trust file; `keys` are hex, ascending. */
 export const trustFile = ({ network, threshold, keys }) =>
@@ -33,26 +31,8 @@ export const trustFile = ({ network, threshold, keys }) =>
   });
 
 export async function startSimulated(options) {
-  const [{ build }, { workspace }] = await Promise.all([import("esbuild"), import("./build.mjs")]);
-  const folder = join(ROOT, "node_modules/.cache/vouch-tangle-fake");
-  mkdirSync(folder, { recursive: true });
-  const outfile = join(folder, `${process.pid}.mjs`);
-  await build({
-    stdin: {
-      contents: 'export * from "./fake-hornet";',
-      resolveDir: join(ROOT, "host-cli/test"),
-      loader: "ts",
-    },
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    target: "node20",
-    plugins: [workspace],
-    logLevel: "warning",
-  });
-  const { startFakeHornet, command } = await import(pathToFileURL(outfile).href);
-  rmSync(outfile);
+  const { importSource } = await import("./source.mjs");
+  const { startFakeHornet, command } = await importSource("host-cli/test/fake-hornet.ts");
   const fake = await startFakeHornet({ ...options, name: options.networkName });
   return { fake, order: (line) => command(fake, line) };
 }

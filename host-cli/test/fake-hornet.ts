@@ -79,7 +79,7 @@ const MAX_BODY = 1_000_000;
 
 export async function startFakeHornet(options: FakeOptions = {}): Promise<FakeHornet> {
   const tangle = options.tangle ?? new SimulatedTangle(options);
-  if (tangle.index === 0) tangle.issue();
+  if (tangle.index === 0) for (let n = 0; n < 2; n++) tangle.issue(); // as old as a real one that is ready
   const intervalMs = options.intervalMs ?? 100;
   let clock: NodeJS.Timeout | undefined;
   const servers = [answerNode, answerPoi].map((answer) =>

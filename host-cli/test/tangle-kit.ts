@@ -1,7 +1,7 @@
 // What the end-to-end tests of Tangles share: one network in two makes, the fake node and the real HORNET; makers, who are
 // the built command as processes that can be killed; and a stranger who crawls the network from its last milestone.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -12,11 +12,10 @@ import { type StardustProof, verifyStardustReceipt } from "@vouch/shared/stardus
 import { formatTrust, makeTrust, rootOfTrust, type Trust } from "@vouch/shared/stardust/trust";
 import { listAnchors } from "../src/log/anchors";
 import { addToLog, initLog, openLog } from "../src/log/store";
+import { type Ended, runVouch } from "./child";
 import { hex, RAW, readBlock, unhex } from "./fake-blocks";
 import { startFakeHornet } from "./fake-hornet";
 import { newSigner, smallRecord } from "./maker-kit";
-
-const VOUCH = resolve("host-cli/bin/vouch.mjs");
 
 export interface NetworkOptions {
   readonly minPowScore?: number;
@@ -56,7 +55,7 @@ export type Start = (options?: NetworkOptions) => Promise<Network>;
 
 /** Milestones fast enough that a test needn't wait, slow enough that each has work to do. */
 export const startFake: Start = async ({ networkName = "vouch-tangle", ...options } = {}) => {
-  const started = await startFakeHornet({ ...options, name: networkName, intervalMs: 200 });
+  const started = await startFakeHornet({ ...options, name: networkName, intervalMs: 100 });
   return { ...started, trust: trustOf(started) };
 };
 
@@ -77,33 +76,6 @@ export const startReal: Start = async (options) => {
 };
 
 // ---- Makers
-
-export interface Ended {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly ms: number;
-}
-
-export function run(
-  args: readonly string[],
-  started: (child: ChildProcess) => void = () => {},
-): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const begun = performance.now();
-    const child = spawn(process.execPath, [VOUCH, ...args], { stdio: ["ignore", "pipe", "pipe"] });
-    let [stdout, stderr] = ["", ""];
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      stderr += text;
-    });
-    child.on("error", reject);
-    child.on("close", (status) => resolve({ status, stdout, stderr, ms: performance.now() - begun }));
-    started(child);
-  });
-}
 
 export interface Maker {
   readonly log: string;
@@ -134,7 +106,8 @@ export async function makeMaker(folder: string, name: string, network: Network):
     grow,
     size: () => openLog(log).size,
     anchor: (more = [], started) =>
-      run(
+      runVouch(
+        folder,
         [
           ...["anchor", log, "--ledger", network.where, "--trust", trustPath],
           ...["--timeout", "120", "--yes", "--json", ...more],
