@@ -179,6 +179,7 @@ client("a node that makes another block of the order isn't believed", () =>
 
 client("an order whose block the node has lost is followed by another", () =>
   setting({ minPowScore: 20 }, async ({ node, record, drafts }) => {
+    await node.pause();
     node.onRequest = (name, when) => {
       if (name === "GET blocks" && when === "asked") node.tangle.dropPending();
     };
@@ -188,6 +189,7 @@ client("an order whose block the node has lost is followed by another", () =>
     const [lost] = parseDraft([...drafts.values()][0]!).tries;
     assert.ok(lost !== undefined && "order" in lost && lost.id !== null, "its id is kept");
     node.onRequest = () => {};
+    await node.resume();
     const { facts } = await record({ pow: "node" });
     assert.equal(carriers(node, NOTE), [facts?.block]);
   }),
@@ -296,6 +298,17 @@ client("a node whose coordinator has stopped is stale; so is a clock that is off
       assert.is(code, "node-stale");
       assert.match(message, told);
     }
+  }),
+);
+
+client("a node that is starting, without a milestone yet, isn't there yet", () =>
+  setting({}, async ({ node, record }) => {
+    const { head } = node.tangle;
+    await node.pause();
+    node.tangle.head = { ...head, index: 0 };
+    const { code, message } = await refusalOf(record());
+    assert.is(code, "node-unreachable");
+    assert.match(message, /may be starting/);
   }),
 );
 

@@ -4,40 +4,33 @@
 // `vouch verify` would refuse as malformed is refused here, with the same code.
 
 import { parseBundle } from "@vouch/shared/bundle";
-import { equalBytes, toBase64, toHex, utf8Decode } from "@vouch/shared/bytes";
-import { parseCheckpoint } from "@vouch/shared/checkpoint";
+import { equalBytes, toHex, utf8Decode } from "@vouch/shared/bytes";
 import { parseChallenge, parseEnrolmentFile, parseEvidenceSalt } from "@vouch/shared/companions";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { decodeEvidence } from "@vouch/shared/evidence";
 import { flagNames, formatVersion, isMcuboot, type McubootRecord, readMcuboot } from "@vouch/shared/mcuboot";
-import { parseNote } from "@vouch/shared/note";
 import { parsePolicy } from "@vouch/shared/policy";
-import { parseProof } from "@vouch/shared/proof";
-import { readContents, readSummary } from "@vouch/shared/rebased/checkpoint";
-import { committeeDigest } from "@vouch/shared/rebased/committee";
-import { base58, digestOf } from "@vouch/shared/rebased/digest";
-import { parseRebasedReceipt } from "@vouch/shared/rebased/receipt";
-import { addressText } from "@vouch/shared/rebased/root";
-import { readTransaction } from "@vouch/shared/rebased/transaction";
-import { lastEpochOf, readWalk, type Walk } from "@vouch/shared/rebased/walkform";
+import { readWalk } from "@vouch/shared/rebased/walkform";
 import { faultRefusal, Refusal } from "@vouch/shared/refusal";
-import { blockIdOf, decodeBlock } from "@vouch/shared/stardust/block";
-import { decodeMilestone } from "@vouch/shared/stardust/milestone";
-import { retiredPreset } from "@vouch/shared/stardust/presets";
-import { parseStardustReceipt } from "@vouch/shared/stardust/receipt";
-import { formatStardustRoot } from "@vouch/shared/stardust/root";
-import { parseTrust, rangeText, rootOfTrust, type Trust } from "@vouch/shared/stardust/trust";
 import { parseStatement } from "@vouch/shared/statement";
 import { decodeEnvelope, splitUpload } from "@vouch/shared/suit";
-import { isoTime } from "@vouch/shared/time";
 import { parseVkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, printable } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
-import { parseWalk } from "../log/walk";
 import { digestOf as imageDigestOf } from "../mcuboot";
+import {
+  checkpointFields,
+  tellCheckpoint,
+  tellProof,
+  tellReceipt,
+  tellStardust,
+  tellTrust,
+  tellWalk,
+  walkFields,
+} from "./inspect-ledger";
 
 const MAX_FILE = 16 * 1024 * 1024;
 
@@ -144,72 +137,6 @@ function tellBundle(bytes: Uint8Array) {
       })),
     },
     notVerified: "no signature, proof, digest or receipt was checked; `vouch verify` does that",
-  };
-}
-
-function tellReceipt(bytes: Uint8Array) {
-  const receipt = parseRebasedReceipt(bytes);
-  const { epoch, sequence, timestampMs } = readSummary(receipt.summary);
-  const { sender, payload } = readTransaction(receipt.transaction);
-  return {
-    fields: {
-      checkpoint: sequence,
-      epoch,
-      time: isoTime(Number(timestampMs / 1000n)),
-      transactions: readContents(receipt.contents).executed.length,
-      transaction: base58(digestOf("TransactionData", receipt.transaction)),
-      sender: addressText(sender),
-      note: payload === null ? null : checkpointFields(payload),
-    },
-    notVerified: "neither the certificate nor that the transaction is in the checkpoint was checked",
-  };
-}
-
-function tellStardust(bytes: Uint8Array) {
-  const receipt = parseStardustReceipt(bytes);
-  const block = decodeBlock(receipt.block);
-  const { id, index, timestamp, signatures } = decodeMilestone(receipt.milestone);
-  return {
-    fields: {
-      ...trustFields(receipt.trust),
-      milestone: index,
-      milestoneId: `0x${toHex(id)}`,
-      time: isoTime(timestamp),
-      signatures: signatures.length,
-      path: receipt.path.length,
-      block: `0x${toHex(blockIdOf(receipt.block))}`,
-      tag: printableTag(block.tag),
-      note: checkpointFields(block.data),
-    },
-    notVerified: "neither the coordinator's signatures nor that the milestone holds the block was checked",
-  };
-}
-
-const printableTag = (tag: Uint8Array) => utf8Decode(tag) ?? `0x${toHex(tag)}`;
-
-const trustFields = (trust: Trust) => ({
-  network: trust.network,
-  threshold: trust.threshold,
-  keys: trust.keys.map(({ key, start, end }) => `${toHex(key)} ${rangeText(start, end)}`),
-  root: formatStardustRoot(rootOfTrust(trust, nodeCrypto)),
-  retired: retiredPreset(trust)?.retired ?? null,
-});
-
-function tellTrust(bytes: Uint8Array) {
-  return { fields: trustFields(parseTrust(bytes)), notVerified: "whose keys these are" };
-}
-
-const walkFields = (walk: Walk) => ({
-  from: walk.start.epoch,
-  to: lastEpochOf(walk),
-  members: walk.start.members.length,
-  root: `sha256 ${toHex(committeeDigest(walk.start, nodeCrypto))}`,
-});
-
-function tellWalk(bytes: Uint8Array) {
-  return {
-    fields: walkFields(parseWalk(bytes)),
-    notVerified: "no committee was checked, nor any certificate",
   };
 }
 
@@ -325,33 +252,6 @@ function recordLine({ type, name, isProtected, offset, value }: McubootRecord): 
   const held = value.length > 16 ? `${toHex(value.subarray(0, 16))}…` : toHex(value);
   const area = isProtected ? "protected" : "not protected";
   return `${called} at ${offset}, ${value.length} bytes, ${area}: ${held}`;
-}
-
-function checkpointFields(bytes: Uint8Array) {
-  const note = parseNote(bytes);
-  const { origin, size, root } = parseCheckpoint(note.text);
-  return {
-    origin,
-    size: String(size),
-    root: toBase64(root),
-    signedBy: note.signatures.map((s) => `${s.name} ${toHex(s.keyId)}`),
-  };
-}
-
-function tellCheckpoint(bytes: Uint8Array) {
-  return { fields: checkpointFields(bytes), notVerified: "no signature was checked" };
-}
-
-function tellProof(bytes: Uint8Array) {
-  const proof = parseProof(bytes);
-  return {
-    fields: {
-      index: String(proof.index),
-      hashes: proof.hashes.length,
-      checkpoint: checkpointFields(proof.checkpoint),
-    },
-    notVerified: "neither the proof nor the checkpoint's signatures were checked",
-  };
 }
 
 function tellVkey(bytes: Uint8Array) {

@@ -23,7 +23,7 @@ import { rootOfTrust, type Trust } from "@vouch/shared/stardust/trust";
 import { nodeCrypto } from "../crypto";
 import { type Deadline, deadlineIn, sleep } from "./deadline";
 import type { DraftStore, Ledger, Submitted } from "./ledger";
-import { type BlockState, checkSame, hexOf, openNode } from "./stardust";
+import { checkSame, hexOf, openNode } from "./stardust";
 import { makeCarrier, type Pow } from "./stardust-carry";
 import { parseDraft } from "./stardust-draft";
 import { readNetwork, type TangleState } from "./stardust-network";
@@ -50,10 +50,11 @@ export interface StardustOptions {
 /** Milestone intervals after which a block that none references is promoted, each time. */
 const PROMOTE_AFTER = 2;
 
+const MOST_PAUSE_MS = 200;
 const PASSING: ReadonlySet<string> = new Set(["node-refused", "node-unreachable", "pow-unfinished"]);
 
 /** What a node said of its network is as good as new for so long. */
-const STATE_MS = 2000;
+const STATE_MS = 5000;
 
 export function openStardustLedger(options: StardustOptions): Ledger {
   const { where, trust, store, timeoutMs, tag, pow, now = Date.now } = options;
@@ -85,38 +86,50 @@ export function openStardustLedger(options: StardustOptions): Ledger {
   /** Waits until a milestone references the block, or another with the same note; gives its id. */
   async function settle(note: Uint8Array, first: Uint8Array): Promise<Uint8Array> {
     const deadline = limit();
-    const { intervalMs, tipsMs } = await state(deadline);
-    let id = first;
-    let promoteAt = performance.now() + PROMOTE_AFTER * intervalMs;
-    let attachAt = 0; // no node loses a block in less than it takes tips to expire
+    const watched = watch(note, first, deadline);
     for (let attempt = 0; ; attempt++) {
-      const found = await stateOf(id, deadline);
-      if (found?.referencedBy) return id;
-      const now = performance.now();
-      if (found === null || (found?.shouldReattach && now > attachAt)) {
-        const again = found === null ? await carrier.again(note, deadline) : null;
-        if (again === null) attachAt = now + tipsMs;
-        id = again ?? (await carrier.attach(note, deadline));
-        promoteAt = performance.now() + PROMOTE_AFTER * intervalMs;
-      } else if (found !== undefined && (found.shouldPromote || now > promoteAt)) {
-        await promoted(id, deadline);
-        promoteAt = performance.now() + PROMOTE_AFTER * intervalMs;
+      const pause = Math.min(MOST_PAUSE_MS, 50 * 2 ** Math.min(attempt, 10));
+      try {
+        if (await watched.look()) return watched.id();
+      } catch (error) {
+        // It may be starting again, and by then have lost what it was handed last.
+        if (!isRefusal(error) || error.code !== "node-unreachable" || !deadline.allows(pause)) throw error;
       }
-      const pause = Math.min(50 * 2 ** Math.min(attempt, 10), Math.max(100, intervalMs / 8));
       if (!deadline.allows(pause))
-        throw new Refusal("anchor-pending", `no milestone references block ${hexOf(id)} so far`, {
+        throw new Refusal("anchor-pending", `no milestone references block ${hexOf(watched.id())} so far`, {
           hint: "the same command goes on from here",
         });
       await sleep(pause);
     }
   }
 
-  /** Undefined while the node is away: it may be starting again, and by then have lost what it was handed last. */
-  const stateOf = (id: Uint8Array, deadline: Deadline): Promise<BlockState | null | undefined> =>
-    node.state(id, deadline).catch((error) => {
-      if (!isRefusal(error) || error.code !== "node-unreachable" || !deadline.allows(0)) throw error;
-      return undefined;
-    });
+  /** One look says whether it is referenced; it also does for the block what is due. */
+  function watch(note: Uint8Array, first: Uint8Array, deadline: Deadline) {
+    let id = first;
+    let promoteAt = Number.POSITIVE_INFINITY;
+    let attachAt = 0; // no network loses a block in less time than it takes tips to expire
+    const restart = ({ intervalMs }: TangleState) => {
+      promoteAt = performance.now() + PROMOTE_AFTER * intervalMs;
+    };
+    async function look(): Promise<boolean> {
+      const on = await state(deadline);
+      if (promoteAt === Number.POSITIVE_INFINITY) restart(on);
+      const found = await node.state(id, deadline);
+      if (found !== null && found.referencedBy !== null) return true;
+      const at = performance.now();
+      if (found === null || (found.shouldReattach && at > attachAt)) {
+        const again = found === null ? await carrier.again(note, deadline) : null;
+        if (again === null) attachAt = at + on.tipsMs;
+        id = again ?? (await carrier.attach(note, deadline));
+        restart(on);
+      } else if (found.shouldPromote || at > promoteAt) {
+        await promoted(id, deadline);
+        restart(on);
+      }
+      return false;
+    }
+    return { look, id: () => id };
+  }
 
   /** Promoting is worth a try, not a failure. */
   const promoted = (id: Uint8Array, deadline: Deadline) =>

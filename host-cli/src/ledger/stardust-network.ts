@@ -48,6 +48,8 @@ export async function readNetwork(
       "stardust-unsupported",
       `${node.host} speaks protocol version ${info.version}, known here is ${PROTOCOL_VERSION}`,
     );
+  if (info.milestone === 0)
+    throw new Refusal("node-unreachable", `${node.host} has no milestone yet: it may be starting`);
   const last = await milestoneOf(node, info.milestone, trust, deadline);
   if (last === null)
     throw new Refusal("node-answer", `${node.host} doesn't have milestone ${info.milestone}, its last`);
