@@ -19,10 +19,11 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, cpSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, connect as dial } from "node:net";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import { openDoor } from "./tangle-door.mjs";
 
 const STARTS_WITHIN_MS = 60_000;
 const STOPS_WITHIN_MS = 15_000;
@@ -150,7 +151,8 @@ function prepareKeeper(network) {
 
 // ---- Processes
 
-const children = new Map(); // name to child, in the order of starting
+const children = new Map(); // name to child
+let stopping = false;
 
 function launch(
   { folder, armed, environment },
@@ -159,6 +161,7 @@ function launch(
   args,
   { env = environment, cwd = folder } = {},
 ) {
+  if (stopping) throw new Error("the network is being stopped");
   const log = openSync(join(folder, `${name}.log`), "a");
   const [program, ...rest] = [...armed, command, ...args];
   const child = spawn(program, rest, { cwd, env, stdio: ["ignore", log, log] });
@@ -247,28 +250,9 @@ async function untilMilestone(network, child) {
   });
 }
 
-/** A socket in the folder for each port: files cross the border of a network namespace, ports don't. */
-function openDoors({ folder, ports }) {
-  for (const name of ["api", "poi"]) {
-    const server = createServer({ allowHalfOpen: true }, (near) => {
-      const far = dial({ port: ports[name], host: "127.0.0.1", allowHalfOpen: true });
-      near.pipe(far).pipe(near);
-      for (const [one, other] of [
-        [near, far],
-        [far, near],
-      ]) {
-        one.on("error", () => other.destroy());
-        one.on("close", () => other.destroy());
-      }
-    });
-    server.listen(join(folder, `${name}.sock`));
-  }
-}
-
 // ---- What it is told
 
 let network;
-let stopping = false;
 
 async function stop(code) {
   if (stopping) return;
@@ -287,9 +271,11 @@ const VERBS = {
     await startNode(network, "hornet", folder, ports.api);
     await startPoi(network);
     await untilMilestone(network, startCoordinator(network));
-    if (options.doors) openDoors(network);
-    const { keys } = network;
-    return { keys: keys.map(({ publicKey }) => publicKey), ports };
+    if (options.doors) {
+      for (const name of ["api", "poi"])
+        await openDoor({ path: join(folder, `${name}.sock`) }, { port: ports[name], host: "127.0.0.1" });
+    }
+    return { keys: network.keys.map(({ publicKey }) => publicKey), ports };
   },
   /** The node dies as in a power cut; what hangs on it is ended. */
   async kill() {

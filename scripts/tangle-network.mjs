@@ -15,12 +15,12 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer, connect as dial } from "node:net";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { openDoor } from "./tangle-door.mjs";
 import { findPrograms } from "./tangle-programs.mjs";
 
 const INSIDE = fileURLToPath(new URL("tangle-inside.mjs", import.meta.url));
@@ -39,66 +39,46 @@ export function namespaceCommand() {
   return undefined;
 }
 
-/** A port of 127.0.0.1 that leads to the socket. */
-async function openDoor(socket, open) {
-  const server = createServer({ allowHalfOpen: true }, (near) => {
-    const far = dial({ path: socket, allowHalfOpen: true });
-    near.pipe(far).pipe(near);
-    for (const [one, other] of [
-      [near, far],
-      [far, near],
-    ]) {
-      open.add(one);
-      one.on("error", () => other.destroy());
-      one.on("close", () => {
-        open.delete(one);
-        other.destroy();
-      });
-    }
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return server;
-}
-
-/** Starts one; throws with the reason when a program is missing or doesn't come up. */
-export async function startTangle(options = {}) {
-  const { programs, why } = findPrograms();
-  if (programs === undefined) throw new Error(why);
-  const { intervalMs = 1000, minPowScore = 0, nodePow = true, networkName = "vouch-tangle" } = options;
-  const keeper = options.keeper ?? false;
-  const prefix = options.namespace === false ? undefined : namespaceCommand();
-  const folder = mkdtempSync(join(tmpdir(), "vouch-tangle-"));
-  const [command, ...args] = [...(prefix ?? []), process.execPath, INSIDE];
-  const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], detached: true });
-  const ended = once(child, "exit");
-  child.stdin.on("error", () => {});
+/** Asks the process inside, one thing after the other, as lines of JSON. */
+function converse(child, ended) {
   const waiting = [];
   let gone;
-  const fail = (why) => {
-    gone = why;
-    for (const { reject } of waiting.splice(0)) reject(new Error(why));
-  };
-  child.once("error", (error) => fail(error.message));
-  ended.then(([code, signal]) => fail(`the network ended with ${signal ?? `status ${code}`}`));
+  ended.then(([code, signal]) => {
+    gone = new Error(`the network ended with ${signal ?? `status ${code}`}`);
+    for (const { reject } of waiting.splice(0)) reject(gone);
+  });
+  child.stdin.on("error", () => {}); // it is gone, and `ended` tells
   createInterface({ input: child.stdout }).on("line", (line) => {
     const { why, result } = JSON.parse(line);
     const { resolve, reject } = waiting.shift() ?? {};
     if (why === undefined) resolve?.(result);
     else reject?.(new Error(why));
   });
-  const ask = (verb, argument = true) =>
+  return (verb, argument = true) =>
     new Promise((resolve, reject) => {
-      if (gone !== undefined) return reject(new Error(gone));
+      if (gone !== undefined) return reject(gone);
       waiting.push({ resolve, reject });
       child.stdin.write(`${JSON.stringify({ [verb]: argument })}\n`);
     });
+}
+
+const LOOPBACK = { port: 0, host: "127.0.0.1" };
+
+/** Starts one; throws with the reason when a program is missing or doesn't come up. */
+export async function startTangle(options = {}) {
+  const { programs, why } = findPrograms();
+  if (programs === undefined) throw new Error(why);
+  const { intervalMs = 1000, networkName = "vouch-tangle", namespace = true, ...rest } = options;
+  const prefix = namespace ? namespaceCommand() : undefined;
+  const folder = mkdtempSync(join(tmpdir(), "vouch-tangle-"));
+  const [command, ...args] = [...(prefix ?? []), process.execPath, INSIDE];
+  const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], detached: true });
+  const ended = once(child, "exit").catch((error) => [error.message, null]); // it could not be started
+  const ask = converse(child, ended);
   const doors = [];
-  const open = new Set();
   const stop = async () => {
     child.stdin.end();
     for (const door of doors) door.close();
-    for (const socket of open) socket.destroy();
     await ended;
     rmSync(folder, { recursive: true, force: true });
   };
@@ -113,15 +93,15 @@ export async function startTangle(options = {}) {
       armed: armed ? ["setpriv", "--pdeathsig", "KILL"] : [],
       doors: prefix !== undefined,
       intervalMs,
-      minPowScore,
-      nodePow,
       networkName,
-      keeper,
+      minPowScore: rest.minPowScore ?? 0,
+      nodePow: rest.nodePow ?? true,
+      keeper: rest.keeper ?? false,
     });
     const at = { ...ports };
     if (prefix !== undefined) {
       for (const name of ["api", "poi"]) {
-        const door = await openDoor(join(folder, `${name}.sock`), open);
+        const door = await openDoor(LOOPBACK, { path: join(folder, `${name}.sock`) });
         doors.push(door);
         at[name] = door.address().port;
       }
@@ -132,18 +112,14 @@ export async function startTangle(options = {}) {
       poi,
       where: `stardust:${url},poi=${poi}`,
       trust: { network: networkName, threshold: keys.length, keys },
-      folder,
       intervalMs,
       namespaced: prefix !== undefined,
-      pid: child.pid,
       /** SIGKILL for the node; `restart`, for a network with a keeper, starts it again. */
       kill: () => ask("kill"),
       restart: () => ask("restart"),
       pause: () => ask("pause"),
       resume: () => ask("resume"),
       stop,
-      /** What was there, and nothing is any more. */
-      isGone: () => !existsSync(folder),
       ended,
     };
   } catch (error) {

@@ -8,7 +8,7 @@
 
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, mkdirSync, renameSync, rmSync } from "node:fs";
-import { delimiter, join, resolve } from "node:path";
+import { delimiter, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -84,7 +84,7 @@ export function install(say = console.log, installed = INSTALLED) {
   } finally {
     rmSync(unfinished, { recursive: true, force: true });
   }
-  say(`they are in ${installed}`);
+  say(`they are in ${relative("", installed)}`);
 }
 
 function installOne(name, module, unfinished, installed, say) {

@@ -21,6 +21,8 @@ export interface NetworkOptions {
   readonly minPowScore?: number;
   readonly nodePow?: boolean;
   readonly networkName?: string;
+  /** Milestones as far apart as a real network's: tips that are 15 milestones old are no good, and work takes time. */
+  readonly unhurried?: boolean;
   /** The node may be killed: what is referenced comes back. */
   readonly keeper?: boolean;
 }
@@ -54,8 +56,12 @@ const trustOf = ({ trust: { network, threshold, keys } }: Started): Trust =>
 export type Start = (options?: NetworkOptions) => Promise<Network>;
 
 /** Milestones fast enough that a test needn't wait, slow enough that each has work to do. */
-export const startFake: Start = async ({ networkName = "vouch-tangle", ...options } = {}) => {
-  const started = await startFakeHornet({ ...options, name: networkName, intervalMs: 100 });
+export const startFake: Start = async ({ networkName = "vouch-tangle", unhurried, ...options } = {}) => {
+  const started = await startFakeHornet({
+    ...options,
+    name: networkName,
+    intervalMs: unhurried ? 1000 : 200,
+  });
   return { ...started, trust: trustOf(started) };
 };
 

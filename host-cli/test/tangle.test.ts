@@ -109,7 +109,7 @@ function tests(name: string, start: Start, numbers: Numbers): void {
   });
 
   tangle("with work for each block, done here or by the node", async () => {
-    const working = await start({ minPowScore: 100, networkName: "working" });
+    const working = await start({ minPowScore: 100, networkName: "working", unhurried: true });
     try {
       for (const pow of ["local", "node"]) {
         const dora = await maker(`dora-${pow}`, working);
