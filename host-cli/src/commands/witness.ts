@@ -1,0 +1,195 @@
+// vouch witness: a third party that says of a log "this is the largest checkpoint I have seen, and it only grew".
+//
+//   serve    C2SP tlog-witness over HTTP; on this machine alone unless another address is named
+//   cosign   the same for a file from a stick: the same checks, the same state
+//
+//   --state DIR    what it has cosigned (witness/state.ts): whoever loses it begins with a new key
+//   --logs FILE    the logs it knows, `log <vkey>` a line; or --log VKEY for each
+//
+// The key is one of type 04 (`vouch keygen NAME --cosigner`). Several processes may share a state.
+
+import { existsSync, readdirSync } from "node:fs";
+import { isIP } from "node:net";
+import { join } from "node:path";
+import { utf8Decode } from "@vouch/shared/bytes";
+import { quote, Refusal } from "@vouch/shared/refusal";
+import { isoTime } from "@vouch/shared/time";
+import { formatVkey, KEY_ED25519, parseVkey, sameVkey, type Vkey } from "@vouch/shared/vkey";
+import {
+  formatAnswer,
+  MAX_REQUEST,
+  OldSizeMismatch,
+  parseAddCheckpoint,
+  parseLogs,
+} from "@vouch/shared/witness";
+import type { Command } from "commander";
+import { nodeCrypto } from "../crypto";
+import { about, usage } from "../exit";
+import { readInput, writeOutput, writeWhole } from "../files";
+import type { Io } from "../io";
+import { loadSigner, readVkey, type SignerOptions, withSigner } from "../signer";
+import { makeFolders } from "../tiledlog";
+import { type RequestLine, startWitness } from "../witness/server";
+import { openState } from "../witness/state";
+import { openWitness } from "../witness/witness";
+
+const MAX_LOGS = 1024 * 1024;
+
+interface WitnessOptions extends SignerOptions {
+  state: string;
+  log?: string[];
+  logs?: string;
+}
+
+const collect = (value: string, before: readonly string[] = []) => [...before, value];
+
+const witnessOptions = (command: Command): Command =>
+  withSigner(command)
+    .requiredOption("--state <DIR>", "what this witness has cosigned; made if missing")
+    .option("--log <VKEY>", "a log it knows: a verifier key, or a file with one (repeatable)", collect)
+    .option("--logs <FILE>", "the logs it knows: `log <vkey>` a line");
+
+export function define(program: Command, io: Io): void {
+  const witness = program.command("witness").description("Cosigns the checkpoints of logs that only grow.");
+  witnessOptions(witness.command("serve"))
+    .description("Answers logs and monitors over HTTP, until SIGTERM or Ctrl-C.")
+    .option("--listen <ADDRESS:PORT>", "where; port 0 takes a free one", "127.0.0.1:7380")
+    .option("--json", "one JSON object when it listens, and one on stderr for each request")
+    .action((flags: WitnessOptions & { listen: string }) => serve(flags, io));
+  witnessOptions(witness.command("cosign"))
+    .description("Cosigns the checkpoint in a file that `vouch log prove` wrote.")
+    .argument("<request>", "the file")
+    .option("-o, --output <FILE>", "where the signature line goes; stdout unless named")
+    .option("--json", "print one JSON object; needs --output")
+    .action((file: string, flags: WitnessOptions & { output?: string }) => cosign(file, flags, io));
+}
+
+/** Refuses `usage` when none is named, `malformed-logs`, `policy-repeated`, and what is wrong with a key. */
+export function readLogs({ log = [], logs }: { log?: readonly string[]; logs?: string }): Vkey[] {
+  const listed =
+    logs === undefined
+      ? []
+      : about(logs, () => parseLogs(readInput(logs, MAX_LOGS), (text) => parseVkey(text, nodeCrypto)));
+  const keys = [...listed, ...log.map(readVkey)];
+  if (keys.length === 0) throw usage("expected --logs FILE or --log VKEY: a witness knows its logs");
+  keys.forEach((key, i) => {
+    if (key.type !== KEY_ED25519)
+      throw new Refusal(
+        "malformed-logs",
+        `key ${quote(key.name)} is of type ${key.type}, a log's is of type 1`,
+      );
+    if (keys.slice(0, i).some((other) => sameVkey(other, key)))
+      throw new Refusal("malformed-logs", `the log ${quote(key.name)} is named twice with the same key`);
+  });
+  return keys;
+}
+
+const nowSeconds = () => Math.floor(Date.now() / 1000);
+
+/** What a witness is made of, from its flags. The caller closes it. */
+async function openFrom(flags: WitnessOptions, io: Io) {
+  const logs = readLogs(flags);
+  const signer = await loadSigner(flags, io);
+  makeFolders(flags.state);
+  const state = openState(flags.state);
+  const onFork = (known: Uint8Array, submitted: Uint8Array) => {
+    const folder = keepFork(flags.state, known, submitted);
+    io.stderr(`A SECOND HISTORY: a log signed two roots of one size; both are kept in ${folder}\n`);
+  };
+  const witness = openWitness({ signer, logs, state, now: nowSeconds, onFork });
+  return { witness, logs, close: () => state.close() };
+}
+
+const MAX_FORKS = 1000;
+
+/** Both notes: whoever has the log's key can check that they contradict each other. */
+function keepFork(state: string, known: Uint8Array, submitted: Uint8Array): string {
+  const name = Buffer.from(nodeCrypto.sha256(submitted)).toString("hex").slice(0, 16);
+  const folder = join(state, "forks", name);
+  const forks = join(state, "forks");
+  if (existsSync(forks) && readdirSync(forks).length >= MAX_FORKS) return forks;
+  makeFolders(folder);
+  writeWhole(join(folder, "cosigned.checkpoint"), known);
+  writeWhole(join(folder, "submitted.checkpoint"), submitted);
+  return folder;
+}
+
+async function serve(flags: WitnessOptions & { listen: string }, io: Io): Promise<void> {
+  const { host, port } = parseListen(flags.listen);
+  const { witness, logs, close } = await openFrom(flags, io);
+  try {
+    const onRequest = (line: RequestLine) => io.stderr(`${io.json ? jsonLine(line) : textLine(line)}\n`);
+    const server = await startWitness({ witness, host, port, ...(io.quiet ? {} : { onRequest }) });
+    const vkey = formatVkey(witness.vkey);
+    if (io.json) io.stdout(`${JSON.stringify({ url: server.url, vkey, logs: logs.map(formatVkey) })}\n`);
+    else io.stdout(`${vkey}\nlistening at ${server.url}\n`);
+    await stopped();
+    await server.close();
+  } finally {
+    await close();
+  }
+}
+
+/** Until somebody says so. */
+function stopped(): Promise<void> {
+  const signals = ["SIGTERM", "SIGINT"] as const;
+  return new Promise((resolve) => {
+    const stop = () => {
+      for (const signal of signals) process.off(signal, stop);
+      resolve();
+    };
+    for (const signal of signals) process.on(signal, stop);
+  });
+}
+
+/** Refuses `usage`. */
+export function parseListen(text: string): { host: string; port: number } {
+  const [, bracketed, plain, digits = ""] =
+    /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})$/.exec(text) ?? [];
+  const host = bracketed ?? plain ?? "";
+  const port = Number(digits);
+  if (isIP(host) === 0 || port > 65535)
+    throw usage(`--listen: found ${quote(text)}, expected an IP address and a port, as 127.0.0.1:7380`);
+  return { host, port };
+}
+
+const jsonLine = (line: RequestLine) =>
+  JSON.stringify({
+    time: new Date().toISOString(),
+    ...line,
+    path: line.path.slice(0, 200),
+    size: line.size === null ? null : String(line.size),
+  });
+
+function textLine({ from, method, path, status, code, message, origin, size, ms }: RequestLine): string {
+  const what = origin === null ? "" : ` ${origin} size ${size}`;
+  const why = code === null ? "" : ` ${message ?? ""} [${code}]`;
+  const asked = method === "" ? "-" : `${method} ${quote(path).slice(1, -1)}`;
+  return `${isoTime(nowSeconds())} ${from} ${asked} ${status}${what}${why} ${ms} ms`;
+}
+
+async function cosign(file: string, flags: WitnessOptions & { output?: string }, io: Io): Promise<void> {
+  if (io.json && flags.output === undefined)
+    throw usage("--json needs --output FILE", "the line itself is the product");
+  const request = readInput(file, MAX_REQUEST);
+  about(file, () => parseAddCheckpoint(request));
+  const { witness, close } = await openFrom(flags, io);
+  try {
+    const { checkpoint, line, time } = await about(file, () => witness.addCheckpoint(request));
+    writeOutput(io, flags.output, utf8Decode(formatAnswer([line])) ?? "");
+    const { origin, size } = checkpoint;
+    if (io.json)
+      io.stdout(
+        `${JSON.stringify({ file: flags.output, origin, size: Number(size), time: isoTime(time) })}\n`,
+      );
+    else if (!io.quiet) io.stderr(`cosigned ${origin}, size ${size}, at ${isoTime(time)}\n`);
+  } catch (error) {
+    if (!(error instanceof OldSizeMismatch)) throw error;
+    throw new Refusal(error.code, error.message, {
+      cause: error,
+      hint: `\`vouch log prove LOG --from ${error.knownSize}\` writes one that begins there`,
+    });
+  } finally {
+    await close();
+  }
+}
