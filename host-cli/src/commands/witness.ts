@@ -31,7 +31,7 @@ import { loadSigner, readVkey, type SignerOptions, withSigner } from "../signer"
 import { makeFolders } from "../tiledlog";
 import { type RequestLine, startWitness } from "../witness/server";
 import { openState } from "../witness/state";
-import { openWitness } from "../witness/witness";
+import { type Cosigned, openWitness, type Witness } from "../witness/witness";
 
 const MAX_LOGS = 1024 * 1024;
 
@@ -175,7 +175,7 @@ async function cosign(file: string, flags: WitnessOptions & { output?: string },
   about(file, () => parseAddCheckpoint(request));
   const { witness, close } = await openFrom(flags, io);
   try {
-    const { checkpoint, line, time } = await about(file, () => witness.addCheckpoint(request));
+    const { checkpoint, line, time } = await about(file, () => cosignWith(witness, request));
     writeOutput(io, flags.output, utf8Decode(formatAnswer([line])) ?? "");
     const { origin, size } = checkpoint;
     if (io.json)
@@ -183,13 +183,19 @@ async function cosign(file: string, flags: WitnessOptions & { output?: string },
         `${JSON.stringify({ file: flags.output, origin, size: Number(size), time: isoTime(time) })}\n`,
       );
     else if (!io.quiet) io.stderr(`cosigned ${origin}, size ${size}, at ${isoTime(time)}\n`);
+  } finally {
+    await close();
+  }
+}
+
+async function cosignWith(witness: Witness, request: Uint8Array): Promise<Cosigned> {
+  try {
+    return await witness.addCheckpoint(request);
   } catch (error) {
     if (!(error instanceof OldSizeMismatch)) throw error;
     throw new Refusal(error.code, error.message, {
       cause: error,
       hint: `\`vouch log prove LOG --from ${error.knownSize}\` writes one that begins there`,
     });
-  } finally {
-    await close();
   }
 }

@@ -103,16 +103,21 @@ function openDatabase(folder: string): RootDatabase<Uint8Array, string> {
   }
 }
 
-/** LMDB's first page tells what it is. A shorter or other file would end the process, not the call. */
+/** Both of LMDB's first pages tell what it is. Another file, or a shorter one, would end the process and not the call. */
 function checkFile(path: string): void {
   if (!existsSync(path)) return;
   const fd = openSync(path, "r");
   try {
     const { size } = fstatSync(fd);
-    const head = Buffer.alloc(24);
-    const length = readSync(fd, head, 0, head.length, 0);
     if (size === 0) return; // killed while it was being made
-    if (size < 8192 || length < head.length || head.readUInt32LE(16) !== LMDB_MAGIC)
+    const at = (offset: number) => {
+      const word = Buffer.alloc(4);
+      return readSync(fd, word, 0, 4, offset) === 4 ? word.readUInt32LE() : 0;
+    };
+    const pageSize = at(48);
+    const isDatabase =
+      at(24) === LMDB_MAGIC && pageSize >= 4096 && size % pageSize === 0 && at(pageSize + 24) === LMDB_MAGIC;
+    if (!isDatabase)
       throw new Refusal("state-damaged", "data.mdb is no database of a witness", {
         hint: "a witness without its state could cosign a second history: put the newest copy back, or begin with a new key",
       });
