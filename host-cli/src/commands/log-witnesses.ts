@@ -1,10 +1,10 @@
 // A log's witnesses at the command line: who is asked while it grows, and the files for those that no network reaches.
 //
 //   log add --witness-policy P     asks over HTTP those that have an address (witnesses.ts)
-//   log prove LOG -o ASK           what a witness has to see: `vouch witness cosign ASK` reads it
+//   log request LOG -o ASK         what a witness has to see: `vouch witness cosign ASK` reads it
 //   log cosign LOG LINES…          takes what it gave, and publishes once the quorum is met
 //
-// Prove and cosign are about the checkpoint that waits (log/pending.ts). A published one changes no more:
+// Request and cosign are about the checkpoint that waits (log/pending.ts). A published one changes no more:
 // a ledger may hold it, as it is, to the byte.
 
 import { parseSize } from "@vouch/shared/checkpoint";
@@ -62,9 +62,9 @@ function size(text: string): bigint {
   return value;
 }
 
-export function defineProve(log: Command, io: Io): void {
+export function defineRequest(log: Command, io: Io): void {
   log
-    .command("prove")
+    .command("request")
     .description("Writes what a witness has to see before it cosigns: the checkpoint, and that it only grew.")
     .argument("<dir>", "the log")
     .option(

@@ -3,7 +3,7 @@
 //   init   an empty log, its checkpoint signed
 //   add    statements, in the order given; all of them or none
 //   check  everything recomputed from the records up: tiles, root, signature, anchors
-//   prove, cosign   what witnesses without an address take and give (log-witnesses.ts)
+//   request, cosign   what witnesses without an address take and give (log-witnesses.ts)
 //
 // The log's key is named like the log's origin, so a reader needs one line, its
 // verifier key, to know both.
@@ -44,7 +44,7 @@ import { damaged } from "../tiledlog";
 import {
   cosigningFor,
   defineCosign,
-  defineProve,
+  defineRequest,
   type Outcome,
   type WitnessFlags,
   witnessFlags,
@@ -147,7 +147,7 @@ export function define(program: Command, io: Io): void {
   defineInit(log, io);
   defineAdd(log, io);
   defineCheck(log, io);
-  defineProve(log, io);
+  defineRequest(log, io);
   defineCosign(log, io);
 }
 

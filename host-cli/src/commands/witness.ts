@@ -57,7 +57,7 @@ export function define(program: Command, io: Io): void {
     .option("--json", "one JSON object when it listens, and one on stderr for each request")
     .action((flags: WitnessOptions & { listen: string }) => serve(flags, io));
   witnessOptions(witness.command("cosign"))
-    .description("Cosigns the checkpoint in a file that `vouch log prove` wrote.")
+    .description("Cosigns the checkpoint in a file that `vouch log request` wrote.")
     .argument("<request>", "the file")
     .option("-o, --output <FILE>", "where the signature line goes; stdout unless named")
     .option("--json", "print one JSON object; needs --output")
@@ -195,7 +195,7 @@ async function cosignWith(witness: Witness, request: Uint8Array): Promise<Cosign
     if (!(error instanceof OldSizeMismatch)) throw error;
     throw new Refusal(error.code, error.message, {
       cause: error,
-      hint: `\`vouch log prove LOG --from ${error.knownSize}\` writes one that begins there`,
+      hint: `\`vouch log request LOG --from ${error.knownSize}\` writes one that begins there`,
     });
   }
 }

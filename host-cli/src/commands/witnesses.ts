@@ -113,7 +113,7 @@ async function cosignedBy(
 ): Promise<string> {
   const { url } = witness;
   if (url === undefined)
-    throw new Refusal("no-url", "the policy names no address; `vouch log prove` writes what to take to it");
+    throw new Refusal("no-url", "the policy names no address; `vouch log request` writes what to take to it");
   const end = performance.now() + timeoutMs;
   const leftMs = () => Math.max(1, end - performance.now());
   let oldSize = knownSize ?? 0n;

@@ -113,6 +113,6 @@ function quorumMissing(
   return new Refusal(
     "quorum-missing",
     `size ${pending.size} was cosigned by ${got}, the quorum ${policy.quorum} is not met (${why}); the log still shows its last checkpoint`,
-    { hint: "what was to be added waits, signed: try again, or take `vouch log prove` to the witnesses" },
+    { hint: "what was to be added waits, signed: try again, or take `vouch log request` to the witnesses" },
   );
 }
