@@ -3,6 +3,7 @@
 //   init   an empty log, its checkpoint signed
 //   add    statements, in the order given; all of them or none
 //   check  everything recomputed from the records up: tiles, root, signature, anchors
+//   prove  a record's place, or an earlier log as the beginning of this one (log-prove.ts)
 //
 // The log's key is named like the log's origin, so a reader needs one line, its
 // verifier key, to know both.
@@ -39,6 +40,7 @@ import { table } from "../output/terminal";
 import { type RebasedOnDemand, rebasedOnDemand } from "../rebased";
 import { loadSigner, type Signer, type SignerOptions, seconds, withSigner } from "../signer";
 import { damaged } from "../tiledlog";
+import { defineProve } from "./log-prove";
 import { readPolicy } from "./policy";
 
 export interface AddedFile extends Added {
@@ -136,6 +138,7 @@ export function define(program: Command, io: Io): void {
   defineInit(log, io);
   defineAdd(log, io);
   defineCheck(log, io);
+  defineProve(log, io);
 }
 
 const headOf = ({ checkpoint, size }: ReleaseLog) => ({
