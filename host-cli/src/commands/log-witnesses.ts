@@ -44,7 +44,7 @@ export const witnessFlags = (command: Command): Command =>
 const nowSeconds = () => Math.floor(Date.now() / 1000);
 
 /** How the flags say that witnesses are asked; null when nobody is. Refuses `wrong-log-key` for another log's policy. */
-export function cosigningFor(dir: string, flags: WitnessFlags, outcome: Outcome, io: Io): Cosigning | null {
+export function cosigningFor(dir: string, flags: WitnessFlags, outcome: Outcome, io: Io) {
   if (flags.witnessPolicy === undefined) return null;
   const policy = readPolicy(flags.witnessPolicy);
   about(dir, () => checkLogKey(openLog(dir), policy.log));

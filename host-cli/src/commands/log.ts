@@ -3,6 +3,7 @@
 //   init   an empty log, its checkpoint signed
 //   add    statements, in the order given; all of them or none
 //   check  everything recomputed from the records up: tiles, root, signature, anchors
+//   prove  a record's place, or an earlier log as the beginning of this one (log-prove.ts)
 //   request, cosign   what witnesses without an address take and give (log-witnesses.ts)
 //
 // The log's key is named like the log's origin, so a reader needs one line, its
@@ -41,6 +42,7 @@ import { table } from "../output/terminal";
 import { type RebasedOnDemand, rebasedOnDemand } from "../rebased";
 import { loadSigner, type Signer, type SignerOptions, seconds, withSigner } from "../signer";
 import { damaged } from "../tiledlog";
+import { defineProve } from "./log-prove";
 import {
   cosigningFor,
   defineCosign,
@@ -147,6 +149,7 @@ export function define(program: Command, io: Io): void {
   defineInit(log, io);
   defineAdd(log, io);
   defineCheck(log, io);
+  defineProve(log, io);
   defineRequest(log, io);
   defineCosign(log, io);
 }
@@ -184,7 +187,9 @@ function defineAdd(log: Command, io: Io): void {
       const outcome: Outcome = { cosigned: [], silent: [] };
       const cosigning = cosigningFor(dir, flags, outcome, io);
       const signer = await loadSigner(flags, io);
-      const { log: grown, records } = await addFiles(dir, files, signer, flags.timeout, cosigning);
+      const { log: grown, records } = await addFiles(dir, files, signer, flags.timeout, cosigning).finally(
+        () => cosigning?.close(),
+      );
       if (io.json) {
         const list = records.map(({ file, index, added }) => ({ file, index: Number(index), added }));
         const witnesses = cosigning === null ? {} : outcome;

@@ -8,9 +8,7 @@
 //
 // The key is one of type 04 (`vouch keygen NAME --cosigner`). Several processes may share a state.
 
-import { existsSync, readdirSync } from "node:fs";
 import { isIP } from "node:net";
-import { join } from "node:path";
 import { utf8Decode } from "@vouch/shared/bytes";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
@@ -25,10 +23,12 @@ import {
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, usage } from "../exit";
-import { readInput, writeOutput, writeWhole } from "../files";
+import { readInput, writeOutput } from "../files";
+import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
-import { loadSigner, readVkey, type SignerOptions, withSigner } from "../signer";
+import { loadSigner, type SignerOptions, withSigner } from "../signer";
 import { makeFolders } from "../tiledlog";
+import { readVkey } from "../vkeyfile";
 import { type RequestLine, startWitness } from "../witness/server";
 import { openState } from "../witness/state";
 import { type Cosigned, openWitness, type Witness } from "../witness/witness";
@@ -92,26 +92,12 @@ async function openFrom(flags: WitnessOptions, io: Io) {
   const signer = await loadSigner(flags, io);
   makeFolders(flags.state);
   const state = openState(flags.state);
-  const onFork = (known: Uint8Array, submitted: Uint8Array) => {
-    const folder = keepFork(flags.state, known, submitted);
-    io.stderr(`A SECOND HISTORY: a log signed two roots of one size; both are kept in ${folder}\n`);
+  const onFork = (known: Uint8Array, submitted: Uint8Array, key: Vkey) => {
+    const kept = keepFraud([known, submitted], null, key, flags.state);
+    if (kept !== null) io.stderr(`A SECOND HISTORY of ${quote(key.name)}: ${kept.hint}\n`);
   };
   const witness = openWitness({ signer, logs, state, now: nowSeconds, onFork });
   return { witness, logs, close: () => state.close() };
-}
-
-const MAX_FORKS = 1000;
-
-/** Both notes: whoever has the log's key can check that they contradict each other. */
-function keepFork(state: string, known: Uint8Array, submitted: Uint8Array): string {
-  const name = Buffer.from(nodeCrypto.sha256(submitted)).toString("hex").slice(0, 16);
-  const folder = join(state, "forks", name);
-  const forks = join(state, "forks");
-  if (existsSync(forks) && readdirSync(forks).length >= MAX_FORKS) return forks;
-  makeFolders(folder);
-  writeWhole(join(folder, "cosigned.checkpoint"), known);
-  writeWhole(join(folder, "submitted.checkpoint"), submitted);
-  return folder;
 }
 
 async function serve(flags: WitnessOptions & { listen: string }, io: Io): Promise<void> {

@@ -5,10 +5,9 @@
 //
 // A witness is believed in what it proves. Its cosignature counts once it verifies, over this very checkpoint, and not
 // from the future. Its word that the log has forked counts once it shows a checkpoint that the log's own key
-// signed and that ours contradicts: then nothing is published, whatever the others say, and the
-// checkpoint is kept in LOG/forks/. Without one it is a witness that doesn't cosign, like one that is silent.
+// signed and that ours contradicts: then nothing is published, whatever the others say, and a fraud proof is
+// written (fraudfile.ts). Without one it is a witness that doesn't cosign, like one that is silent.
 
-import { join } from "node:path";
 import { CLOCK_SKEW } from "@vouch/shared/anchoring";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { type Checkpoint, openCheckpoint } from "@vouch/shared/checkpoint";
@@ -19,10 +18,11 @@ import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
 import { cosignatureIn, formatAddCheckpoint } from "@vouch/shared/witness";
 import { nodeCrypto } from "../crypto";
-import { writeWhole } from "../files";
+import { keepFraud } from "../fraudfile";
+import { type HttpClient, httpClient, parseBase } from "../http";
 import type { Cosigning, Silent } from "../log/cosigning";
-import { makeFolders, type TiledLog } from "../tiledlog";
-import { addCheckpoint, latestOf, urlOf } from "../witness/client";
+import type { TiledLog } from "../tiledlog";
+import { addCheckpoint, latestOf } from "../witness/client";
 
 export interface AskOptions {
   readonly timeoutMs: number;
@@ -36,25 +36,32 @@ type PolicyWitness = Policy["witnesses"][number];
 /** Times that a witness may answer with another size: it moves only when somebody else submits for this log. */
 const ATTEMPTS = 3;
 
-/** Refuses `malformed-url` when a policy's witness has an address that can't be asked. */
-export function cosigningOverHttp(policy: Policy, options: AskOptions): Cosigning {
-  for (const { url } of policy.witnesses) if (url !== undefined) urlOf(url, "");
+/** What a question needs. */
+interface Asking extends AskOptions {
+  readonly policy: Policy;
+  readonly http: HttpClient;
+}
+
+/** Refuses `usage` when a policy's witness has an address that can't be asked. The caller closes it. */
+export function cosigningOverHttp(policy: Policy, options: AskOptions): Cosigning & { close(): void } {
+  const http = httpClient();
+  const asking: Asking = { ...options, policy, http };
+  for (const { url } of policy.witnesses) baseOf(url);
   const known = new Map<string, bigint>(); // sizes that witnesses showed
   const deaf = new Map<string, Silent>(); // those that compare got no answer from
-
-  const compareOne = async (witness: PolicyWitness, log: TiledLog): Promise<void> => {
-    if (witness.url === undefined) return;
-    const found = await shownBy(witness, policy, log, options.timeoutMs);
-    if (found !== null) known.set(witness.name, found.size);
-  };
   return {
     policy,
+    close: () => http.close(),
     ...(options.tell === undefined ? {} : { tell: options.tell }),
     compare: async (log) => {
       deaf.clear();
-      const outcomes = await settle(policy.witnesses, (witness) => compareOne(witness, log));
+      const outcomes = await settle(policy.witnesses, async (witness) => {
+        const base = baseOf(witness.url);
+        return base === null ? null : shownBy(asking, witness, base, log, options.timeoutMs);
+      });
       for (const [{ name }, outcome] of outcomes) {
         if ("error" in outcome) deaf.set(name, { name, ...toldBy(outcome.error) });
+        else if (outcome.value !== null) known.set(name, outcome.value.size);
       }
     },
     gather: async (log, have) => {
@@ -62,7 +69,7 @@ export function cosigningOverHttp(policy: Policy, options: AskOptions): Cosignin
       const outcomes = await settle(asked, async (witness) => {
         const heard = deaf.get(witness.name);
         if (heard !== undefined) throw new Refusal(heard.code, heard.message);
-        return cosignedBy(witness, policy, log, known.get(witness.name) ?? null, options);
+        return cosignedBy(asking, witness, log, known.get(witness.name) ?? 0n);
       });
       const lines = new Map<string, string>();
       const silent: Silent[] = [];
@@ -74,6 +81,8 @@ export function cosigningOverHttp(policy: Policy, options: AskOptions): Cosignin
     },
   };
 }
+
+const baseOf = (url: string | undefined) => (url === undefined ? null : parseBase(url));
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown };
 
@@ -105,33 +114,29 @@ const toldBy = (error: unknown) => {
 
 /** One witness's verified line. Refuses why there is none. */
 async function cosignedBy(
+  asking: Asking,
   witness: PolicyWitness,
-  policy: Policy,
   log: TiledLog,
-  knownSize: bigint | null,
-  { timeoutMs, now }: AskOptions,
+  knownSize: bigint,
 ): Promise<string> {
-  const { url } = witness;
-  if (url === undefined)
+  const base = baseOf(witness.url);
+  if (base === null)
     throw new Refusal("no-url", "the policy names no address; `vouch log request` writes what to take to it");
-  const end = performance.now() + timeoutMs;
+  const end = performance.now() + asking.timeoutMs;
   const leftMs = () => Math.max(1, end - performance.now());
-  let oldSize = knownSize ?? 0n;
+  let oldSize = knownSize;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const proof = proveConsistency(oldSize, log.size, log.hashReader, nodeCrypto);
-    const answer = await addCheckpoint(
-      url,
-      formatAddCheckpoint({ oldSize, proof, note: log.note }),
-      leftMs(),
-    );
-    if (answer.kind === "cosigned") return verifiedLine(answer.lines, log, witness, now());
+    const request = formatAddCheckpoint({ oldSize, proof, note: log.note });
+    const answer = await addCheckpoint(asking.http, base, request, leftMs());
+    if (answer.kind === "cosigned") return verifiedLine(answer.lines, log, witness, asking.now());
     if (answer.kind === "refused")
       throw new Refusal(
         "witness-refused",
         `it answers with HTTP status ${answer.status}: ${quote(answer.text)}`,
       );
     if (answer.kind === "not-consistent" || answer.size > log.size) {
-      await shownBy(witness, policy, log, leftMs());
+      await shownBy(asking, witness, base, log, leftMs());
       const claim =
         answer.kind === "not-consistent"
           ? "that the checkpoint is no extension of what it has cosigned"
@@ -152,12 +157,13 @@ function verifiedLine(lines: readonly string[], log: TiledLog, { vkey }: PolicyW
 
 /** The checkpoint that a witness shows of this log, if it shows one that the log signed. Refuses `log-forked` when ours contradicts it. */
 async function shownBy(
-  witness: PolicyWitness,
-  policy: Policy,
+  { policy, http }: Asking,
+  { name }: PolicyWitness,
+  base: URL,
   log: TiledLog,
   timeoutMs: number,
 ): Promise<Checkpoint | null> {
-  const note = await latestOf(witness.url!, log.checkpoint.origin, timeoutMs);
+  const note = await latestOf(http, base, log.checkpoint.origin, timeoutMs);
   if (note === null) return null;
   let shown: Checkpoint;
   try {
@@ -166,24 +172,19 @@ async function shownBy(
     if (!isRefusal(error)) throw error;
     return null; // it proves nothing; whether it cosigns is another matter
   }
-  const isOurs =
-    shown.size <= log.size && equalBytes(rootOf(shown.size, log.hashReader, nodeCrypto), shown.root);
-  if (isOurs) return shown;
-  const path = keepFork(log.folder, witness.name, shown.size, note);
+  const ours = shown.size <= log.size ? rootOf(shown.size, log.hashReader, nodeCrypto) : null;
+  if (ours !== null && equalBytes(ours, shown.root)) return shown;
   const found =
-    shown.size > log.size
-      ? `this log has ${log.size} records`
-      : `this log's first ${shown.size} records have the root ${toHex(rootOf(shown.size, log.hashReader, nodeCrypto))}`;
+    ours === null
+      ? `this log has ${log.size} records: it was put back to an earlier state, or there are two`
+      : `this log's first ${shown.size} records have the root ${toHex(ours)}`;
+  const kept = keepFraud([note, log.note], log.hashReader, policy.log);
   throw new Refusal(
     "log-forked",
-    `A SECOND HISTORY of ${quote(log.checkpoint.origin)}: witness ${witness.name} has a checkpoint of size ${shown.size}, root ${toHex(shown.root)}, signed by this log's key; ${found}. Nothing was published`,
-    { hint: `its checkpoint is kept in ${path}; a log put back from a backup must be put back whole` },
+    `A SECOND HISTORY of ${quote(log.checkpoint.origin)}: witness ${name} has cosigned size ${shown.size}, root ${toHex(shown.root)}, signed by this log's key; ${found}. Nothing was published`,
+    {
+      hint:
+        kept?.hint ?? `put the log of at least ${shown.size} records back, or start one under another name`,
+    },
   );
-}
-
-function keepFork(folder: string, name: string, size: bigint, note: Uint8Array): string {
-  const path = join(folder, "forks", `${name.replace(/[^A-Za-z0-9._-]+/g, "-")}-${size}.checkpoint`);
-  makeFolders(join(folder, "forks"));
-  writeWhole(path, note);
-  return path;
 }

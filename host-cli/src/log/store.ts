@@ -185,7 +185,7 @@ export function readStatements(log: TiledLog): LoggedStatement[] {
 }
 
 /** Refuses `wrong-log-key` or `bad-signature` unless this key signed the log's checkpoint. */
-export function checkLogKey(log: TiledLog, key: Vkey): void {
+export function checkLogKey(log: Pick<TiledLog, "checkpoint" | "note">, key: Vkey): void {
   if (log.checkpoint.origin !== key.name) {
     throw new Refusal(
       "wrong-log-key",

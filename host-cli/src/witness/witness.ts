@@ -10,12 +10,13 @@
 import type { Checkpoint } from "@vouch/shared/checkpoint";
 import { cosignatureBytes, cosignedMessage } from "@vouch/shared/cosignature";
 import { formatNote, parseNote, signatureLine } from "@vouch/shared/note";
-import { Refusal } from "@vouch/shared/refusal";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
 import { KEY_COSIGNATURE, makeVkey, type Vkey } from "@vouch/shared/vkey";
 import { checkExtends, openSubmitted, parseAddCheckpoint, type Submitted } from "@vouch/shared/witness";
 import { nodeCrypto } from "../crypto";
 import type { Signer } from "../signer";
+import { originKey } from "./origin";
 import type { Known, WitnessState } from "./state";
 
 /** A clock may be set back by this much without anybody having to look. */
@@ -28,8 +29,8 @@ export interface WitnessParts {
   readonly state: WitnessState;
   /** Unix seconds. */
   readonly now: () => number;
-  /** Told when a log signed two roots of one size: both notes are the proof. */
-  readonly onFork?: (known: Uint8Array, submitted: Uint8Array) => void;
+  /** Told when the key of a log signed two roots of one size: both notes are the proof. */
+  readonly onFork?: (known: Uint8Array, submitted: Uint8Array, key: Vkey) => void;
 }
 
 export interface Cosigned {
@@ -57,16 +58,11 @@ export function openWitness(parts: WitnessParts): Witness {
       const request = parseAddCheckpoint(bytes);
       const submitted = openSubmitted(request.note, parts.logs, nodeCrypto);
       const { origin } = submitted.checkpoint;
-      const kept = parts.state.advance(origin, (known) => {
-        try {
-          checkExtends(request, submitted.checkpoint, known?.checkpoint ?? null, nodeCrypto);
-        } catch (error) {
-          if (known !== null && (error as { code?: unknown }).code === "same-size-other-root")
-            parts.onFork?.(known.note, submitted.note);
-          throw error;
-        }
+      const decide = (known: Known | null) => {
+        checkExtends(request, submitted.checkpoint, known?.checkpoint ?? null, nodeCrypto);
         return { note: keptNote(known, submitted), time: timeAfter(known, parts.now()) };
-      });
+      };
+      const kept = tellingOfForks(parts, submitted, () => parts.state.advance(origin, decide));
       const { text } = parseNote(kept.note);
       const signature = await parts.signer.sign(cosignedMessage(kept.time, text));
       const line = signatureLine(vkey.name, vkey.keyId, cosignatureBytes(kept.time, signature));
@@ -89,4 +85,17 @@ function timeAfter(known: Known | null, now: number): number {
       hint: "set this machine's clock",
     });
   return Math.max(now, last);
+}
+
+function tellingOfForks(parts: WitnessParts, submitted: Submitted, advance: () => Known): Known {
+  try {
+    return advance();
+  } catch (error) {
+    const known = parts.state.latest(originKey(submitted.checkpoint.origin));
+    if (known !== null && isRefusal(error) && error.code === "same-size-other-root")
+      for (const key of parts.logs) {
+        if (key.name === submitted.checkpoint.origin) parts.onFork?.(known.note, submitted.note, key);
+      }
+    throw error;
+  }
 }
