@@ -29,6 +29,8 @@ export interface AskOptions {
   /** Unix seconds. */
   readonly now: () => number;
   readonly tell?: Cosigning["tell"];
+  /** Where a fraud proof goes; the current folder unless said. */
+  readonly fraudFolder?: string;
 }
 
 type PolicyWitness = Policy["witnesses"][number];
@@ -157,7 +159,7 @@ function verifiedLine(lines: readonly string[], log: TiledLog, { vkey }: PolicyW
 
 /** The checkpoint that a witness shows of this log, if it shows one that the log signed. Refuses `log-forked` when ours contradicts it. */
 async function shownBy(
-  { policy, http }: Asking,
+  { policy, http, fraudFolder }: Asking,
   { name }: PolicyWitness,
   base: URL,
   log: TiledLog,
@@ -178,7 +180,7 @@ async function shownBy(
     ours === null
       ? `this log has ${log.size} records: it was put back to an earlier state, or there are two`
       : `this log's first ${shown.size} records have the root ${toHex(ours)}`;
-  const kept = keepFraud([note, log.note], log.hashReader, policy.log);
+  const kept = ours === null ? null : keepFraud([note, log.note], log.hashReader, policy.log, fraudFolder);
   throw new Refusal(
     "log-forked",
     `A SECOND HISTORY of ${quote(log.checkpoint.origin)}: witness ${name} has cosigned size ${shown.size}, root ${toHex(shown.root)}, signed by this log's key; ${found}. Nothing was published`,
