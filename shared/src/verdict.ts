@@ -75,6 +75,7 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "surplus-signature",
   "too-large",
   "transaction-failed",
+  "unknown-cosigner",
   "unknown-log",
   "unknown-signer",
   "unknown-vendor-key",
