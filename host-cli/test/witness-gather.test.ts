@@ -1,8 +1,10 @@
 // A maker that publishes only what its witnesses have cosigned: k of n with dead, slow and lying ones among them,
 // servers that are out to harm, a history that a witness knows better, and a cut at every write.
 
+import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import type { RequestListener } from "node:http";
+import { createServer as createHttps } from "node:https";
 import { createServer as createTcp } from "node:net";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -13,6 +15,7 @@ import { formatVkey } from "@vouch/shared/vkey";
 import { parseAddCheckpoint } from "@vouch/shared/witness";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { skip } from "../../shared/test/skip";
 import { checkLog } from "../src/commands/log";
 import { cosigningOverHttp } from "../src/commands/witnesses";
 import { nodeCrypto } from "../src/crypto";
@@ -297,6 +300,43 @@ gather("a server that doesn't speak HTTP counts for nothing", async () => {
   serving.push(server);
   await refuses("quorum-missing", () => add(policyOf(1, [server.url]), first(1), 500));
 });
+
+/** A certificate for 127.0.0.1 that signs itself; why there is none. */
+function makeCertificate(): string | undefined {
+  const args = ["req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", "tls.key", "-out", "tls.crt"];
+  const subject = ["-days", "2", "-subj", "/CN=witness", "-addext", "subjectAltName=IP:127.0.0.1"];
+  const { error, status, stderr } = spawnSync("openssl", [...args, ...subject], {
+    cwd: folder,
+    encoding: "utf8",
+  });
+  return error?.message ?? (status === 0 ? undefined : stderr.slice(0, 200));
+}
+
+const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
+const overTls = "https is taken from whom this system trusts, and from nobody else";
+if (!hasOpenssl) skip(gather, overTls, "openssl isn't installed");
+else
+  gather(overTls, async () => {
+    assert.is(makeCertificate(), undefined);
+    const [cert, tlsKey] = ["tls.crt", "tls.key"].map((name) => readFileSync(join(folder, name)));
+    const server = createHttps(
+      { cert: cert!, key: tlsKey! },
+      answering(async (_, text) => `${await lineBy(keys[0]!, text, now())}\n`),
+    );
+    const { url, close } = await started(server);
+    serving.push({ close });
+    const policy = policyOf(1, [url.replace("http:", "https:")]);
+    const before = process.env["SSL_CERT_FILE"];
+    try {
+      const error = await refuses("quorum-missing", () => add(policy, first(1)));
+      assert.match(error.message, /SELF_SIGNED/);
+      process.env["SSL_CERT_FILE"] = join(folder, "tls.crt");
+      assert.equal((await add(policy, first(1))).told.cosigned, ["w0"]);
+    } finally {
+      delete process.env["SSL_CERT_FILE"];
+      if (before !== undefined) process.env["SSL_CERT_FILE"] = before;
+    }
+  });
 
 gather("an address that isn't one is refused before anything is signed", async () => {
   for (const bad of ["ftp://x/", "w1.example", "http://user:pw@127.0.0.1/", "http://127.0.0.1/?a"])

@@ -10,7 +10,7 @@ import { KEY_COSIGNATURE, makeVkey, type Vkey } from "@vouch/shared/vkey";
 import { formatAddCheckpoint } from "@vouch/shared/witness";
 import { nodeCrypto } from "../src/crypto";
 import { makeFolders } from "../src/tiledlog";
-import { type RequestLine, type ServerLimits, startWitness } from "../src/witness/server";
+import { type RequestLine, type ServerLimits, startServer } from "../src/witness/server";
 import { openState } from "../src/witness/state";
 import { openWitness } from "../src/witness/witness";
 import type { TestSigner } from "./maker-kit";
@@ -84,7 +84,7 @@ export async function serveWitness(
       forks++;
     },
   });
-  const server = await startWitness({
+  const server = await startServer({
     witness,
     host: "127.0.0.1",
     port: options.port ?? 0,

@@ -26,10 +26,10 @@ import { about, usage } from "../exit";
 import { readInput, writeOutput } from "../files";
 import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
-import { loadSigner, type SignerOptions, withSigner } from "../signer";
+import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { makeFolders } from "../tiledlog";
 import { readVkey } from "../vkeyfile";
-import { type RequestLine, startWitness } from "../witness/server";
+import { type RequestLine, startServer } from "../witness/server";
 import { openState } from "../witness/state";
 import { type Cosigned, openWitness, type Witness } from "../witness/witness";
 
@@ -86,34 +86,84 @@ export function readLogs({ log = [], logs }: { log?: readonly string[]; logs?: s
 
 const nowSeconds = () => Math.floor(Date.now() / 1000);
 
-/** What a witness is made of, from its flags. The caller closes it. */
-async function openFrom(flags: WitnessOptions, io: Io) {
+export interface WitnessOnState {
+  readonly signer: Signer;
+  /** Keys of type 01. */
+  readonly logs: readonly Vkey[];
+  /** The state's folder; made if missing. Fraud proofs go there too. */
+  readonly state: string;
+  /** Unix seconds; this machine's clock unless said. */
+  readonly now?: () => number;
+  /** Told when a log signed two histories, with where the proof is. */
+  readonly onFork?: (origin: string, hint: string) => void;
+}
+
+/** A witness on its state. The caller closes the state. Refuses `state-damaged`, `state-unusable`. */
+function openOnState({ signer, logs, state: folder, now = nowSeconds, onFork }: WitnessOnState) {
+  makeFolders(folder);
+  const state = openState(folder);
+  const tell = (known: Uint8Array, submitted: Uint8Array, key: Vkey) => {
+    const kept = keepFraud([known, submitted], null, key, folder);
+    if (kept !== null) onFork?.(key.name, kept.hint);
+  };
+  return { witness: openWitness({ signer, logs, state, now, onFork: tell }), close: () => state.close() };
+}
+
+export interface StartOptions extends WitnessOnState {
+  readonly host?: string;
+  /** 0, the default, takes a free one. */
+  readonly port?: number;
+  readonly onRequest?: (line: RequestLine) => void;
+}
+
+export interface StartedWitness {
+  readonly url: string;
+  /** Of type 04: what a policy's `witness` line names. */
+  readonly vkey: Vkey;
+  close(): Promise<void>;
+}
+
+/** A witness that answers over HTTP, in this process. Refuses as opening its state does, and `listen-failed`. */
+export async function startWitness(options: StartOptions): Promise<StartedWitness> {
+  const { host = "127.0.0.1", port = 0, onRequest } = options;
+  const { witness, close } = openOnState(options);
+  try {
+    const server = await startServer({
+      witness,
+      host,
+      port,
+      ...(onRequest === undefined ? {} : { onRequest }),
+    });
+    return { url: server.url, vkey: witness.vkey, close: () => server.close().finally(close) };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** From the flags of both verbs. */
+async function readOptions(flags: WitnessOptions, io: Io): Promise<WitnessOnState> {
   const logs = readLogs(flags);
   const signer = await loadSigner(flags, io);
-  makeFolders(flags.state);
-  const state = openState(flags.state);
-  const onFork = (known: Uint8Array, submitted: Uint8Array, key: Vkey) => {
-    const kept = keepFraud([known, submitted], null, key, flags.state);
-    if (kept !== null) io.stderr(`A SECOND HISTORY of ${quote(key.name)}: ${kept.hint}\n`);
-  };
-  const witness = openWitness({ signer, logs, state, now: nowSeconds, onFork });
-  return { witness, logs, close: () => state.close() };
+  const onFork = (origin: string, hint: string) =>
+    io.stderr(`A SECOND HISTORY of ${quote(origin)}: ${hint}\n`);
+  return { signer, logs, state: flags.state, onFork };
 }
 
 async function serve(flags: WitnessOptions & { listen: string }, io: Io): Promise<void> {
-  const { host, port } = parseListen(flags.listen);
-  const { witness, logs, close } = await openFrom(flags, io);
-  try {
-    const onRequest = (line: RequestLine) => io.stderr(`${io.json ? jsonLine(line) : textLine(line)}\n`);
-    const server = await startWitness({ witness, host, port, ...(io.quiet ? {} : { onRequest }) });
-    const vkey = formatVkey(witness.vkey);
-    if (io.json) io.stdout(`${JSON.stringify({ url: server.url, vkey, logs: logs.map(formatVkey) })}\n`);
-    else io.stdout(`${vkey}\nlistening at ${server.url}\n`);
-    await stopped();
-    await server.close();
-  } finally {
-    await close();
-  }
+  const where = parseListen(flags.listen);
+  const options = await readOptions(flags, io);
+  const onRequest = (line: RequestLine) => io.stderr(`${io.json ? jsonLine(line) : textLine(line)}\n`);
+  const { url, vkey, close } = await startWitness({
+    ...options,
+    ...where,
+    ...(io.quiet ? {} : { onRequest }),
+  });
+  const key = formatVkey(vkey);
+  if (io.json) io.stdout(`${JSON.stringify({ url, vkey: key, logs: options.logs.map(formatVkey) })}\n`);
+  else io.stdout(`${key}\nlistening at ${url}\n`);
+  await stopped();
+  await close();
 }
 
 /** Until somebody says so. */
@@ -159,7 +209,7 @@ async function cosign(file: string, flags: WitnessOptions & { output?: string },
     throw usage("--json needs --output FILE", "the line itself is the product");
   const request = readInput(file, MAX_REQUEST);
   about(file, () => parseAddCheckpoint(request));
-  const { witness, close } = await openFrom(flags, io);
+  const { witness, close } = openOnState(await readOptions(flags, io));
   try {
     const { checkpoint, line, time } = await about(file, () => cosignWith(witness, request));
     writeOutput(io, flags.output, utf8Decode(formatAnswer([line])) ?? "");

@@ -70,7 +70,7 @@ export interface WitnessServer {
 }
 
 /** Refuses `listen-failed`. */
-export async function startWitness(parts: ServerParts): Promise<WitnessServer> {
+export async function startServer(parts: ServerParts): Promise<WitnessServer> {
   const limits = { ...DEFAULT_LIMITS, ...parts.limits };
   const server = createServer({
     maxHeaderSize: MAX_HEAD,
