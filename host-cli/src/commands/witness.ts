@@ -22,7 +22,7 @@ import {
 } from "@vouch/shared/witness";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
-import { about, usage } from "../exit";
+import { about, printable, usage } from "../exit";
 import { readInput, writeOutput } from "../files";
 import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
@@ -200,7 +200,7 @@ const jsonLine = (line: RequestLine) =>
 function textLine({ from, method, path, status, code, message, origin, size, ms }: RequestLine): string {
   const what = origin === null ? "" : ` ${origin} size ${size}`;
   const why = code === null ? "" : ` ${message ?? ""} [${code}]`;
-  const asked = method === "" ? "-" : `${method} ${quote(path).slice(1, -1)}`;
+  const asked = method === "" ? "-" : `${method} ${printable(path.slice(0, 100))}`;
   return `${isoTime(nowSeconds())} ${from} ${asked} ${status}${what}${why} ${ms} ms`;
 }
 
