@@ -132,24 +132,25 @@ export function planAppend(log: TiledLog, entries: readonly Uint8Array[]): Appen
   return { checkpointText: formatCheckpoint({ origin: log.checkpoint.origin, size, root }), files };
 }
 
+/** The lock keeps other writers away on this host; on a folder shared between hosts only this does. Refuses `locked`. */
+export function checkUnchanged(log: TiledLog): void {
+  if (equalBytes(readCheckpointFile(log.folder), log.note)) return;
+  throw new Refusal("locked", "somebody else appended to the log meanwhile; nothing was published");
+}
+
 /**
  * Carries out a plan made for this very log, publishing `note`, the signed checkpoint. The caller holds the
  * folder's lock and opened `log` under it. Refuses `locked` when another writer came between all the same.
  */
 export function commitAppend(log: TiledLog, plan: AppendPlan, note: Uint8Array): TiledLog {
   const { folder } = log;
-  // The lock keeps other writers away on this host; on a folder shared between hosts only this does.
-  const checkUnchanged = () => {
-    if (equalBytes(readCheckpointFile(folder), log.note)) return;
-    throw new Refusal("locked", "somebody else appended to the log meanwhile; nothing was published");
-  };
-  checkUnchanged();
+  checkUnchanged(log);
   for (const { tile, bytes } of plan.files) {
     const path = join(folder, pathOf(tile));
     makeFolders(dirname(path));
     writeWhole(path, bytes);
   }
-  checkUnchanged();
+  checkUnchanged(log);
   writeWhole(join(folder, "checkpoint"), note);
   for (const { tile } of plan.files) {
     if (tile.width === TILE_WIDTH)
@@ -159,12 +160,19 @@ export function commitAppend(log: TiledLog, plan: AppendPlan, note: Uint8Array):
 }
 
 /**
- * Reads every record in order and recomputes the root from them alone. Refuses `log-damaged`; what `visit` saw
- * counts only when this returns.
+ * Reads every record in order and recomputes the root from them alone; from a later one on, from them and the
+ * subtrees before. Refuses `log-damaged`; what `visit` saw counts only when this returns.
  */
-export function scanEntries(log: TiledLog, visit: (entry: Uint8Array, index: bigint) => void): void {
+export function scanEntries(
+  log: TiledLog,
+  visit: (entry: Uint8Array, index: bigint) => void,
+  from: bigint = 0n,
+): void {
   const edge: (Uint8Array | undefined)[] = []; // roots of the complete subtrees so far, by height
-  for (let index = 0n; index < log.size; index++) {
+  for (let height = 0; from >> BigInt(height) > 0n; height++)
+    if ((from >> BigInt(height)) & 1n)
+      edge[height] = log.hashReader.hash(height, (from >> BigInt(height)) - 1n);
+  for (let index = from; index < log.size; index++) {
     const entry = log.entry(index);
     visit(entry, index);
     let hash = leafHash(entry, nodeCrypto);
@@ -208,6 +216,10 @@ function readCheckpointFile(folder: string): Uint8Array {
 }
 
 const pathOf = (tile: Tile) => tilePath(tile.level, tile.index, tile.width);
+
+/** The hashes of a tile in a log's folder, which may not be committed to yet. Refuses `log-damaged`. */
+export const hashTileOf = (folder: string): ((tile: Tile) => readonly Uint8Array[]) =>
+  remember(tilesIn(folder, decodeTile));
 
 /** Reads tiles from the folder: by their width, else the full one, which begins with the same items. */
 function tilesIn<T>(folder: string, decode: (bytes: Uint8Array, width: number) => readonly T[]) {

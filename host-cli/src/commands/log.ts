@@ -10,7 +10,6 @@
 
 import { rebasedJudge } from "@vouch/shared/anchoring";
 import { equalBytes, toBase64 } from "@vouch/shared/bytes";
-import { MAX_DSSE } from "@vouch/shared/dsse";
 import { rootOf } from "@vouch/shared/merkle";
 import type { Policy } from "@vouch/shared/policy";
 import { rebasedLines } from "@vouch/shared/policy";
@@ -22,48 +21,18 @@ import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
-import { readInput } from "../files";
 import type { Io } from "../io";
 import { type Anchor, listAnchors } from "../log/anchors";
-import {
-  type Added,
-  addToLog,
-  checkLogKey,
-  checkRecord,
-  initLog,
-  openLog,
-  type ReleaseLog,
-  readStatements,
-} from "../log/store";
+import { checkLogKey, checkRecord, initLog, openLog, type ReleaseLog, readStatements } from "../log/store";
 import { readWalkFile } from "../log/walk";
+import { decimal } from "../output/size";
 import { table } from "../output/terminal";
 import { type RebasedOnDemand, rebasedOnDemand } from "../rebased";
-import { loadSigner, type Signer, type SignerOptions, seconds, withSigner } from "../signer";
+import { loadSigner, type SignerOptions, withSigner } from "../signer";
 import { damaged } from "../tiledlog";
+import { defineAdd } from "./log-add";
 import { defineProve } from "./log-prove";
 import { readPolicy } from "./policy";
-
-export interface AddedFile extends Added {
-  readonly file: string;
-}
-
-/** Adds statement files. Refuses as checkRecord and addToLog do; the log is then as it was. */
-export async function addFiles(
-  folder: string,
-  files: readonly string[],
-  signer: Signer,
-  timeoutS?: number,
-): Promise<{ log: ReleaseLog; records: AddedFile[] }> {
-  const records = files.map((file) =>
-    about(file, () => {
-      const bytes = readInput(file, MAX_DSSE);
-      checkRecord(bytes);
-      return bytes;
-    }),
-  );
-  const { log, records: added } = await addToLog(folder, records, signer, timeoutS);
-  return { log, records: added.map((record, i) => ({ ...record, file: files[i] as string })) };
-}
 
 export interface CheckedAnchor {
   readonly size: bigint;
@@ -141,9 +110,9 @@ export function define(program: Command, io: Io): void {
   defineProve(log, io);
 }
 
-const headOf = ({ checkpoint, size }: ReleaseLog) => ({
+export const headOf = ({ checkpoint, size }: ReleaseLog) => ({
   origin: checkpoint.origin,
-  size: Number(size),
+  size: decimal(size),
   root: toBase64(checkpoint.root),
 });
 
@@ -159,30 +128,6 @@ function defineInit(log: Command, io: Io): void {
     });
 }
 
-function defineAdd(log: Command, io: Io): void {
-  withSigner(log.command("add"))
-    .description(
-      "Adds signed statements to the log, all of them or none. What is there already keeps its index.",
-    )
-    .argument("<dir>", "the log")
-    .argument("<files...>", "statements, each a .dsse.json")
-    .option("--timeout <SECONDS>", "how long to wait for another writer", seconds, 30)
-    .option("--json", "print one JSON object")
-    .action(async (dir: string, files: string[], flags: SignerOptions & { timeout: number }) => {
-      const { log: grown, records } = await addFiles(dir, files, await loadSigner(flags, io), flags.timeout);
-      if (io.json) {
-        const list = records.map(({ file, index, added }) => ({ file, index: Number(index), added }));
-        io.stdout(`${JSON.stringify({ ...headOf(grown), records: list })}\n`);
-        return;
-      }
-      const rows = records.map(({ file, index, added }) => [
-        `record ${index}`,
-        `${file}${added ? "" : ", there already"}`,
-      ]);
-      io.stdout(`${table(rows)}${grown.checkpoint.origin}, size ${grown.size}\n`);
-    });
-}
-
 function defineCheck(log: Command, io: Io): void {
   log
     .command("check")
@@ -195,7 +140,7 @@ function defineCheck(log: Command, io: Io): void {
       const { log: found, kinds, signed, anchors } = checked;
       if (io.json) {
         const list = anchors.map(({ size, kind, time }) => ({
-          size: Number(size),
+          size: decimal(size),
           kind,
           time: time === null ? null : isoTime(time),
         }));

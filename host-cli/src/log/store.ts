@@ -32,8 +32,12 @@ import {
   type TiledLog,
 } from "../tiledlog";
 import { checkNotForked, newestAnchored } from "./anchors";
+import { type Added, appendMany, BATCH, type Incoming } from "./bulk";
+import { dropAhead, extendIndex, findRecord, keyOf, type LoggedStatement } from "./lookup";
 
 export type { TiledLog as ReleaseLog } from "../tiledlog";
+export type { Added, Incoming } from "./bulk";
+export type { LoggedStatement } from "./lookup";
 
 const LOCK_TIMEOUT_S = 30;
 
@@ -56,12 +60,6 @@ export async function initLog(folder: string, origin: string | undefined, signer
   return initTiledLog(folder, signer.name, publishWith(signer));
 }
 
-export interface Added {
-  readonly index: bigint;
-  /** False when these bytes were a record already. */
-  readonly added: boolean;
-}
-
 /**
  * Adds records; the ones already there keep their index. All or none. Refuses what checkRecord does,
  * `wrong-log-key`, `locked`, `log-forked`, `status-other-log`, `status-overreach`, `status-root-mismatch`.
@@ -72,28 +70,99 @@ export async function addToLog(
   signer: Signer,
   lockTimeoutS: number = LOCK_TIMEOUT_S,
 ): Promise<{ log: TiledLog; records: Added[] }> {
+  const incoming = records.map((bytes, i) => ({ bytes, from: `record ${i} of ${records.length}` }));
+  const added: Added[] = [];
+  const log = await streamToLog(folder, incoming, signer, {
+    lockTimeoutS,
+    told: (_, record) => added.push(record),
+  });
+  return { log, records: added };
+}
+
+export interface StreamOptions {
+  readonly lockTimeoutS?: number;
+  readonly told: (incoming: Incoming, added: Added) => void;
+}
+
+/** Adds records of any number as they come, in memory that doesn't grow with them. As addToLog, all or none. */
+export async function streamToLog(
+  folder: string,
+  records: Iterable<Incoming> | AsyncIterable<Incoming>,
+  signer: Signer,
+  { lockTimeoutS = LOCK_TIMEOUT_S, told }: StreamOptions,
+): Promise<TiledLog> {
   openLog(folder); // no lock is left in a folder that is no log
   return withLock(folder, lockTimeoutS * 1000, async () => {
     const log = openLog(folder);
     checkLogKey(log, logKeyOf(signer));
     checkNotForked(log, newestAnchored(folder));
-    const fresh: Uint8Array[] = [];
-    const added = records.map((record): Added => {
-      const known = log.findLeaf(record);
-      if (known !== null) return { index: known, added: false };
-      const twin = fresh.findIndex((other) => Buffer.compare(other, record) === 0);
-      if (twin >= 0) return { index: log.size + BigInt(twin), added: false };
-      return { index: log.size + BigInt(fresh.push(record) - 1), added: true };
+    dropAhead(log);
+    const batches = inBatches(records);
+    const first = await batches.next();
+    if (first.done) return log;
+    if (first.value.length <= FEW) return addFew(log, first.value, signer, told);
+    return appendMany({
+      log,
+      batches: (async function* () {
+        yield first.value;
+        yield* batches;
+      })(),
+      admit(record, place, reader) {
+        const statement = checkRecord(record);
+        if (statement.kind === "status") checkStatusPlace(log, statement, place, reader());
+        const key = keyOf(statement);
+        return key === null ? [] : [key];
+      },
+      publish: publishWith(signer),
+      told,
     });
-    if (fresh.length === 0) return { log, records: added };
-    const plan = planAppend(log, fresh);
-    const reader = extendedReader(log, fresh);
-    for (const [i, record] of fresh.entries()) {
-      const statement = checkRecord(record);
-      if (statement.kind === "status") checkStatusPlace(log, statement, log.size + BigInt(i), reader);
-    }
-    return { log: commitAppend(log, plan, await publishWith(signer)(plan.checkpointText)), records: added };
   });
+}
+
+/** Few enough to have all of them signed for before anything is written. */
+const FEW = 256;
+
+/** The first batch ends the stream when it is of FEW or less. */
+async function* inBatches(records: Iterable<Incoming> | AsyncIterable<Incoming>): AsyncGenerator<Incoming[]> {
+  let batch: Incoming[] = [];
+  for await (const incoming of records) {
+    batch.push(incoming);
+    if (batch.length < BATCH) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+async function addFew(
+  log: TiledLog,
+  records: readonly Incoming[],
+  signer: Signer,
+  told: StreamOptions["told"],
+): Promise<TiledLog> {
+  const fresh: Incoming[] = [];
+  const added = records.map(({ bytes, from }): Added => {
+    const known = findRecord(log, bytes);
+    if (known !== null) return { index: known, added: false };
+    const twin = fresh.findIndex((other) => Buffer.compare(other.bytes, bytes) === 0);
+    if (twin >= 0) return { index: log.size + BigInt(twin), added: false };
+    return { index: log.size + BigInt(fresh.push({ bytes, from }) - 1), added: true };
+  });
+  let after = log;
+  if (fresh.length > 0) {
+    const bytes = fresh.map((record) => record.bytes);
+    const plan = planAppend(log, bytes);
+    const reader = extendedReader(log, bytes);
+    for (const [i, record] of fresh.entries())
+      about(record.from, () => {
+        const statement = checkRecord(record.bytes);
+        if (statement.kind === "status") checkStatusPlace(log, statement, log.size + BigInt(i), reader);
+      });
+    after = commitAppend(log, plan, await publishWith(signer)(plan.checkpointText));
+    extendIndex(after);
+  }
+  for (const [i, record] of records.entries()) told(record, added[i] as Added);
+  return after;
 }
 
 /** What a status speaks for must be this log as it is where the status will stand. */
@@ -138,12 +207,6 @@ const privateStatement = () =>
   new Refusal("private-statement", "an enrolment names a serial number and never enters a log", {
     hint: "the .commitment.dsse.json written beside it is for the log",
   });
-
-export interface LoggedStatement {
-  readonly index: bigint;
-  readonly bytes: Uint8Array;
-  readonly statement: Statement;
-}
 
 /** Every record with its statement, once all of them hash to the checkpoint's root. Signatures are not looked at. */
 export function readStatements(log: TiledLog): LoggedStatement[] {
