@@ -62,7 +62,7 @@ func checkSizes(dir string) {
 		root, err := tlog.TreeHash(n, s)
 		check(err)
 		if n == 0 {
-			root = sha256.Sum256(nil) // RFC 6962 section 2.1; before v0.21 of x/mod, tlog gave zeros
+			root = sha256.Sum256(nil) // RFC 6962 section 2.1; older versions of tlog give zeros
 		}
 		if parsed.N != n || parsed.Hash != root {
 			fail(fmt.Errorf("size %d: the checkpoint says %d %s, the entries give %s", n, parsed.N, parsed.Hash, root))
