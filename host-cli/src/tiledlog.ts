@@ -19,7 +19,7 @@
 // What is read back is not believed: the root is recomputed from the tiles on
 // opening, and a record is compared with its leaf hash.
 
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { type Checkpoint, formatCheckpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
@@ -62,9 +62,13 @@ export interface TiledLog {
 export type Publish = (checkpointText: string) => Promise<Uint8Array>;
 
 /** Opens a log folder for reading. Refuses `not-a-log`, `log-damaged` and what parsing a checkpoint refuses. */
-export function openTiledLog(folder: string): TiledLog {
+export const openTiledLog = (folder: string): TiledLog =>
+  openTiledLogAt(folder, () => readCheckpointFile(folder));
+
+/** The same, as of another checkpoint whose tiles lie there: an earlier one, or one that isn't published yet. */
+export function openTiledLogAt(folder: string, noteOf: () => Uint8Array): TiledLog {
   return about(folder, () => {
-    const note = readCheckpointFile(folder);
+    const note = noteOf();
     const checkpoint = parseCheckpoint(parseNote(note).text);
     const { size } = checkpoint;
     const hashReader = tileReader(size, remember(tilesIn(folder, decodeTile)), nodeCrypto);
@@ -143,20 +147,53 @@ export function checkUnchanged(log: TiledLog): void {
  * folder's lock and opened `log` under it. Refuses `locked` when another writer came between all the same.
  */
 export function commitAppend(log: TiledLog, plan: AppendPlan, note: Uint8Array): TiledLog {
-  const { folder } = log;
+  stageAppend(log, plan);
+  return publishStaged(log, note);
+}
+
+/** Writes what lies under a new checkpoint, which nobody sees yet. The caller, and refuses, as above. */
+export function stageAppend(log: TiledLog, plan: AppendPlan): void {
   checkUnchanged(log);
   for (const { tile, bytes } of plan.files) {
-    const path = join(folder, pathOf(tile));
+    const path = join(log.folder, pathOf(tile));
     makeFolders(dirname(path));
     writeWhole(path, bytes);
   }
+}
+
+/** Publishes a checkpoint whose tiles are staged on top of this very log. The caller, and refuses, as above. */
+export function publishStaged(log: TiledLog, note: Uint8Array): TiledLog {
   checkUnchanged(log);
-  writeWhole(join(folder, "checkpoint"), note);
-  for (const { tile } of plan.files) {
-    if (tile.width === TILE_WIDTH)
-      rmSync(join(folder, `${pathOf(tile)}.p`), { recursive: true, force: true });
+  removeStrays(log, parseCheckpoint(parseNote(note).text).size);
+  writeWhole(join(log.folder, "checkpoint"), note);
+  const grown = openTiledLog(log.folder);
+  removeOutgrown(log, grown.size);
+  return grown;
+}
+
+/**
+ * Partial tiles of appends that were cut short, where this one went: of no tree that was ever published, and sooner
+ * or later taken for an earlier form of one that was.
+ */
+function removeStrays(log: TiledLog, size: bigint): void {
+  for (const { level, index, width } of newTiles(log.size, size)) {
+    const folder = join(log.folder, `${tilePath(level, index)}.p`);
+    if (!existsSync(folder)) continue;
+    const stored = level === "entries" ? log.size : log.size >> BigInt(8 * level);
+    const published = index === stored >> 8n ? Number(stored & 0xffn) : 0;
+    for (const name of readdirSync(folder))
+      if (Number(name) > published && Number(name) !== width) rmSync(join(folder, name), { force: true });
   }
-  return openTiledLog(folder);
+}
+
+/** Partial forms of tiles that are full by now. */
+function removeOutgrown(log: TiledLog, size: bigint): void {
+  for (let level = 0; log.size >> BigInt(8 * level) > 0n; level++) {
+    const index = log.size >> BigInt(8 * level + 8);
+    if (size >> BigInt(8 * level + 8) <= index) continue;
+    for (const kind of level === 0 ? [level, "entries" as const] : [level])
+      rmSync(join(log.folder, `${tilePath(kind, index)}.p`), { recursive: true, force: true });
+  }
 }
 
 /**

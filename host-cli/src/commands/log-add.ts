@@ -3,6 +3,8 @@
 //   FILES…            each a statement, or a folder: then its .dsse.json files, by name
 //   --entries FILE    one statement a line, exactly as its file would hold it; - is stdin
 //
+// With --witness-policy it is published once a quorum of witnesses has cosigned it (log/cosigning.ts).
+//
 // Files are read when their turn comes, so that neither their number nor the length of the lines' file matters.
 
 import { readdirSync, statSync } from "node:fs";
@@ -13,14 +15,16 @@ import type { Command } from "commander";
 import { about, usage } from "../exit";
 import { readInput, readLines } from "../files";
 import type { Io } from "../io";
+import type { Cosigning } from "../log/cosigning";
 import { type Added, type Incoming, type ReleaseLog, streamToLog } from "../log/store";
 import { decimal } from "../output/size";
 import { table } from "../output/terminal";
 import { loadSigner, type SignerOptions, seconds, withSigner } from "../signer";
+import { cosigningFor, type Outcome, type WitnessFlags, witnessFlags } from "./log-witnesses";
 
 const LISTED = 1000; // more records than anybody reads one by one
 
-interface AddFlags extends SignerOptions {
+interface AddFlags extends SignerOptions, WitnessFlags {
   readonly timeout: number;
   readonly entries?: string;
 }
@@ -58,11 +62,13 @@ export async function addStatements(
   statements: Iterable<Incoming>,
   signer: Parameters<typeof streamToLog>[2],
   lockTimeoutS: number,
+  cosigning: Cosigning | null = null,
 ): Promise<AddedStatements> {
   const records: AddedFile[] = [];
   const count = { added: 0, known: 0 };
   const log = await streamToLog(folder, statements, signer, {
     lockTimeoutS,
+    cosigning,
     told({ from }, record) {
       count[record.added ? "added" : "known"]++;
       if (records.length < LISTED) records.push({ file: from, ...record });
@@ -72,29 +78,32 @@ export async function addStatements(
 }
 
 export function defineAdd(log: Command, io: Io): void {
-  withSigner(log.command("add"))
+  witnessFlags(withSigner(log.command("add")))
     .description(
       "Adds signed statements to the log, all of them or none. What is there already keeps its index.",
     )
     .argument("<dir>", "the log")
-    .argument("[files...]", "statements, each a .dsse.json, or folders of them")
+    .argument("[files...]", "statements, each a .dsse.json, or folders of them; none to finish what waits")
     .option("--entries <FILE>", "statements, one a line; - is stdin")
     .option("--timeout <SECONDS>", "how long to wait for another writer", seconds, 30)
     .option("--json", "print one JSON object")
     .action(async (dir: string, files: string[], flags: AddFlags) => {
-      if (files.length === 0 && flags.entries === undefined)
+      if (files.length === 0 && flags.entries === undefined && flags.witnessPolicy === undefined)
         throw usage("nothing to add is named", "name files or folders, or --entries FILE");
-      const done = await addStatements(
-        dir,
-        statementsIn(files, flags.entries),
-        await loadSigner(flags, io),
-        flags.timeout,
-      );
-      tell(done, io);
+      const outcome: Outcome = { cosigned: [], silent: [] };
+      const cosigning = cosigningFor(dir, flags, outcome, io);
+      try {
+        const signer = await loadSigner(flags, io);
+        const statements = statementsIn(files, flags.entries);
+        const done = await addStatements(dir, statements, signer, flags.timeout, cosigning);
+        tell(done, cosigning === null ? null : outcome, io);
+      } finally {
+        cosigning?.close();
+      }
     });
 }
 
-function tell({ log, records, added, known }: AddedStatements, io: Io): void {
+function tell({ log, records, added, known }: AddedStatements, witnesses: Outcome | null, io: Io): void {
   const { checkpoint, size } = log;
   if (io.json) {
     const list = records.map((record) => ({
@@ -103,7 +112,7 @@ function tell({ log, records, added, known }: AddedStatements, io: Io): void {
       added: record.added,
     }));
     const head = { origin: checkpoint.origin, size: decimal(size), root: toBase64(checkpoint.root) };
-    io.stdout(`${JSON.stringify({ ...head, added, known, records: list })}\n`);
+    io.stdout(`${JSON.stringify({ ...head, added, known, records: list, ...witnesses })}\n`);
     return;
   }
   const rows = records.map((record) => [
@@ -112,5 +121,6 @@ function tell({ log, records, added, known }: AddedStatements, io: Io): void {
   ]);
   const more = added + known - rows.length;
   if (more > 0) rows.push([`and ${more} more`, `${added} added, ${known} there already`]);
-  io.stdout(`${table(rows)}${checkpoint.origin}, size ${size}\n`);
+  const by = witnesses?.cosigned.length ? `, cosigned by ${witnesses.cosigned.join(", ")}` : "";
+  io.stdout(`${table(rows)}${checkpoint.origin}, size ${size}${by}\n`);
 }

@@ -1,27 +1,11 @@
 // vouch log serve: the log's folder over HTTP until somebody stops it (log/serve.ts).
 
 import type { AddressInfo } from "node:net";
-import { quote } from "@vouch/shared/refusal";
 import type { Command } from "commander";
-import { usage } from "../exit";
 import type { Io } from "../io";
+import { type Address, listenAddress } from "../listen";
 import { logServer } from "../log/serve";
 import { openLog } from "../log/store";
-
-interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** HOST:PORT, an IPv6 address in brackets. */
-export function listenAddress(text: string): Address {
-  const [, bracketed, plain, port = ""] =
-    /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):([0-9]{1,5})$/.exec(text) ?? [];
-  const host = bracketed ?? plain;
-  if (host === undefined || Number(port) > 65535)
-    throw usage(`found ${quote(text)}, expected HOST:PORT`, "127.0.0.1:0 takes a port that is free");
-  return { host, port: Number(port) };
-}
 
 export function defineServe(log: Command, io: Io): void {
   log

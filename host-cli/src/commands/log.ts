@@ -5,6 +5,7 @@
 //   check  everything recomputed from the records up: tiles, root, signature, anchors (log-check.ts)
 //   prove  a record's place, or an earlier log as the beginning of this one (log-prove.ts)
 //   serve  offers the folder over HTTP, to be read only (log-serve.ts)
+//   request, cosign   what witnesses without an address take and give (log-witnesses.ts)
 //
 // The log's key is named like the log's origin, so a reader needs one line, its
 // verifier key, to know both.
@@ -18,6 +19,7 @@ import { defineAdd } from "./log-add";
 import { defineCheck } from "./log-check";
 import { defineProve } from "./log-prove";
 import { defineServe } from "./log-serve";
+import { defineCosign, defineRequest } from "./log-witnesses";
 
 export function define(program: Command, io: Io): void {
   const log = program.command("log").description("Keeps the release log: a folder of static files.");
@@ -26,6 +28,8 @@ export function define(program: Command, io: Io): void {
   defineCheck(log, io);
   defineProve(log, io);
   defineServe(log, io);
+  defineRequest(log, io);
+  defineCosign(log, io);
 }
 
 function defineInit(log: Command, io: Io): void {

@@ -17,8 +17,7 @@ import { tilePath } from "@vouch/shared/tiles";
 import { bulkFiles } from "../bulkfiles";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
-import { writeWhole } from "../files";
-import { checkUnchanged, hashTileOf, openTiledLog, scanEntries, type TiledLog } from "../tiledlog";
+import { checkUnchanged, hashTileOf, scanEntries, type TiledLog } from "../tiledlog";
 import { type Growth, growTree } from "../treegrowth";
 import { CHUNK, makeRows, mergeRuns, openRun, type Run, removeOthers, TAIL, writeRun } from "./index";
 import { extendIndex, keysOf } from "./lookup";
@@ -42,12 +41,15 @@ export interface BulkAppend {
   readonly batches: AsyncIterable<readonly Incoming[]> | Iterable<readonly Incoming[]>;
   /** Looks at a record before it enters; gives the keys it is found by. `reader` has every hash before `place`. */
   readonly admit: (record: Uint8Array, place: bigint, reader: () => HashReader) => readonly Uint8Array[];
-  readonly publish: (checkpointText: string) => Promise<Uint8Array>;
+  /** Gives the signed note. */
+  readonly sign: (checkpointText: string) => Promise<Uint8Array>;
+  /** Publishes it, with what is written under it; or keeps both for another attempt, and refuses. */
+  readonly commit: (note: Uint8Array) => Promise<TiledLog>;
   readonly told: (incoming: Incoming, added: Added) => void;
 }
 
 /** Appends; gives the log as it is then. Refuses what `admit` does, `entry-too-large`, `unwritable`, `locked`. */
-export async function appendMany({ log, batches, admit, publish, told }: BulkAppend): Promise<TiledLog> {
+export async function appendMany({ log, batches, admit, sign, commit, told }: BulkAppend): Promise<TiledLog> {
   const { folder } = log;
   const files = bulkFiles();
   const growth = growTree(log, (tile, bytes) =>
@@ -55,6 +57,7 @@ export async function appendMany({ log, batches, admit, publish, told }: BulkApp
   );
   const known = knownLeaves(log, growth, extendIndex(log, true));
   const reader = () => growth.reader(hashTileOf(folder));
+  let note: Uint8Array;
   try {
     for await (const batch of batches) {
       const leaves = batch.map(({ bytes }) => leafHash(bytes, nodeCrypto));
@@ -79,28 +82,15 @@ export async function appendMany({ log, batches, admit, publish, told }: BulkApp
     await files.flush();
     checkUnchanged(log);
     const { origin } = log.checkpoint;
-    const note = await publish(formatCheckpoint({ origin, size: growth.size, root }));
-    checkUnchanged(log);
-    writeWhole(join(folder, "checkpoint"), note);
+    note = await sign(formatCheckpoint({ origin, size: growth.size, root }));
   } catch (error) {
     files.abort();
     known.abort();
     throw error;
   }
-  removeOutgrown(log, growth.size);
-  const after = openTiledLog(folder);
+  const after = await commit(note); // from here on the files may be needed, whatever comes
   known.settle(after);
   return after;
-}
-
-/** Partial forms of tiles that are full by now. */
-function removeOutgrown(log: TiledLog, size: bigint): void {
-  for (let level = 0; log.size >> BigInt(8 * level) > 0n; level++) {
-    const index = log.size >> BigInt(8 * level + 8);
-    if (size >> BigInt(8 * level + 8) <= index) continue;
-    for (const kind of level === 0 ? [level, "entries" as const] : [level])
-      rmSync(join(log.folder, `${tilePath(kind, index)}.p`), { recursive: true, force: true });
-  }
 }
 
 /** Which leaves there are, before and on the way. */

@@ -22,18 +22,21 @@ import { about } from "../exit";
 import { withLock } from "../lock";
 import type { Signer } from "../signer";
 import {
-  commitAppend,
   extendedReader,
   initTiledLog,
   openTiledLog,
   type Publish,
   planAppend,
+  publishStaged,
   scanEntries,
+  stageAppend,
   type TiledLog,
 } from "../tiledlog";
 import { checkNotForked, newestAnchored } from "./anchors";
 import { type Added, appendMany, BATCH, type Incoming } from "./bulk";
+import { type Cosigning, cosignAndPublish } from "./cosigning";
 import { dropAhead, extendIndex, findRecord, keyOf, type LoggedStatement } from "./lookup";
+import { keepPending, readPending } from "./pending";
 
 export type { TiledLog as ReleaseLog } from "../tiledlog";
 export type { Added, Incoming } from "./bulk";
@@ -61,19 +64,23 @@ export async function initLog(folder: string, origin: string | undefined, signer
 }
 
 /**
- * Adds records; the ones already there keep their index. All or none. Refuses what checkRecord does,
- * `wrong-log-key`, `locked`, `log-forked`, `status-other-log`, `status-overreach`, `status-root-mismatch`.
+ * Adds records; the ones already there keep their index. All or none. With `cosigning`, published once the
+ * witness quorum is met: until then the checkpoint is pending (pending.ts), and the next call finishes it before
+ * anything else. Refuses what checkRecord does, `wrong-log-key`, `locked`, `log-forked`, `log-pending`,
+ * `quorum-missing`, `status-other-log`, `status-overreach`, `status-root-mismatch`.
  */
 export async function addToLog(
   folder: string,
   records: readonly Uint8Array[],
   signer: Signer,
   lockTimeoutS: number = LOCK_TIMEOUT_S,
+  cosigning: Cosigning | null = null,
 ): Promise<{ log: TiledLog; records: Added[] }> {
   const incoming = records.map((bytes, i) => ({ bytes, from: `record ${i} of ${records.length}` }));
   const added: Added[] = [];
   const log = await streamToLog(folder, incoming, signer, {
     lockTimeoutS,
+    cosigning,
     told: (_, record) => added.push(record),
   });
   return { log, records: added };
@@ -81,7 +88,26 @@ export async function addToLog(
 
 export interface StreamOptions {
   readonly lockTimeoutS?: number;
+  readonly cosigning?: Cosigning | null;
   readonly told: (incoming: Incoming, added: Added) => void;
+}
+
+/** How a checkpoint is signed for, and how it is published. */
+interface Publishing {
+  readonly sign: Publish;
+  readonly commit: (note: Uint8Array) => Promise<TiledLog>;
+}
+
+function publishing(log: TiledLog, signer: Signer, cosigning: Cosigning | null): Publishing {
+  const sign = publishWith(signer);
+  if (cosigning === null) return { sign, commit: async (note) => publishStaged(log, note) };
+  return {
+    sign: async (text) => {
+      await cosigning.compare(log); // a fork is better known before it is signed
+      return sign(text);
+    },
+    commit: (note) => cosignAndPublish(log, keepPending(log, note), cosigning),
+  };
 }
 
 /** Adds records of any number as they come, in memory that doesn't grow with them. As addToLog, all or none. */
@@ -89,18 +115,25 @@ export async function streamToLog(
   folder: string,
   records: Iterable<Incoming> | AsyncIterable<Incoming>,
   signer: Signer,
-  { lockTimeoutS = LOCK_TIMEOUT_S, told }: StreamOptions,
+  options: StreamOptions,
 ): Promise<TiledLog> {
+  const { lockTimeoutS = LOCK_TIMEOUT_S, cosigning = null } = options;
   openLog(folder); // no lock is left in a folder that is no log
   return withLock(folder, lockTimeoutS * 1000, async () => {
-    const log = openLog(folder);
-    checkLogKey(log, logKeyOf(signer));
-    checkNotForked(log, newestAnchored(folder));
-    dropAhead(log);
+    const before = openLog(folder);
+    checkLogKey(before, logKeyOf(signer));
+    checkNotForked(before, newestAnchored(folder));
+    dropAhead(before);
+    const log = await finishPending(before, cosigning);
+    // What was pending is added by this call as well: nobody was told so before.
+    const isNew = ({ index }: Added) => index >= before.size && index < log.size;
+    const told: StreamOptions["told"] = (incoming, record) =>
+      options.told(incoming, isNew(record) ? { ...record, added: true } : record);
     const batches = inBatches(records);
     const first = await batches.next();
     if (first.done) return log;
-    if (first.value.length <= FEW) return addFew(log, first.value, signer, told);
+    const publish = publishing(log, signer, cosigning);
+    if (first.value.length <= FEW) return addFew(log, first.value, publish, told);
     return appendMany({
       log,
       batches: (async function* () {
@@ -113,10 +146,26 @@ export async function streamToLog(
         const key = keyOf(statement);
         return key === null ? [] : [key];
       },
-      publish: publishWith(signer),
+      ...publish,
       told,
     });
   });
+}
+
+/** What was signed before comes first: a witness that has cosigned it will cosign nothing else of its size. */
+async function finishPending(log: TiledLog, cosigning: Cosigning | null): Promise<TiledLog> {
+  const pending = readPending(log);
+  if (pending === null) return log;
+  if (cosigning === null)
+    throw new Refusal(
+      "log-pending",
+      `a checkpoint of size ${pending.size} is signed and waits for witnesses, nothing can be added before it`,
+      { hint: `\`vouch log add ${log.folder} --witness-policy POLICY\` asks them again` },
+    );
+  await cosigning.compare(pending);
+  const after = await cosignAndPublish(log, pending, cosigning);
+  extendIndex(after);
+  return after;
 }
 
 /** Few enough to have all of them signed for before anything is written. */
@@ -137,7 +186,7 @@ async function* inBatches(records: Iterable<Incoming> | AsyncIterable<Incoming>)
 async function addFew(
   log: TiledLog,
   records: readonly Incoming[],
-  signer: Signer,
+  { sign, commit }: Publishing,
   told: StreamOptions["told"],
 ): Promise<TiledLog> {
   const fresh: Incoming[] = [];
@@ -158,7 +207,9 @@ async function addFew(
         const statement = checkRecord(record.bytes);
         if (statement.kind === "status") checkStatusPlace(log, statement, log.size + BigInt(i), reader);
       });
-    after = commitAppend(log, plan, await publishWith(signer)(plan.checkpointText));
+    const note = await sign(plan.checkpointText);
+    stageAppend(log, plan);
+    after = await commit(note);
     extendIndex(after);
   }
   for (const [i, record] of records.entries()) told(record, added[i] as Added);
