@@ -7,8 +7,8 @@
 //   …
 //
 // That is a consistency proof as a file (consistency.ts), and a witness reads any. Over HTTP it is the body of
-// `add-checkpoint`; on a stick it is a file. The answer to both
-// is the same too: signature lines, each ending in LF, for the checkpoint's note.
+// `add-checkpoint`; on a stick it is a file. The answer to both is the same too: signature lines, each ending
+// in LF, for the checkpoint's note.
 //
 // A witness cosigns when, in this order,
 //   1. the request is one                                                 400 malformed-request, too-large, …
