@@ -22,6 +22,7 @@ import { readInput } from "./files";
 import type { Io } from "./io";
 import { MAX_KEY_FILE, openKey, publicKeyOf, vkeyPathOf } from "./keys";
 import { readPassphrase } from "./passphrase";
+import { readVkey } from "./vkeyfile";
 
 export interface Signer {
   readonly publicKey: Uint8Array;
@@ -75,17 +76,6 @@ export async function loadSigner(options: SignerOptions, io: Io): Promise<Signer
     return about("--signer-cmd", () => outsideSigner(options.signerCmd ?? "", timeoutMs));
   }
   throw usage("expected exactly one of --key FILE and --signer-cmd CMD");
-}
-
-/** The verifier key in a one-line file, or given as the argument itself. */
-export function readVkey(fileOrText: string): Vkey {
-  if (/^[^+\s]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*$/.test(fileOrText)) return parseVkey(fileOrText, nodeCrypto);
-  return about(fileOrText, () => parseVkeyLine(readInput(fileOrText, MAX_KEY_FILE)));
-}
-
-function parseVkeyLine(file: Uint8Array): Vkey {
-  const text = utf8Decode(file) ?? "";
-  return parseVkey(text.replace(/\r?\n$/, ""), nodeCrypto);
 }
 
 function fileSigner(path: string, passphraseFile: string | undefined, io: Io): Promise<Signer> {

@@ -11,7 +11,8 @@ import { makeKeyFiles, nameExistingKey } from "../src/commands/keygen";
 import { nodeCrypto } from "../src/crypto";
 import { describe } from "../src/exit";
 import { createKey, openKey, publicKeyOf, vkeyPathOf } from "../src/keys";
-import { loadSigner, readVkey, splitWords } from "../src/signer";
+import { loadSigner, splitWords } from "../src/signer";
+import { readVkey } from "../src/vkeyfile";
 import { refuses, withCut } from "./maker-kit";
 import { memoryIo } from "./memory-io";
 

@@ -120,24 +120,41 @@ export function checkConsistency(
     if (size2 === 0n && !equalBytes(root2, first)) throw mismatch(size2, root2, first);
     return;
   }
-  // The proof starts at the largest complete subtree that ends where the first tree ends.
-  // When that is the whole first tree, its hash is root1 itself and isn't sent.
+  // When the first tree is one complete subtree of the second, its hash is root1 itself and isn't sent.
+  const whole = (size1 & (size1 - 1n)) === 0n;
+  const { first, second } = impliedRoots(size1, size2, whole ? [root1, ...proof] : proof, crypto);
+  if (!equalBytes(first, root1)) throw mismatch(size1, root1, first);
+  if (!equalBytes(second, root2)) throw mismatch(size2, root2, second);
+}
+
+/**
+ * What hashes that take a tree of `size2` apart where one of `size1` ends make of it: the root of the first `size1`
+ * records, and of all. They begin with the largest complete subtree that ends there. Throws `malformed-proof` when
+ * it can't be so many.
+ */
+export function impliedRoots(
+  size1: bigint,
+  size2: bigint,
+  hashes: readonly Uint8Array[],
+  crypto: Hasher,
+): { first: Uint8Array; second: Uint8Array } {
+  checkHashes(hashes);
+  if (size1 < 1n || size1 >= size2 || size2 > MAX_TREE_SIZE)
+    throw malformed(`a tree of size ${size2} has no part of size ${size1}`);
   let shift = 0;
   while (((size1 >> BigInt(shift)) & 1n) === 0n) shift++;
   const index = (size1 - 1n) >> BigInt(shift);
   const inner = bitLength(index ^ ((size2 - 1n) >> BigInt(shift)));
   const border = bitCount(index >> BigInt(inner));
-  const whole = size1 === 1n << BigInt(shift);
-  const expected = inner + border + (whole ? 0 : 1);
-  if (proof.length !== expected) {
+  const [seed, ...siblings] = hashes;
+  if (seed === undefined || siblings.length !== inner + border) {
     throw malformed(
-      `the consistency proof has ${proof.length} hashes, ${size1} to ${size2} needs ${expected}`,
+      `the consistency proof has ${hashes.length} hashes with the one it starts at, ${size1} to ${size2} needs ${inner + border + 1}`,
     );
   }
-  const seed = whole ? root1 : proof[0]!;
   let first = seed;
   let second = seed;
-  proof.slice(whole ? 0 : 1).forEach((sibling, level) => {
+  siblings.forEach((sibling, level) => {
     if (level < inner && ((index >> BigInt(level)) & 1n) === 0n) {
       second = nodeHash(second, sibling, crypto); // right of the first tree's end
     } else {
@@ -145,8 +162,7 @@ export function checkConsistency(
       second = nodeHash(sibling, second, crypto);
     }
   });
-  if (!equalBytes(first, root1)) throw mismatch(size1, root1, first);
-  if (!equalBytes(second, root2)) throw mismatch(size2, root2, second);
+  return { first, second };
 }
 
 /** The root of the first `size` records. */
@@ -188,6 +204,12 @@ export function proveConsistency(
   if (size1 < 0n || size1 > size2)
     throw malformed(`no tree of size ${size1} is a prefix of one of size ${size2}`);
   if (size1 === 0n || size1 === size2) return [];
+  const parts = partsAt(size1, size2, reader, crypto);
+  return (size1 & (size1 - 1n)) === 0n ? parts.slice(1) : parts;
+}
+
+/** The tree of `size2` taken apart where one of `size1` ends: what impliedRoots puts together. 0 < size1 < size2. */
+export function partsAt(size1: bigint, size2: bigint, reader: HashReader, crypto: Hasher): Uint8Array[] {
   const path: Uint8Array[] = [];
   let low = 0n;
   let high = size2;
@@ -201,8 +223,7 @@ export function proveConsistency(
       low = middle;
     }
   }
-  if (low > 0n) path.push(rangeHash(low, high, reader, crypto));
-  return path.reverse();
+  return [...path, rangeHash(low, high, reader, crypto)].reverse();
 }
 
 /** A reader over leaf hashes in memory; also finds hashes of every complete subtree above them. */

@@ -86,6 +86,7 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "unsupported-receipt",
   "unsupported-statement",
   "unsupported-version",
+  "untrusted-signature",
   "walk-missing",
 ]);
 

@@ -1,12 +1,11 @@
 // Go's own note and tlog packages (golang.org/x/mod/sumdb) judge ours, and ours judge
-// what they wrote. The judge is go/judge.go. It is built against Debian's
-// golang-golang-x-mod-dev, or the module where Go has it downloaded; no network is used.
+// what they wrote. The judge is go/judge.go, built by go-judge.ts. At every size, and at
+// large ones, it judges the host's logs: host-cli/test/log-go.test.ts.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { fromBase64, toBase64, toHex, utf8Encode } from "../src/bytes";
@@ -22,14 +21,13 @@ import {
 } from "../src/merkle";
 import { encodeTile, newTiles, tilePath } from "../src/tiles";
 import { formatVkey, parseVkey } from "../src/vkey";
+import { buildGo } from "./go-judge";
 import { checkpointNote, testCrypto, testKey } from "./keys";
 import { skip } from "./skip";
 
 const go = suite("go");
 
 const SIZE = 300n; // as in judge.go
-const SOURCE = fileURLToPath(new URL("go/", import.meta.url));
-const DEBIAN = "/usr/share/gocode";
 const WORK = mkdtempSync(join(tmpdir(), "vouch-go-"));
 const JUDGE = join(WORK, "judge");
 process.on("exit", () => rmSync(WORK, { recursive: true, force: true }));
@@ -43,24 +41,6 @@ const ROOT = rootOf(SIZE, READER, testCrypto);
 interface Proofs {
   inclusion: { index: number; size: number; proof: string[] }[];
   consistency: { old: number; new: number; proof: string[] }[];
-}
-
-/** Builds the judge. Answers why that can't be done here, or undefined. */
-function buildJudge(): string | undefined {
-  if (spawnSync("go", ["version"]).status !== 0) return "go isn't installed";
-  const build = (env: Record<string, string>) =>
-    spawnSync("go", ["build", "-buildvcs=false", "-o", JUDGE, "."], {
-      cwd: SOURCE,
-      env: { ...process.env, ...env },
-      encoding: "utf8",
-    });
-  const debian = existsSync(join(DEBIAN, "src/golang.org/x/mod/sumdb/note"));
-  const tries = [
-    ...(debian ? [{ GO111MODULE: "off", GOPATH: DEBIAN }] : []),
-    { GO111MODULE: "on", GOPROXY: "off" },
-  ];
-  for (const env of tries) if (build(env).status === 0) return undefined;
-  return "golang.org/x/mod isn't here: apt-get install golang-golang-x-mod-dev, or `go mod download` in shared/test/go";
 }
 
 function judge(verb: "make" | "check", folder: string): { status: number | null; output: string } {
@@ -99,7 +79,7 @@ function writeOurs(folder: string): void {
   write(join(folder, "proofs.json"), JSON.stringify(proofs));
 }
 
-const why = buildJudge();
+const why = buildGo(JUDGE);
 const judged = (name: string, body: () => void) => (why === undefined ? go(name, body) : skip(go, name, why));
 
 judged("Go opens our note and checkpoint, reads our tiles, checks all our proofs", () => {

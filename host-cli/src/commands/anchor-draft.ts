@@ -21,7 +21,8 @@ import { keptReceipt } from "../log/anchors";
 import { draftsOf } from "../log/drafts";
 import { openLog } from "../log/store";
 import { extendWalk, readWalkFile } from "../log/walk";
-import { readVkey, type Signer } from "../signer";
+import type { Signer } from "../signer";
+import { readVkey } from "../vkeyfile";
 import type { AnchorFlags } from "./anchor";
 
 const MAX_DRAFT = 256 * 1024;

@@ -27,8 +27,8 @@ import { type Done, flashSeveral } from "../flash/several";
 import type { Io } from "../io";
 import { type CheckedMcuboot, checkCounter, checkMcuboot, type PinnedKey, readPinnedKey } from "../mcuboot";
 import { plainScreen, type Screen } from "../output/screen";
-import { readVkey } from "../signer";
 import { type CheckedUpload, checkTarget, checkUpload, MAX_UPLOAD, type Vendor } from "../upload";
+import { readVkey } from "../vkeyfile";
 
 const MAX_POLICY = 64 * 1024;
 const MAX_KEY = 4096;

@@ -33,8 +33,9 @@ import { withFileLock } from "../lock";
 import { parseMoment } from "../moment";
 import { table } from "../output/terminal";
 import { sealRelease } from "../seal";
-import { loadSigner, readVkey, type Signer, type SignerOptions, withSigner } from "../signer";
+import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { draftEnvelope, readReleaseFile, signEnvelope, splitComponentFlag } from "../statementfile";
+import { readVkey } from "../vkeyfile";
 import { readPolicy } from "./policy";
 
 const MAX_SBOM = 64 * 1024 * 1024;

@@ -1,5 +1,5 @@
 // vouch verify BUNDLE --policy P: files in, verdict out. Opens no socket and remembers
-// nothing, but for --ledger-state; the argument itself is shared/src/appraise.ts.
+// nothing, but for --ledger-state; the argument itself is shared/src/appraise.ts. --fraud is in verify-fraud.ts.
 
 import { appraise, type Question } from "@vouch/shared/appraise";
 import { MAX_BUNDLE } from "@vouch/shared/bundle";
@@ -19,6 +19,7 @@ import { mainReason, verdictText } from "../output/verdict";
 import { rebasedOnDemand } from "../rebased";
 import { stardustOnDemand } from "../stardust";
 import { VERSION } from "../version";
+import { printFraud } from "./verify-fraud";
 
 const MAX_POLICY = 256 * 1024;
 const MAX_EVIDENCE = 64 * 1024;
@@ -103,8 +104,8 @@ export function define(program: Command, io: Io): void {
   program
     .command("verify")
     .description("Settles whether a bundle, image and device hold up, offline.")
-    .argument("<bundle>", "the bundle (.vouch.json), or - for stdin")
-    .requiredOption("--policy <FILE>", "whom to trust: keys, thresholds, ages")
+    .argument("[bundle]", "the bundle (.vouch.json), or - for stdin")
+    .option("--policy <FILE>", "whom to trust: keys, thresholds, ages")
     .option(
       "--image <[COMPONENT=]FILE>",
       "an image to hash; app unless a component is named (repeatable)",
@@ -122,9 +123,28 @@ export function define(program: Command, io: Io): void {
     )
     .option("--offline", "open no socket (the default; accepted for scripts)")
     .option("--explain", "name the rule and the bytes of each step")
-    .option("--json", "print an EAR attestation result")
-    .action((bundle: string, options: VerifyOptions & { explain?: boolean }) => {
+    .option("--fraud <FILE>", "instead: whether this file proves that a log contradicted itself")
+    .option("--log-key <VKEY>", "of --fraud: the log's verifier key, or its file, where no policy names it")
+    .option("--json", "print an EAR attestation result; of --fraud, what it proves")
+    .action((bundle: string | undefined, options: Flags) => {
+      if (options.fraud !== undefined) {
+        if (bundle !== undefined) throw usage("--fraud takes no bundle");
+        return printFraud({ ...options, fraud: options.fraud }, io);
+      }
+      const { policy } = options;
+      if (bundle === undefined) throw usage("expected a bundle, or --fraud FILE");
+      if (policy === undefined)
+        throw usage("expected --policy FILE", "nothing is trusted that no policy names");
+      if (options.logKey !== undefined) throw usage("--log-key goes with --fraud");
       const now = Math.floor(Date.now() / 1000);
-      printVerdict(verifyFiles(bundle, options, now), bundle, options.explain === true, now, io);
+      const verdict = verifyFiles(bundle, { ...options, policy }, now);
+      printVerdict(verdict, bundle, options.explain === true, now, io);
     });
 }
+
+type Flags = Omit<VerifyOptions, "policy"> & {
+  policy?: string;
+  explain?: boolean;
+  fraud?: string;
+  logKey?: string;
+};

@@ -2,6 +2,8 @@
 //
 //	judge make DIR    writes a key, a log of 300 records, tiles and proofs for ours to check
 //	judge check DIR   checks what ours wrote in the same places
+//	judge sizes DIR   checks a log's folder as of every checkpoint in DIR/checkpoints (sizes.go)
+//	judge large DIR   checks roots and proofs of large trees (sizes.go)
 //
 // Files in DIR: vkey, checkpoint, tile/…, proofs.json {size, inclusion, consistency}, and
 // records are "record <i>". Numbers of a proof are those of RFC 6962.
@@ -44,7 +46,7 @@ type proofs struct {
 
 func main() {
 	if len(os.Args) != 3 {
-		fail(fmt.Errorf("usage: judge make|check DIR"))
+		fail(fmt.Errorf("usage: judge make|check|sizes|large DIR"))
 	}
 	dir := os.Args[2]
 	switch os.Args[1] {
@@ -52,6 +54,10 @@ func main() {
 		makeLog(dir)
 	case "check":
 		checkLog(dir)
+	case "sizes":
+		checkSizes(dir)
+	case "large":
+		checkLarge(dir)
 	default:
 		fail(fmt.Errorf("unknown verb %q", os.Args[1]))
 	}
@@ -71,9 +77,11 @@ func (s storage) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	return out, nil
 }
 
-func tree() storage {
-	var s storage
-	for i := int64(0); i < size; i++ {
+func tree() storage { return treeOf(size) }
+
+func treeOf(n int64) storage {
+	s := make(storage, 0, 2*n)
+	for i := int64(0); i < n; i++ {
 		hashes, err := tlog.StoredHashes(i, record(i), s)
 		check(err)
 		s = append(s, hashes...)

@@ -1,0 +1,95 @@
+// vouch verify --fraud FILE: whether a file proves that a log contradicted itself.
+//
+// The question is whether the proof holds, so 0 says that it does: the worst news there is of a log.
+// 20 says that the file proves nothing, 21 that these keys can't tell.
+
+import { toBase64 } from "@vouch/shared/bytes";
+import { MAX_FRAUD, type ProvenFraud, parseFraud, verifyFraud } from "@vouch/shared/fraud";
+import { isRefusal } from "@vouch/shared/refusal";
+import { isoTime } from "@vouch/shared/time";
+import { EXIT_STATUS, wordOf } from "@vouch/shared/verdict";
+import { KEY_ED25519, type Vkey } from "@vouch/shared/vkey";
+import { nodeCrypto } from "../crypto";
+import { about, describe, usage } from "../exit";
+import { readInput } from "../files";
+import type { Io } from "../io";
+import { paint, table } from "../output/terminal";
+import { readVkey } from "../vkeyfile";
+import { readPolicy } from "./policy";
+
+export interface FraudOptions {
+  readonly fraud: string;
+  readonly logKey?: string;
+  readonly policy?: string;
+}
+
+function keysOf({ logKey, policy }: FraudOptions): { log: Vkey; witnesses: readonly Vkey[] } {
+  if ((logKey === undefined) === (policy === undefined))
+    throw usage("--fraud takes the log's key: --log-key VKEY or --policy FILE");
+  if (policy !== undefined) {
+    const { log, witnesses } = readPolicy(policy);
+    return { log, witnesses: witnesses.map(({ vkey }) => vkey) };
+  }
+  const log = readVkey(logKey!);
+  if (log.type !== KEY_ED25519)
+    throw usage(`--log-key: ${log.name} is a cosigner's key`, "a log signs with a key of type 1");
+  return { log, witnesses: [] };
+}
+
+/** Prints the outcome and sets the exit status: 0 proven, 20 not, 21 can't tell. Throws what isn't about the proof. */
+export function printFraud(options: FraudOptions, io: Io): void {
+  const keys = keysOf(options); // a policy that can't be read says nothing of the proof
+  const bytes = readInput(options.fraud, MAX_FRAUD);
+  let proven: ProvenFraud;
+  try {
+    proven = about(options.fraud, () => verifyFraud(parseFraud(bytes), keys.log, keys.witnesses, nodeCrypto));
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    if (io.json)
+      io.stdout(`${JSON.stringify({ proven: false, code: error.code, message: error.message })}\n`);
+    io.stderr(`${describe(error, io.debug)}\n`);
+    io.exitCode = EXIT_STATUS[wordOf(error.code)];
+    return;
+  }
+  io.stdout(io.json ? `${JSON.stringify(fraudJson(proven))}\n` : fraudText(proven, io));
+}
+
+const fraudJson = ({ kind, origin, first, second, implied, witness }: ProvenFraud) => ({
+  proven: true,
+  kind,
+  origin,
+  first: { size: String(first.size), root: toBase64(first.root) },
+  second: { size: String(second.size), root: toBase64(second.root) },
+  implied: implied === null ? null : toBase64(implied),
+  witness: witness === null ? null : { name: witness.name, times: witness.times.map(isoTime) },
+});
+
+function fraudText(proven: ProvenFraud, io: Io): string {
+  const { kind, origin, first, second, implied, witness } = proven;
+  const signed = ({ size, root }: typeof first) => `size ${size}, root ${toBase64(root)}`;
+  const rows = [
+    ["log", origin],
+    ["first", signed(first)],
+    ["second", signed(second)],
+  ];
+  if (kind === "rewritten-history")
+    rows.push(["implied", `size ${first.size}, root ${toBase64(implied!)}, by the second one's own hashes`]);
+  if (witness !== null) {
+    const [later, earlier] = witness.times.map(isoTime);
+    rows.push(["witness", `${witness.name} cosigned the second at ${earlier}, the first at ${later}`]);
+  }
+  return `${table(rows)}${paint(io, "stdout", "red", conclusion(proven))}\n`;
+}
+
+function conclusion({ kind, origin, first, second, witness }: ProvenFraud): string {
+  switch (kind) {
+    case "split-view":
+      return `fraud proven: ${origin} signed two trees of size ${first.size}`;
+    case "rewritten-history":
+      return `fraud proven: ${origin} signed size ${second.size}, and other records before as its first ${first.size}`;
+    case "stale-checkpoint":
+      return `stale checkpoint proven: ${witness!.name} went back from size ${second.size} to ${first.size}; nothing is proven against ${origin}`;
+    default:
+      return kind satisfies never;
+  }
+}
