@@ -402,6 +402,23 @@ gather("a cut before any write loses nothing, and never makes a second history",
   }
 });
 
+gather(
+  "more records than fit a batch wait for a quorum as well, and are published as they were",
+  async () => {
+    const a = await serve(keys[0]!);
+    const many: Uint8Array[] = [];
+    for (let n = 100; n < 700; n++) many.push(await smallRecord(signer, n));
+    await add(policyOf(1, [a.url]), first(2));
+    await refuses("quorum-missing", async () => add(policyOf(2, [a.url, await nobody()]), many));
+    assert.is(openLog(log).size, 2n);
+    const b = await serve(keys[1]!);
+    const { records: added, log: grown } = await add(policyOf(2, [a.url, b.url]), many);
+    assert.is(grown.size, 602n);
+    assert.ok(added.every((record) => record.added));
+    assert.is(checkLog(log, policyOf(2, [a.url, b.url])).log.size, 602n);
+  },
+);
+
 gather("two writers with the same witnesses take turns", async () => {
   const a = await serve(keys[0]!);
   const policy = policyOf(1, [a.url]);

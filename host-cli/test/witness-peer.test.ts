@@ -1,10 +1,10 @@
 // Ours and Go's, over the wire: a log of Go's at our witness, and our log at a witness of Go's. The peer is
 // shared/test/go/witness: net/http, crypto/ed25519 and x/mod/sumdb. No network is used to build it.
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { createPrivateKey, createPublicKey, type KeyObject, sign } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { verifyCosignature } from "@vouch/shared/cosignature";
@@ -13,6 +13,7 @@ import { parsePolicy } from "@vouch/shared/policy";
 import { formatVkey, makeVkey, parseVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { buildGo } from "../../shared/test/go-judge";
 import { skip } from "../../shared/test/skip";
 import { cosigningOverHttp } from "../src/commands/witnesses";
 import { nodeCrypto } from "../src/crypto";
@@ -23,28 +24,9 @@ import { serveWitness, witnessKeyOf } from "./witness-kit";
 const peer = suite("witness peer");
 const work = newFolder("go-witness");
 const PEER = join(work, "witness");
-const DEBIAN = "/usr/share/gocode";
 process.on("exit", () => rmSync(work, { recursive: true, force: true }));
 
-/** Builds the peer. Answers why that can't be done here, or undefined. */
-function buildPeer(): string | undefined {
-  if (spawnSync("go", ["version"]).status !== 0) return "go isn't installed";
-  const debian = existsSync(join(DEBIAN, "src/golang.org/x/mod/sumdb/note"));
-  const tries: Record<string, string>[] = [
-    ...(debian ? [{ GO111MODULE: "off", GOPATH: DEBIAN }] : []),
-    { GO111MODULE: "on", GOPROXY: "off" },
-  ];
-  for (const env of tries) {
-    const { status } = spawnSync("go", ["build", "-buildvcs=false", "-o", PEER, "./witness"], {
-      cwd: "shared/test/go",
-      env: { ...process.env, ...env },
-    });
-    if (status === 0) return undefined;
-  }
-  return "golang.org/x/mod isn't here: apt-get install golang-golang-x-mod-dev, or `go mod download` in shared/test/go";
-}
-
-const why = buildPeer();
+const why = buildGo(PEER, "./witness");
 const judged = (name: string, body: () => Promise<void>) =>
   why === undefined ? peer(name, body) : skip(peer, name, why);
 

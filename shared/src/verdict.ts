@@ -84,6 +84,7 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "unsupported-receipt",
   "unsupported-statement",
   "unsupported-version",
+  "untrusted-signature",
   "walk-missing",
 ]);
 

@@ -6,8 +6,9 @@
 //   example.org/firmware-log                       the checkpoint note, verbatim
 //   …
 //
-// Over HTTP it is the body of `add-checkpoint`; on a stick it is a file. The answer to both
-// is the same too: signature lines, each ending in LF, for the checkpoint's note.
+// That is a consistency proof as a file (consistency.ts), and a witness reads any. Over HTTP it is the body of
+// `add-checkpoint`; on a stick it is a file. The answer to both is the same too: signature lines, each ending
+// in LF, for the checkpoint's note.
 //
 // A witness cosigns when, in this order,
 //   1. the request is one                                                 400 malformed-request, too-large, …
@@ -19,8 +20,9 @@
 //      empty root, and equal sizes have equal roots                       422 consistency-mismatch, …
 // What it keeps is the text with the signatures it has verified, and nothing else that came.
 
-import { concatBytes, equalBytes, fromBase64, toBase64, utf8Decode, utf8Encode } from "./bytes";
-import { type Checkpoint, parseCheckpoint, parseSize } from "./checkpoint";
+import { equalBytes, utf8Decode, utf8Encode } from "./bytes";
+import { type Checkpoint, parseCheckpoint } from "./checkpoint";
+import { formatConsistency, MAX_CONSISTENCY, parseConsistency } from "./consistency";
 import { verifyCosignature } from "./cosignature";
 import type { Crypto } from "./crypto";
 import { checkConsistency, emptyRoot } from "./merkle";
@@ -28,9 +30,7 @@ import { formatNote, MAX_NOTE, MAX_SIGNATURES, parseNote, parseSignatureLine, ve
 import { isRefusal, quote, Refusal } from "./refusal";
 import type { Vkey } from "./vkey";
 
-const MAX_HASHES = 63; // as the specification says: one a level of a tree of 2^63 - 1
-/** 63 lines of 45 bytes and the first line fit in 4096. */
-export const MAX_REQUEST = MAX_NOTE + 4096;
+export const MAX_REQUEST = MAX_CONSISTENCY;
 /** As many lines as a note has, of the longest name and a signature of type 04, and then some. */
 export const MAX_ANSWER = MAX_SIGNATURES * 1024;
 
@@ -41,31 +41,19 @@ export interface AddCheckpoint {
   readonly note: Uint8Array;
 }
 
-export function formatAddCheckpoint({ oldSize, proof, note }: AddCheckpoint): Uint8Array {
-  const hashes = proof.map((hash) => `${toBase64(hash)}\n`).join("");
-  return concatBytes([utf8Encode(`old ${oldSize}\n${hashes}\n`), note]);
-}
+export const formatAddCheckpoint = ({ oldSize, proof, note }: AddCheckpoint): Uint8Array =>
+  formatConsistency({ old: oldSize, hashes: proof, checkpoint: note });
 
 /** Reads a request; verifies nothing. Throws `malformed-request` or `too-large`. */
 export function parseAddCheckpoint(bytes: Uint8Array): AddCheckpoint {
-  if (bytes.length > MAX_REQUEST)
-    throw new Refusal("too-large", `request is ${bytes.length} bytes, at most ${MAX_REQUEST} are accepted`);
-  const text = utf8Decode(bytes);
-  if (text === null) throw malformed("it isn't UTF-8");
-  const blank = text.indexOf("\n\n");
-  if (blank < 0) throw malformed("no empty line comes before the checkpoint");
-  const [first = "", ...lines] = text.slice(0, blank).split("\n");
-  const oldSize = first.startsWith("old ") ? parseSize(first.slice(4)) : null;
-  if (oldSize === null) throw malformed(`the first line is ${quote(first)}, expected an old size`);
-  if (lines.length > MAX_HASHES)
-    throw malformed(`it has ${lines.length} hashes, at most ${MAX_HASHES} are possible`);
-  const proof = lines.map((line) => {
-    const hash = fromBase64(line);
-    if (hash === null || hash.length !== 32) throw malformed(`${quote(line)} isn't a hash`);
-    return hash;
-  });
-  // What comes before the checkpoint is ASCII by now, so text and bytes count alike.
-  return { oldSize, proof, note: bytes.slice(blank + 2) };
+  try {
+    const { old, hashes, checkpoint } = parseConsistency(bytes);
+    return { oldSize: old, proof: hashes, note: checkpoint };
+  } catch (error) {
+    // Not a proof that fails, which has a status of its own.
+    if (!isRefusal(error) || error.code !== "malformed-proof") throw error;
+    throw new Refusal("malformed-request", error.message, { cause: error });
+  }
 }
 
 /** A checkpoint of a log that is known, signed by keys that are trusted for it. */
@@ -208,5 +196,3 @@ export function parseLogs(bytes: Uint8Array, parseKey: (text: string) => Vkey): 
     return [parseKey(key)];
   });
 }
-
-const malformed = (message: string) => new Refusal("malformed-request", `request: ${message}`);

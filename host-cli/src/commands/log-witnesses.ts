@@ -39,7 +39,7 @@ export interface Outcome {
 export const witnessFlags = (command: Command): Command =>
   command
     .option("--witness-policy <FILE>", "publish only what the witness quorum of this policy has cosigned")
-    .option("--witness-timeout <SECONDS>", "how long each witness may take", seconds, 10);
+    .option("--witness-timeout <SECONDS>", "how long a witness may take for an answer", seconds, 10);
 
 const nowSeconds = () => Math.floor(Date.now() / 1000);
 

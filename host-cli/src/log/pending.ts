@@ -21,7 +21,7 @@ import { openTiledLogAt, type TiledLog } from "../tiledlog";
 
 const pathOf = (log: TiledLog) => join(log.folder, "pending");
 
-/** The log as it will be, or null when nothing waits. Refuses `log-damaged`, `log-forked`. */
+/** The log as it will be, or null when nothing waits. Changes nothing: readers ask too. Refuses `log-damaged`, `log-forked`. */
 export function readPending(log: TiledLog): TiledLog | null {
   const path = pathOf(log);
   if (!existsSync(path)) return null;
@@ -33,9 +33,7 @@ export function readPending(log: TiledLog): TiledLog | null {
       "log-forked",
       `${path} is a checkpoint of size ${pending.size} that the log of ${log.size} records doesn't lead to, or from`,
     );
-  if (pending.size > log.size) return pending;
-  dropPending(log);
-  return null;
+  return pending.size > log.size ? pending : null;
 }
 
 /** Keeps a note, over an earlier form of it, and gives the log as it will be. Durable when this returns. */
@@ -44,7 +42,9 @@ export function keepPending(log: TiledLog, note: Uint8Array): TiledLog {
   return openTiledLogAt(log.folder, () => note);
 }
 
+/** For the writer alone, under the lock: anybody else might remove the next one, just put there. */
 export function dropPending(log: TiledLog): void {
+  if (!existsSync(pathOf(log))) return;
   rmSync(pathOf(log), { force: true });
   flushFolder(log.folder);
 }

@@ -36,7 +36,7 @@ import { checkNotForked, newestAnchored } from "./anchors";
 import { type Added, appendMany, BATCH, type Incoming } from "./bulk";
 import { type Cosigning, cosignAndPublish } from "./cosigning";
 import { dropAhead, extendIndex, findRecord, keyOf, type LoggedStatement } from "./lookup";
-import { keepPending, readPending } from "./pending";
+import { dropPending, keepPending, readPending } from "./pending";
 
 export type { TiledLog as ReleaseLog } from "../tiledlog";
 export type { Added, Incoming } from "./bulk";
@@ -155,7 +155,10 @@ export async function streamToLog(
 /** What was signed before comes first: a witness that has cosigned it will cosign nothing else of its size. */
 async function finishPending(log: TiledLog, cosigning: Cosigning | null): Promise<TiledLog> {
   const pending = readPending(log);
-  if (pending === null) return log;
+  if (pending === null) {
+    dropPending(log); // published, and cut short before this
+    return log;
+  }
   if (cosigning === null)
     throw new Refusal(
       "log-pending",
