@@ -12,55 +12,9 @@
 // a row of hashes goes in and the row above it comes out, without leaving the memory. Compiling takes some 20 ms,
 // so a few hundred hashes are node:crypto's.
 
+import { get, I32, i32, leb, list, SIMD, section, set, simd, V128, word } from "./wasmcode";
+
 const LANES = 4;
-
-// ---- The encoding of WebAssembly 2.0, as far as it is used here
-
-const V128 = 0x7b;
-const I32 = 0x7f;
-const SIMD = {
-  load32Splat: 0x09,
-  const: 0x0c,
-  shuffle: 0x0d,
-  splat: 0x11,
-  extract: 0x1b,
-  not: 0x4d,
-  and: 0x4e,
-  andNot: 0x4f,
-  or: 0x50,
-  xor: 0x51,
-  load32Lane: 0x56,
-  load32Zero: 0x5c,
-  shl: 0xab,
-  shrU: 0xad,
-  add: 0xae,
-} as const;
-
-function leb(value: number): number[] {
-  const out: number[] = [];
-  for (let rest = value >>> 0; ; rest >>>= 7) {
-    if (rest < 128) return [...out, rest];
-    out.push((rest & 127) | 128);
-  }
-}
-
-/** A signed number, as i32.const wants it. */
-function sleb(value: number): number[] {
-  const out: number[] = [];
-  for (let rest = value; ; rest >>= 7) {
-    const done = (rest >> 7 === 0 && (rest & 64) === 0) || (rest >> 7 === -1 && (rest & 64) !== 0);
-    out.push(done ? rest & 127 : (rest & 127) | 128);
-    if (done) return out;
-  }
-}
-
-const simd = (op: number, ...immediates: number[]) => [0xfd, ...leb(op), ...immediates];
-const get = (local: number) => [0x20, ...leb(local)];
-const set = (local: number) => [0x21, ...leb(local)];
-const i32 = (value: number) => [0x41, ...sleb(value)];
-const word = (value: number) => [...i32(value | 0), ...simd(SIMD.splat)];
-const section = (id: number, body: number[]) => [id, ...leb(body.length), ...body];
-const list = (items: number[][]) => [...leb(items.length), ...items.flat()];
 
 // ---- SHA-256 in terms of it, FIPS 180-4 section 6.2.2
 
