@@ -7,15 +7,14 @@
 // nobody may read them before flush() has returned; abort() removes them, and a kill leaves what the next
 // attempt overwrites.
 
-import { closeSync, openSync, rmSync, writeSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { close, closeSync, fsync, openSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { about } from "./exit";
 import { fileTrouble, flushFolder } from "./files";
 import { makeFolders } from "./tiledlog";
 
 const AT_ONCE = 8;
-const BEHIND = 512; // files that may wait for their flush: their bytes are in the kernel's memory
+const BEHIND = 256; // files that may wait for their flush, and are open until then
 
 export interface BulkFiles {
   write(path: string, bytes: Uint8Array): void;
@@ -27,31 +26,27 @@ export interface BulkFiles {
 
 export function bulkFiles(): BulkFiles {
   const written: string[] = [];
+  const open: { fd: number; path: string }[] = []; // to be flushed, in order
   const folders = new Set<string>();
-  let next = 0; // of `written`, what is flushed next
   let running = 0;
   let trouble: unknown;
   let waiting: (() => void) | undefined;
 
-  const flushOne = async () => {
-    running++;
-    const path = written[next++] as string;
-    try {
-      const file = await open(path, "r");
-      try {
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-    } catch (error) {
-      trouble ??= fileTrouble(error, "unwritable", `${path} can't be written`);
-    }
-    running--;
-    pump();
-    waiting?.();
-  };
   const pump = () => {
-    while (running < AT_ONCE && next < written.length && trouble === undefined) void flushOne();
+    while (running < AT_ONCE && trouble === undefined) {
+      const file = open.shift();
+      if (file === undefined) return;
+      running++;
+      fsync(file.fd, (unflushed) => {
+        close(file.fd, (unclosed) => {
+          const error = unflushed ?? unclosed;
+          if (error !== null) trouble ??= fileTrouble(error, "unwritable", `${file.path} can't be written`);
+          running--;
+          pump();
+          waiting?.();
+        });
+      });
+    }
   };
   const until = async (done: () => boolean) => {
     pump();
@@ -73,23 +68,22 @@ export function bulkFiles(): BulkFiles {
       about(path, () => {
         try {
           const fd = openSync(path, "w");
-          try {
-            for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-          } finally {
-            closeSync(fd);
-          }
+          open.push({ fd, path });
+          for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
         } catch (error) {
           throw fileTrouble(error, "unwritable", "can't be written");
         }
       });
+      if (open.length > BEHIND / 2) pump();
     },
-    ready: () => until(() => written.length - next <= BEHIND),
+    ready: () => until(() => open.length <= BEHIND),
     async flush() {
-      await until(() => next === written.length && running === 0);
+      await until(() => open.length === 0 && running === 0);
       for (const folder of folders) flushFolder(folder);
     },
     abort() {
       trouble ??= new Error("aborted");
+      for (const { fd } of open.splice(0)) closeSync(fd);
       for (const path of written) rmSync(path, { force: true });
     },
   };

@@ -41,8 +41,11 @@ function keyObject(publicKey: Uint8Array): KeyObject {
 
 export const nodeCrypto: Crypto = {
   sha256(bytes) {
-    const digest = hash("sha256", bytes, "buffer");
-    return new Uint8Array(digest.buffer, digest.byteOffset, digest.byteLength);
+    // A tree hashes thousands of 65 bytes: as a string of bytes a digest takes 0.4 us, as a Buffer 1.0.
+    const digest = hash("sha256", bytes, "latin1" as "binary");
+    const out = new Uint8Array(32);
+    for (let i = 0; i < 32; i++) out[i] = digest.charCodeAt(i);
+    return out;
   },
   verifyEd25519(publicKey, message, signature) {
     if (checkPublicKey(publicKey) !== FAULT_NONE || checkSignature(signature) !== FAULT_NONE) return false;

@@ -5,61 +5,16 @@
 //   message   m[4q]   m[4q+1]  m[4q+2]  m[4q+3]
 //
 //   nodes(from, to, quads)           32 ‖ 32 bytes each ──▶ SHA-256(0x01 ‖ left ‖ right)      RFC 6962's node
-//   padded(from, to, quads, blocks)  messages padded already, `blocks` of 64 bytes each
+//   padded(from, to, quads, stride)  messages padded already, of `stride` bytes, a multiple of 64
+//   spread(from, to, count, stride)  u16 length ‖ bytes, one after another ──▶ 0x00 ‖ bytes, padded so: RFC 6962's leaf
 //
 // node:crypto takes half a microsecond a call before it hashes anything; a node of a Merkle tree is 65 bytes. Here
 // a row of hashes goes in and the row above it comes out, without leaving the memory. Compiling takes some 20 ms,
 // so a few hundred hashes are node:crypto's.
 
+import { get, I32, i32, leb, list, SIMD, section, set, simd, V128, word } from "./wasmcode";
+
 const LANES = 4;
-
-// ---- The encoding of WebAssembly 2.0, as far as it is used here
-
-const V128 = 0x7b;
-const I32 = 0x7f;
-const SIMD = {
-  load32Splat: 0x09,
-  const: 0x0c,
-  shuffle: 0x0d,
-  splat: 0x11,
-  extract: 0x1b,
-  not: 0x4d,
-  and: 0x4e,
-  andNot: 0x4f,
-  or: 0x50,
-  xor: 0x51,
-  load32Lane: 0x56,
-  load32Zero: 0x5c,
-  shl: 0xab,
-  shrU: 0xad,
-  add: 0xae,
-} as const;
-
-function leb(value: number): number[] {
-  const out: number[] = [];
-  for (let rest = value >>> 0; ; rest >>>= 7) {
-    if (rest < 128) return [...out, rest];
-    out.push((rest & 127) | 128);
-  }
-}
-
-/** A signed number, as i32.const wants it. */
-function sleb(value: number): number[] {
-  const out: number[] = [];
-  for (let rest = value; ; rest >>= 7) {
-    const done = (rest >> 7 === 0 && (rest & 64) === 0) || (rest >> 7 === -1 && (rest & 64) !== 0);
-    out.push(done ? rest & 127 : (rest & 127) | 128);
-    if (done) return out;
-  }
-}
-
-const simd = (op: number, ...immediates: number[]) => [0xfd, ...leb(op), ...immediates];
-const get = (local: number) => [0x20, ...leb(local)];
-const set = (local: number) => [0x21, ...leb(local)];
-const i32 = (value: number) => [0x41, ...sleb(value)];
-const word = (value: number) => [...i32(value | 0), ...simd(SIMD.splat)];
-const section = (id: number, body: number[]) => [id, ...leb(body.length), ...body];
-const list = (items: number[][]) => [...leb(items.length), ...items.flat()];
 
 // ---- SHA-256 in terms of it, FIPS 180-4 section 6.2.2
 
@@ -285,6 +240,43 @@ function paddedBody(): number[] {
   return eachQuad(out);
 }
 
+/** Of each record: its bytes one place into a slot that is zeros, the bit behind them, their number of bits at the end. */
+function spreadBody(): number[] {
+  const LENGTH = BLOCK;
+  const STRIDE = BLOCKS;
+  const sum = (a: number[], b: number[]) => [...a, ...b, 0x6a];
+  const byteAt = (at: number[], offset: number) => [...at, 0x2d, 0, ...leb(offset)];
+  const putByte = (at: number[], offset: number, value: number[]) => [
+    ...at,
+    ...value,
+    0x3a,
+    0,
+    ...leb(offset),
+  ];
+  const bits = [...sum(get(LENGTH), i32(1)), ...i32(3), 0x74];
+  const end = sum(get(TO), get(STRIDE));
+  const back = (by: number) => sum(end, i32(-by));
+  return eachQuad([
+    ...byteAt(get(FROM), 0),
+    ...i32(8),
+    0x74,
+    ...byteAt(get(FROM), 1),
+    0x72,
+    ...set(LENGTH),
+    ...sum(get(TO), i32(1)),
+    ...sum(get(FROM), i32(2)),
+    ...get(LENGTH),
+    ...[0xfc, 0x0a, 0, 0], // memory.copy
+    ...putByte(sum(get(TO), get(LENGTH)), 1, i32(0x80)),
+    ...putByte(back(2), 0, [...bits, ...i32(8), 0x76]),
+    ...putByte(back(1), 0, bits),
+    ...end,
+    ...set(TO),
+    ...sum(sum(get(FROM), get(LENGTH)), i32(2)),
+    ...set(FROM),
+  ]);
+}
+
 function assemble(): Uint8Array {
   const locals = list([
     [3, I32], // BLOCK, K_AT, ROUND
@@ -297,14 +289,15 @@ function assemble(): Uint8Array {
   const exports = list([
     [...name("nodes"), 0, 0],
     [...name("padded"), 0, 1],
+    [...name("spread"), 0, 2],
   ]);
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
     ...section(1, type),
     ...section(2, imports),
-    ...section(3, list([[0], [0]])),
+    ...section(3, list([[0], [0], [0]])),
     ...section(7, exports),
-    ...section(10, list([body(nodesBody()), body(paddedBody())])),
+    ...section(10, list([body(nodesBody()), body(paddedBody()), body(spreadBody())])),
   ]);
 }
 
@@ -318,6 +311,8 @@ export interface Hasher4 {
   nodes(from: number, to: number, pairs: number): void;
   /** Digests of `count` messages of `stride` bytes, padded as SHA-256 wants it, `stride` a multiple of 64. As above. */
   padded(from: number, to: number, count: number, stride: number): void;
+  /** Leaves of a bundle's records as messages of `stride` bytes, each with room for its padding, where zeros are. */
+  spread(from: number, to: number, count: number, stride: number): void;
 }
 
 /** First 32 bits of the fractional parts of the cube roots of the first 64 primes. */
@@ -363,6 +358,7 @@ export function makeHasher4(bytes: number): Hasher4 | null {
     memory: new Uint8Array(memory.buffer),
     free,
     nodes: (from, to, pairs) => run.nodes?.(from, to, Math.ceil(pairs / LANES), 0),
+    spread: (from, to, count, stride) => run.spread?.(from, to, count, stride),
     padded: (from, to, count, stride) => run.padded?.(from, to, Math.ceil(count / LANES), stride),
   };
 }

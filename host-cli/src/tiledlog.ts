@@ -44,6 +44,7 @@ import { flushFolder, readInput, writeWhole } from "./files";
 
 const MAX_TILE = TILE_WIDTH * (2 + MAX_ENTRY);
 const CACHED_TILES = 64;
+const COMPUTED = 1024;
 
 export interface TiledLog {
   readonly folder: string;
@@ -71,7 +72,7 @@ export function openTiledLogAt(folder: string, noteOf: () => Uint8Array): TiledL
     const note = noteOf();
     const checkpoint = parseCheckpoint(parseNote(note).text);
     const { size } = checkpoint;
-    const hashReader = tileReader(size, remember(tilesIn(folder, decodeTile)), nodeCrypto);
+    const hashReader = computedOnce(tileReader(size, remember(tilesIn(folder, decodeTile)), nodeCrypto));
     const bundles = remember(tilesIn(folder, decodeEntries));
     const root = rootOf(size, hashReader, nodeCrypto);
     if (!equalBytes(root, checkpoint.root)) {
@@ -271,6 +272,24 @@ function tilesIn<T>(folder: string, decode: (bytes: Uint8Array, width: number) =
       }
     }
     throw damaged(`there is no ${pathOf(tile)}`);
+  };
+}
+
+/** Keeps hashes that aren't stored but computed: the root and every proof take those of the right edge. */
+function computedOnce(reader: HashReader): HashReader {
+  const known = new Map<string, Uint8Array>();
+  return {
+    hash(level, index) {
+      if (level % 8 < 3) return reader.hash(level, index); // soon computed again
+      const key = `${level}/${index}`;
+      let found = known.get(key);
+      if (found === undefined) {
+        found = reader.hash(level, index);
+        if (known.size >= COMPUTED) known.clear();
+        known.set(key, found);
+      }
+      return found;
+    },
   };
 }
 

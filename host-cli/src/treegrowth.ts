@@ -124,7 +124,8 @@ export function growTree(before: Grown, take: (tile: Tile, bytes: Uint8Array) =>
       put(record);
       const index = size++;
       if (bundle.count === TILE_WIDTH) {
-        if (fast === undefined && ++tiles >= LONG_RUN) fast = makeHasher4(TILE_WIDTH * SLOT + 3 * TILE);
+        if (fast === undefined && ++tiles >= LONG_RUN)
+          fast = makeHasher4(TILE_WIDTH * (2 + SHORT + SLOT) + 3 * TILE);
         hashLeaves();
         take(
           { level: "entries", index: index >> 8n, width: TILE_WIDTH },
@@ -200,22 +201,17 @@ function shortLeaves(fast: Hasher4, bundle: Bundle, to: Uint8Array): boolean {
   const length = (i: number) =>
     (i + 1 < TILE_WIDTH ? (bundle.starts[i + 1] as number) : bundle.end) - (bundle.starts[i] as number) - 2;
   const stride = 64 * Math.ceil((length(0) + 10) / 64);
-  for (let i = 0; i < TILE_WIDTH; i++)
-    if (length(i) > SHORT || 64 * Math.ceil((length(i) + 10) / 64) !== stride) return false;
-  const { memory, free } = fast;
-  memory.fill(0, free, free + TILE_WIDTH * stride);
   for (let i = 0; i < TILE_WIDTH; i++) {
-    const at = free + i * stride;
-    const size = length(i);
-    const start = (bundle.starts[i] as number) + 2;
-    memory.set(bundle.bytes.subarray(start, start + size), at + 1);
-    memory[at + 1 + size] = 0x80;
-    const bits = 8 * (1 + size); // below 2^16
-    memory[at + stride - 2] = bits >> 8;
-    memory[at + stride - 1] = bits & 255;
+    const its = length(i);
+    if (its > SHORT || its + 10 > stride || its + 10 <= stride - 64) return false;
   }
-  const out = free + TILE_WIDTH * SLOT;
-  fast.padded(free, out, TILE_WIDTH, stride);
+  const { memory, free } = fast;
+  const slots = free + TILE_WIDTH * (2 + SHORT);
+  const out = slots + TILE_WIDTH * SLOT;
+  memory.set(bundle.bytes.subarray(0, bundle.end), free);
+  memory.fill(0, slots, slots + TILE_WIDTH * stride);
+  fast.spread(free, slots, TILE_WIDTH, stride);
+  fast.padded(slots, out, TILE_WIDTH, stride);
   to.set(memory.subarray(out, out + TILE));
   return true;
 }

@@ -6,7 +6,7 @@
 //   …                                  any number of lines
 //   $ cd pump                          holds for the commands after it, like $?
 //   $ vouch sim --state pump.flash     a second terminal: runs on, to the page's end
-//   $ vouch witness serve --listen …   the same; the port it takes is any that is free
+//   $ vouch witness serve --listen …   the same, and log serve; the port it takes is any that is free
 //
 // Times, digests, keys, ids and ports differ from run to run: on both sides they are
 // replaced by what kind of thing they are. The port a page shows stands for the one
@@ -97,7 +97,7 @@ async function runSteps(steps: Step[], folder: string, pty: boolean, terminals: 
   for (const { command, expected } of steps) {
     const into = /^cd (\S+)$/.exec(command)?.[1];
     const state = /^vouch sim (?!.*--(?:create|write-engine)).*--state (\S+)/.exec(command)?.[1];
-    const listen = /^vouch witness serve .*--listen (\S+)/.exec(command)?.[1];
+    const listen = /^vouch (?:witness|log) serve .*--listen (\S+)/.exec(command)?.[1];
     let printed: string[] = [];
     if (into !== undefined) cwd = resolve(cwd, into);
     else if (state !== undefined) {

@@ -8,12 +8,12 @@
 //   example.org/firmware-log                         the checkpoint note, verbatim
 //   …
 
-import { concatBytes, fromBase64, toBase64, utf8Decode, utf8Encode } from "./bytes";
+import { concatBytes, toBase64, utf8Decode, utf8Encode } from "./bytes";
 import { parseSize } from "./checkpoint";
 import { MAX_NOTE } from "./note";
+import { parseHashes } from "./proof";
 import { quote, Refusal } from "./refusal";
 
-const MAX_HASHES = 63;
 export const MAX_CONSISTENCY = MAX_NOTE + 4096; // 63 lines of 45 bytes and the size fit in 4096
 
 export interface ConsistencyFile {
@@ -43,13 +43,7 @@ export function parseConsistency(bytes: Uint8Array): ConsistencyFile {
   const [first = "", ...lines] = text.slice(0, blank).split("\n");
   const old = first.startsWith("old ") ? parseSize(first.slice(4)) : null;
   if (old === null) throw malformed(`the first line is ${quote(first)}, expected "old" and a size`);
-  if (lines.length > MAX_HASHES)
-    throw malformed(`it has ${lines.length} hashes, at most ${MAX_HASHES} are possible`);
-  const hashes = lines.map((line) => {
-    const hash = fromBase64(line);
-    if (hash === null || hash.length !== 32) throw malformed(`${quote(line)} isn't a hash`);
-    return hash;
-  });
+  const hashes = parseHashes(lines, malformed);
   // What comes before the checkpoint is ASCII by now, so text and bytes count alike.
   return { old, hashes, checkpoint: bytes.slice(blank + 2) };
 }

@@ -30,14 +30,19 @@ export interface HashReader {
 }
 
 const LEAF = Uint8Array.of(0);
-const NODE = Uint8Array.of(1);
+
+/** 0x01 and two hashes; one for all nodes, as none of it is kept once it is hashed. */
+const pair = new Uint8Array(65).fill(1, 0, 1);
 
 export function leafHash(record: Uint8Array, crypto: Hasher): Uint8Array {
   return crypto.sha256(concatBytes([LEAF, record]));
 }
 
 export function nodeHash(left: Uint8Array, right: Uint8Array, crypto: Hasher): Uint8Array {
-  return crypto.sha256(concatBytes([NODE, left, right]));
+  if (left.length !== 32 || right.length !== 32) throw new Error("a node is made of two hashes");
+  pair.set(left, 1);
+  pair.set(right, 33);
+  return crypto.sha256(pair);
 }
 
 /** The root of a log without records. */

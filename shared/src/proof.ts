@@ -59,15 +59,20 @@ export function parseProof(bytes: Uint8Array): TlogProof {
   }
   const index = second.startsWith("index ") ? parseSize(second.slice(6)) : null;
   if (index === null) throw malformed(`the second line is ${quote(second)}, expected an index`);
+  const hashes = parseHashes(lines, malformed);
+  // What comes before the checkpoint is ASCII by now, so text and bytes count alike.
+  return { index, hashes, checkpoint: bytes.slice(blank + 2) };
+}
+
+/** One base64 hash a line, as every proof in a file has them. Throws what `malformed` makes. */
+export function parseHashes(lines: readonly string[], malformed: (message: string) => Refusal): Uint8Array[] {
   if (lines.length > MAX_HASHES)
     throw malformed(`it has ${lines.length} hashes, at most ${MAX_HASHES} are possible`);
-  const hashes = lines.map((line) => {
+  return lines.map((line) => {
     const hash = fromBase64(line);
     if (hash === null || hash.length !== 32) throw malformed(`${quote(line)} isn't a hash`);
     return hash;
   });
-  // What comes before the checkpoint is ASCII by now, so text and bytes count alike.
-  return { index, hashes, checkpoint: bytes.slice(blank + 2) };
 }
 
 /** Settles that `record` is in the log of this key. Throws what the steps throw. */

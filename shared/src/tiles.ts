@@ -116,12 +116,14 @@ export function encodeTile(hashes: readonly Uint8Array[]): Uint8Array {
   return concatBytes([...hashes]);
 }
 
-/** The stored hashes of a tile that should hold `width`. Throws `malformed-tile`. */
+/** The stored hashes of a tile that should hold `width`, as views of its bytes. Throws `malformed-tile`. */
 export function decodeTile(bytes: Uint8Array, width: number): Uint8Array[] {
   if (bytes.length !== width * HASH) {
     throw malformed(`a tile of ${width} hashes is ${bytes.length} bytes, expected ${width * HASH}`);
   }
-  return Array.from({ length: width }, (_, i) => copyBytes(bytes, i * HASH, (i + 1) * HASH));
+  const hashes: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += HASH) hashes.push(bytes.subarray(at, at + HASH));
+  return hashes;
 }
 
 /** Where the hash of a complete subtree comes from: `count` stored hashes from `first` on. */
@@ -156,15 +158,12 @@ export function tileReader(
       const width = left < 256n ? Number(left) : TILE_WIDTH;
       if (width < tile.first + tile.count)
         throw new Error(`no complete subtree ${index} at level ${level} in size ${size}`);
-      let hashes = readTile({ level: tile.level, index: tile.index, width }).slice(
+      const hashes = readTile({ level: tile.level, index: tile.index, width }).slice(
         tile.first,
         tile.first + tile.count,
       );
-      while (hashes.length > 1) {
-        hashes = hashes
-          .filter((_, i) => i % 2 === 0)
-          .map((hash, i) => nodeHash(hash, hashes[2 * i + 1]!, crypto));
-      }
+      for (let count = tile.count; count > 1; count /= 2)
+        for (let i = 0; i < count / 2; i++) hashes[i] = nodeHash(hashes[2 * i]!, hashes[2 * i + 1]!, crypto);
       return hashes[0]!;
     },
   };

@@ -33,7 +33,7 @@ export const withReading = (command: Command): Command =>
     .option("--cache <DIR>", "keep verified tiles here for the next time")
     .option("--timeout <SECONDS>", "how long one file of the log may take, retries included", seconds, 60);
 
-function recordIndex(text: string): bigint {
+export function recordIndex(text: string): bigint {
   const index = parseSize(text);
   if (index === null) throw usage(`found ${quote(text)}, expected a number`);
   return index;

@@ -30,9 +30,9 @@ async function serve(dir: string, { host, port }: Address, io: Io): Promise<void
     server.listen(port, host, resolve);
   });
   const { port: taken } = server.address() as AddressInfo;
-  const url = `http://${host.includes(":") ? `[${host}]` : host}:${taken}/`;
+  const url = `http://${host.includes(":") ? `[${host}]` : host}:${taken}`;
   if (io.json) io.stdout(`${JSON.stringify({ url })}\n`);
-  else if (!io.quiet) io.stderr(`${dir} at ${url}; Ctrl-C ends it\n`);
+  else io.stdout(`listening at ${url}\n`);
   await new Promise<void>((resolve) => {
     const stop = () => {
       server.closeAllConnections();

@@ -18,6 +18,7 @@ import { loadSigner, type SignerOptions, withSigner } from "../signer";
 import { defineAdd } from "./log-add";
 import { defineCheck } from "./log-check";
 import { defineProve } from "./log-prove";
+import { defineRead } from "./log-read";
 import { defineServe } from "./log-serve";
 import { defineCosign, defineRequest } from "./log-witnesses";
 
@@ -27,6 +28,7 @@ export function define(program: Command, io: Io): void {
   defineAdd(log, io);
   defineCheck(log, io);
   defineProve(log, io);
+  defineRead(log, io);
   defineServe(log, io);
   defineRequest(log, io);
   defineCosign(log, io);
