@@ -3,14 +3,9 @@
 
 import { base64, hex, integer, list, matching, maybe, object, oneOf, type Shape, text } from "./json";
 import { quote, Refusal } from "./refusal";
+import { SEMVER } from "./semver";
 import { isoTime } from "./time";
 
-// SemVer 2.0.0: no leading zeros in numbers, at least one character in every part.
-const NUMBER = "(0|[1-9][0-9]*)";
-const PRERELEASE_PART = "(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)";
-const SEMVER = new RegExp(
-  `^(?=.{1,64}$)${NUMBER}\\.${NUMBER}\\.${NUMBER}(-${PRERELEASE_PART}(\\.${PRERELEASE_PART})*)?(\\+[0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*)?$`,
-);
 const TIME = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
 
 const semver = matching(SEMVER, "a semantic version");
