@@ -28,6 +28,7 @@ export const LEVEL_STATUS: Readonly<Record<Level, number>> = {
 export const FINDINGS = {
   // the log itself
   "log-forked": "fraud",
+  "log-inconsistent": "wrong",
   "checkpoint-shrunk": "unsure",
   "checkpoint-stale": "unsure",
   "log-behind": "unsure",
@@ -41,7 +42,7 @@ export const FINDINGS = {
   "unmade-statement": "wrong",
   "version-reused": "wrong",
   "security-version-down": "unsure",
-  "advisory-narrowed": "unsure",
+  "advisory-idle": "unsure",
   "status-drops-advisory": "wrong",
   "status-drops-withdrawal": "wrong",
   "status-misquotes": "wrong",
@@ -50,7 +51,9 @@ export const FINDINGS = {
   advisory: "news",
   recall: "news",
   "advisory-updated": "news",
+  "advisory-narrowed": "news",
   "advisory-withdrawn": "news",
+  "advisory-dropped": "news",
   "release-withdrawn": "news",
   "withdrawal-lifted": "news",
   over: "news",

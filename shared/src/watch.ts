@@ -17,7 +17,7 @@ import { isRefusal, quote } from "./refusal";
 import type { Signer } from "./signers";
 import { parseStatement, type ReleaseStatement, type Statement } from "./statement";
 import type { Vkey } from "./vkey";
-import { judgeAdvisory, judgeStatus } from "./watchadvisories";
+import { judgeAdvisory, judgeStatus, judgeWithdrawal } from "./watchadvisories";
 import { emptyMemory, type Memory } from "./watchmemory";
 
 /** Who watches: what the policy can't know. */
@@ -128,6 +128,9 @@ function judgeRecord(w: Watched, known: ReadonlyMap<string, Signer>, interest: I
       break;
     case "advisory":
       withMakers(w, statement, signed, (byApprovers) => judgeAdvisory(w, statement, byApprovers));
+      break;
+    case "advisory-withdrawal":
+      withMakers(w, statement, signed, (byApprovers) => judgeWithdrawal(w, statement, byApprovers));
       break;
     case "status":
       withMakers(w, statement, signed, (byApprovers) => judgeStatus(w, statement, byApprovers));

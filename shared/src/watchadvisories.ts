@@ -1,29 +1,58 @@
 // The part of watch.ts about advisories, and the statuses that list them.
 //
-// A status key may add; taking away takes the approvers. So whatever disappears is told: as wrong when a status key
-// did it, as news when the approvers did.
+// A status key may add; taking away takes the approvers (advisories.ts). So whatever is less than before is told: as
+// news when the approvers signed it, and otherwise as wrong where it is a lie, or idle where it changes nothing.
 
+import { type AdvisoryRecord, affectsNoLess, standings } from "./advisories";
 import { quote } from "./refusal";
-import type { AdvisoryStatement, StatusStatement } from "./statement";
+import type { AdvisoryStatement, AdvisoryWithdrawal, StatusStatement } from "./statement";
 import type { Watched } from "./watch";
-import type { KnownAdvisory } from "./watchmemory";
+
+const isOf =
+  (id: string) =>
+  ({ statement }: AdvisoryRecord) =>
+    statement.id === id;
+
+const inForce = (records: readonly AdvisoryRecord[]) =>
+  standings(records).flatMap(({ record, standing }) => (standing.kind === "in-force" ? [record] : []));
 
 export function judgeAdvisory(w: Watched, statement: AdvisoryStatement, byApprovers: boolean): void {
   const { id, product, advisoryKind, summary } = statement;
   const about = { product, id };
-  const earlier = w.memory.advisories(product).filter((a) => a.statement.id === id);
-  const last = earlier[earlier.length - 1];
-  w.memory.keepAdvisory({ index: w.index, sha256: w.sha256, byApprovers, statement });
+  const before = inForce(w.memory.advisories(product)).filter(isOf(id));
+  w.memory.keepAdvisory({ index: w.index, sha256: w.sha256, mayTakeBack: byApprovers, statement });
   const what = `advisory ${id} for ${product}: ${quote(summary)}`;
-  if (last === undefined) {
+  if (before.length === 0) {
     const code = advisoryKind === "recall" ? "recall" : "advisory";
     w.find({ code, message: `${code === "recall" ? "recall, " : ""}${what}`, ...about });
-  } else if (affectsNoLess(statement, last.statement)) {
-    w.find({ code: "advisory-updated", message: `a later text of ${what}`, ...about });
-  } else {
-    const message = `record ${w.index} says less than record ${last.index} of ${what}`;
-    w.find({ code: "advisory-narrowed", message, ...about });
+    return;
   }
+  const less = before.find((earlier) => !affectsNoLess(statement, earlier.statement));
+  if (less === undefined) {
+    w.find({ code: "advisory-updated", message: `a later text of ${what}`, ...about });
+    return;
+  }
+  const still = inForce(w.memory.advisories(product)).some(({ sha256 }) => sha256 === less.sha256);
+  const message = `says less than record ${less.index} does of ${what}`;
+  if (still) w.find({ code: "advisory-idle", message: `${message}; that stays in force`, ...about });
+  else w.find({ code: "advisory-narrowed", message: `${message}; the approvers signed it`, ...about });
+}
+
+export function judgeWithdrawal(w: Watched, statement: AdvisoryWithdrawal, byApprovers: boolean): void {
+  const { id, product, reason } = statement;
+  const about = { product, id };
+  const before = inForce(w.memory.advisories(product)).filter(isOf(id));
+  w.memory.keepAdvisory({ index: w.index, sha256: w.sha256, mayTakeBack: byApprovers, statement });
+  const after = inForce(w.memory.advisories(product));
+  const gone = before.filter(({ sha256 }) => !after.some((record) => record.sha256 === sha256));
+  for (const { index } of gone) {
+    const message = `the approvers withdraw advisory ${id} for ${product}, record ${index}: ${quote(reason)}`;
+    w.find({ code: "advisory-withdrawn", message, ...about });
+  }
+  if (gone.length > 0) return;
+  const why = byApprovers ? "it names none that is in force" : "a status key alone can't";
+  const message = `a withdrawal of advisory ${id} for ${product} changes nothing: ${why}`;
+  w.find({ code: "advisory-idle", message, ...about });
 }
 
 export function judgeStatus(w: Watched, statement: StatusStatement, byApprovers: boolean): void {
@@ -82,8 +111,8 @@ function checkOmissions(w: Watched, statement: StatusStatement, byApprovers: boo
     const what = `advisory ${quote(advisory.id)} of record ${index}`;
     if (byApprovers) {
       w.memory.drop(sha256);
-      const message = `the approvers left ${what} out of the status for ${product}`;
-      w.find({ code: "advisory-withdrawn", message, ...about });
+      const message = `the approvers leave ${what} out of the status for ${product}`;
+      w.find({ code: "advisory-dropped", message, ...about });
     } else {
       const message = `the status for ${product} of log size ${logSize} leaves out ${what}, which is in force`;
       w.find({ code: "status-drops-advisory", message, ...about });
@@ -108,29 +137,4 @@ function checkWithdrawn(
     const who = byApprovers ? "the approvers no longer withdraw" : "a status key alone no longer withdraws";
     w.find({ code, message: `${product}: ${who} the release with image ${sha256}`, product });
   }
-}
-
-/** Of each id the newest that affects at least what the earlier ones did. */
-function inForce(advisories: readonly KnownAdvisory[]): KnownAdvisory[] {
-  const byId = new Map<string, KnownAdvisory>();
-  for (const advisory of advisories) {
-    const known = byId.get(advisory.statement.id);
-    if (known === undefined || affectsNoLess(advisory.statement, known.statement))
-      byId.set(advisory.statement.id, advisory);
-  }
-  return [...byId.values()];
-}
-
-const SEVERITY: Record<AdvisoryStatement["advisoryKind"], number> = {
-  security: 0,
-  "field-safety-notice": 0,
-  recall: 1,
-};
-
-function affectsNoLess(later: AdvisoryStatement, earlier: AdvisoryStatement): boolean {
-  return (
-    (later.state === "affected" || earlier.state === "under_investigation") &&
-    SEVERITY[later.advisoryKind] >= SEVERITY[earlier.advisoryKind] &&
-    earlier.subjects.every((a) => later.subjects.some((b) => b.sha256 === a.sha256))
-  );
 }

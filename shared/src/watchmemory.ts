@@ -2,16 +2,17 @@
 //
 //   {"releases":[[product, model, version, index, images sha256]…],
 //    "highest":[[product, model, security version]…],
-//    "advisories":[[index, record sha256, by approvers, "<b64 statement>"]…],
+//    "advisories":[[index, record sha256, by approvers, "<b64 statement>"]…],    and withdrawals
 //    "statuses":[{"product","index","logSize","withdrawn":[sha256…]}…],
 //    "dropped":[record sha256…]}             advisories that approvers took out of a status
 //
 // In the order of the log, so the same log gives the same bytes.
 
+import type { AdvisoryRecord } from "./advisories";
 import { toBase64 } from "./bytes";
 import { base64, hex, integer, list, object, type Shape, text } from "./json";
 import { Refusal } from "./refusal";
-import { type AdvisoryStatement, formatStatement, parseStatement } from "./statement";
+import { formatStatement, parseStatement } from "./statement";
 
 export interface ReleaseLine {
   readonly product: string;
@@ -24,13 +25,6 @@ export interface KnownRelease {
   readonly images: string;
 }
 
-export interface KnownAdvisory {
-  readonly index: bigint;
-  readonly sha256: string;
-  readonly byApprovers: boolean;
-  readonly statement: AdvisoryStatement;
-}
-
 export interface KnownStatus {
   readonly index: bigint;
   readonly logSize: number;
@@ -41,9 +35,9 @@ export interface Memory {
   release(line: ReleaseLine, version: string): KnownRelease | null;
   securityVersion(line: ReleaseLine): number | null;
   keepRelease(line: ReleaseLine, version: string, release: KnownRelease & { securityVersion: number }): void;
-  /** Ascending by index. */
-  advisories(product: string): readonly KnownAdvisory[];
-  keepAdvisory(advisory: KnownAdvisory): void;
+  /** Advisories and withdrawals, ascending by index. */
+  advisories(product: string): readonly AdvisoryRecord[];
+  keepAdvisory(advisory: AdvisoryRecord): void;
   status(product: string): KnownStatus | null;
   keepStatus(product: string, status: KnownStatus): void;
   isDropped(advisorySha256: string): boolean;
@@ -93,20 +87,20 @@ export const emptyMemory = (): Memory =>
 export function readMemory(json: MemoryJson): Memory {
   const releases = new Map<string, MemoryJson["releases"][0]>();
   const highest = new Map<string, MemoryJson["highest"][0]>();
-  const advisories = new Map<string, KnownAdvisory[]>();
+  const advisories = new Map<string, AdvisoryRecord[]>();
   const statuses = new Map<string, KnownStatus>();
   const dropped = new Set(json.dropped);
   for (const row of json.releases) releases.set(keyOf(row[0], row[1], row[2]), row);
   for (const row of json.highest) highest.set(keyOf(row[0], row[1]), row);
-  const keepAdvisory = (advisory: KnownAdvisory) => {
+  const keepAdvisory = (advisory: AdvisoryRecord) => {
     const { product } = advisory.statement;
     advisories.set(product, [...(advisories.get(product) ?? []), advisory]);
   };
-  for (const [at, sha256, byApprovers, bytes] of json.advisories) {
+  for (const [at, sha256, mayTakeBack, bytes] of json.advisories) {
     const statement = parseStatement(bytes);
-    if (statement.kind !== "advisory")
+    if (statement.kind !== "advisory" && statement.kind !== "advisory-withdrawal")
       throw new Refusal("malformed-json", `record ${at} is kept as an advisory, and is none`);
-    keepAdvisory({ index: BigInt(at), sha256, byApprovers, statement });
+    keepAdvisory({ index: BigInt(at), sha256, mayTakeBack, statement });
   }
   for (const { product, ...status } of json.statuses)
     statuses.set(product, { ...status, index: BigInt(status.index) });
@@ -134,10 +128,10 @@ export function readMemory(json: MemoryJson): Memory {
       highest: [...highest.values()],
       advisories: [...advisories.values()]
         .flat()
-        .map(({ index: at, sha256, byApprovers, statement }) => [
+        .map(({ index: at, sha256, mayTakeBack, statement }) => [
           Number(at),
           sha256,
-          byApprovers,
+          mayTakeBack,
           toBase64(formatStatement(statement)),
         ]),
       statuses: [...statuses].map(([product, { index: at, logSize, withdrawn }]) => ({

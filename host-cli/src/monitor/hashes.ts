@@ -7,23 +7,13 @@
 // Files only grow. What lies behind the size that the state file names was written by a run that was cut, and is cut off
 // on opening; so an append counts once the state file says so. The tile that is still open is kept in memory.
 
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readSync,
-  writeSync,
-} from "node:fs";
 import { join } from "node:path";
 import type { HashReader } from "@vouch/shared/merkle";
 import { Refusal } from "@vouch/shared/refusal";
-import { TILE_WIDTH, tileReader } from "@vouch/shared/tiles";
+import { decodeTile, encodeTile, TILE_WIDTH, tileReader } from "@vouch/shared/tiles";
 import { nodeCrypto } from "../crypto";
-import { flushFolder } from "../files";
 import { rootOfTile } from "../log/remote";
+import { openGrowing } from "./growing";
 
 const HASH = 32;
 const LEVELS = 8; // 256^8 records are more than a log can have
@@ -73,6 +63,7 @@ export function openHashes(folder: string, size: bigint): HashStore {
 }
 
 interface LevelFile {
+  /** Hashes of this level, the open tile's included. */
   count(): number;
   append(hash: Uint8Array): void;
   read(first: number, width: number): Uint8Array[];
@@ -83,39 +74,24 @@ interface LevelFile {
 function levelFile(folder: string, level: number, size: bigint): LevelFile {
   const path = join(folder, `hashes.${level}`);
   const committed = Number(size >> BigInt(8 * level));
-  if (Number.isSafeInteger(committed * HASH) === false)
+  if (!Number.isSafeInteger(committed * HASH))
     throw new Refusal("state-damaged", `${path}: no file holds ${committed} hashes`);
-  let fd = existsSync(path) ? openAt(path, committed * HASH) : null;
-  if (fd === null && committed > 0)
-    throw new Refusal("state-damaged", `${path} is gone, it held ${committed} hashes`);
+  const file = openGrowing(path, committed * HASH);
   let written = committed;
   let waiting: Uint8Array[] = [];
   const cache = new Map<number, Uint8Array[]>();
 
   const drain = () => {
     if (waiting.length === 0) return;
-    if (fd === null) {
-      fd = openSync(path, "a+");
-      flushFolder(folder);
-    }
-    const bytes = Buffer.concat(waiting);
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    file.append(encodeTile(waiting));
     written += waiting.length;
     waiting = [];
   };
   /** From the file alone; a tile that is full stays as it is, so it may be remembered. */
-  const tileAt = (first: number, width: number): Uint8Array[] => {
+  const stored = (first: number, width: number): Uint8Array[] => {
     const known = cache.get(first);
     if (known !== undefined) return known.slice(0, width);
-    const bytes = Buffer.alloc(width * HASH);
-    for (let at = 0; at < bytes.length; ) {
-      const got = readSync(fd as number, bytes, at, bytes.length - at, first * HASH + at);
-      if (got === 0) throw new Refusal("state-damaged", `${path} has become shorter`);
-      at += got;
-    }
-    const hashes = Array.from({ length: width }, (_, i) =>
-      Uint8Array.from(bytes.subarray(i * HASH, (i + 1) * HASH)),
-    );
+    const hashes = decodeTile(file.read(first * HASH, width * HASH), width);
     if (width === TILE_WIDTH) {
       if (cache.size >= KEPT_TILES) cache.clear();
       cache.set(first, hashes);
@@ -130,28 +106,13 @@ function levelFile(folder: string, level: number, size: bigint): LevelFile {
     },
     read(first, width) {
       const behind = Math.max(0, Math.min(width, written - first));
-      const stored = behind === 0 ? [] : tileAt(first, behind);
-      return [...stored, ...waiting.slice(first + behind - written, first + width - written)];
+      const open = waiting.slice(Math.max(0, first - written), Math.max(0, first + width - written));
+      return behind === 0 ? open : [...stored(first, behind), ...open];
     },
     flush() {
       drain();
-      if (fd !== null) fsyncSync(fd);
+      file.flush();
     },
-    close() {
-      if (fd !== null) closeSync(fd);
-      fd = null;
-    },
+    close: () => file.close(),
   };
-}
-
-/** Open for appending, with whatever a cut run left behind `length` gone. */
-function openAt(path: string, length: number): number {
-  const fd = openSync(path, "a+");
-  const { size } = fstatSync(fd);
-  if (size >= length) {
-    if (size > length) ftruncateSync(fd, length);
-    return fd;
-  }
-  closeSync(fd);
-  throw new Refusal("state-damaged", `${path} holds ${size} bytes, expected ${length}`);
 }

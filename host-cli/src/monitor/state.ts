@@ -10,18 +10,30 @@
 // cut after it leaves the new. So in findings.jsonl each finding stands exactly once. Handing them on comes
 // after, and `delivered` after that: a cut in between hands the last ones on again, under the same number `n`.
 
-import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { toBase64, utf8Decode, utf8Encode } from "@vouch/shared/bytes";
-import { base64, formatJson, integer, list, matching, object, oneOf, parseJson, type Shape, text } from "@vouch/shared/json";
+import {
+  base64,
+  formatJson,
+  integer,
+  list,
+  matching,
+  object,
+  oneOf,
+  parseJson,
+  type Shape,
+  text,
+} from "@vouch/shared/json";
 import { MAX_NOTE } from "@vouch/shared/note";
 import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { formatVkey, type Vkey } from "@vouch/shared/vkey";
 import { emptyMemory, MEMORY, type Memory, readMemory } from "@vouch/shared/watchmemory";
 import { about } from "../exit";
-import { flushFolder, readInput, writeWhole } from "../files";
+import { readInput, writeWhole } from "../files";
 import { takeLock } from "../lock";
 import { makeFolders } from "../tiledlog";
+import { openGrowing } from "./growing";
 import { type HashStore, openHashes } from "./hashes";
 
 const VERSION = "vouch-monitor/v1";
@@ -111,9 +123,13 @@ function openLocked(folder: string, logKey: Vkey, now: number, unlock: () => voi
   const log = formatVkey(logKey);
   const read = existsSync(path) ? readState(path) : null;
   if (read !== null && read.log !== log) {
-    throw new Refusal("state-other-log", `the state is of ${quote(read.log)}, the policy's log is ${quote(log)}`, {
-      hint: "each log has a state folder of its own",
-    });
+    throw new Refusal(
+      "state-other-log",
+      `the state is of ${quote(read.log)}, the policy's log is ${quote(log)}`,
+      {
+        hint: "each log has a state folder of its own",
+      },
+    );
   }
   const findings = openFindings(folder, read?.findings ?? { count: 0, bytes: 0 });
   const hashes = openHashes(folder, read?.size ?? 0n);
@@ -183,9 +199,8 @@ interface Extent {
 }
 
 function openFindings(folder: string, before: Extent) {
-  const path = join(folder, "findings.jsonl");
   const deliveredPath = join(folder, "delivered");
-  let fd = openAt(path, before.bytes);
+  const file = openGrowing(join(folder, "findings.jsonl"), before.bytes);
   let { count, bytes } = before;
   let committed = bytes;
   let waiting: string[] = [];
@@ -198,14 +213,10 @@ function openFindings(folder: string, before: Extent) {
     /** What the state file is to say. */
     flush(): Extent {
       if (waiting.length > 0) {
-        if (fd === null) {
-          fd = openSync(path, "a+");
-          flushFolder(folder);
-        }
-        const text = utf8Encode(waiting.join(""));
-        for (let at = 0; at < text.length; ) at += writeSync(fd, text, at);
-        fsyncSync(fd);
-        bytes += text.length;
+        const lines = utf8Encode(waiting.join(""));
+        file.append(lines);
+        file.flush();
+        bytes += lines.length;
         waiting = [];
       }
       return { count, bytes };
@@ -214,8 +225,7 @@ function openFindings(folder: string, before: Extent) {
       committed = bytes;
     },
     undelivered() {
-      if (fd === null || delivered >= committed) return [];
-      const lines = splitLines(readAt(fd, delivered, committed - delivered, path));
+      const lines = splitLines(file.read(delivered, committed - delivered));
       let at = delivered;
       return lines.map((line) => {
         at += utf8Encode(line).length + 1;
@@ -229,35 +239,8 @@ function openFindings(folder: string, before: Extent) {
         };
       });
     },
-    close() {
-      if (fd !== null) closeSync(fd);
-      fd = null;
-    },
+    close: () => file.close(),
   };
-}
-
-/** With what a cut run has left behind cut off; null when there is no file, as there is before the first finding. */
-function openAt(path: string, length: number): number | null {
-  if (!existsSync(path)) {
-    if (length === 0) return null;
-    throw new Refusal("state-damaged", `${path} is gone, it held ${length} bytes`);
-  }
-  const fd = openSync(path, "a+");
-  const found = fstatSync(fd).size;
-  if (found > length) ftruncateSync(fd, length);
-  if (found >= length) return fd;
-  closeSync(fd);
-  throw new Refusal("state-damaged", `${path} holds ${found} bytes, expected ${length}`);
-}
-
-function readAt(fd: number, start: number, length: number, path: string): Uint8Array {
-  const bytes = new Uint8Array(length);
-  for (let at = 0; at < length; ) {
-    const got = readSync(fd, bytes, at, length - at, start + at);
-    if (got === 0) throw new Refusal("state-damaged", `${path} has become shorter`);
-    at += got;
-  }
-  return bytes;
 }
 
 const splitLines = (bytes: Uint8Array): string[] => (utf8Decode(bytes) ?? "").split("\n").slice(0, -1);
