@@ -33,6 +33,7 @@ const SUMMARIES: Record<string, string> = {
   advisory: "state that releases are affected or recalled",
   status: "state which advisories are in force",
   log: "keep the release log (init, add, check)",
+  monitor: "follow a log, and tell what is wrong or new",
   anchor: "place a log's checkpoint on a ledger",
   ledger: "make and look at ledgers",
   policy: "check what a policy accepts",

@@ -9,6 +9,7 @@
 import { join } from "node:path";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
+import { durationMs } from "../every";
 import { about, usage } from "../exit";
 import type { Io } from "../io";
 import { openDirectoryLedger } from "../ledger/directory";
@@ -20,7 +21,7 @@ import { openLog } from "../log/store";
 import { loadSigner, type Signer, seconds } from "../signer";
 import { makeFolders } from "../tiledlog";
 import { openPublic, prepareDraft, signDraft, submitDraft } from "./anchor-draft";
-import { durationMs, keepAnchoring } from "./anchor-every";
+import { keepAnchoring } from "./anchor-every";
 
 export interface AnchoredCheckpoint {
   readonly size: bigint;
@@ -151,7 +152,7 @@ export function define(program: Command, io: Io): void {
     .option(
       "--every <DURATION>",
       "go on: anchor whenever the log has grown, at most every 30s, 15m, 6h, 1d",
-      durationMs,
+      (text: string) => durationMs(text),
     )
     .option("--prepare <FILE>", "write a draft to sign elsewhere, and stop")
     .option("--sign <FILE>", "sign a draft, without a network")

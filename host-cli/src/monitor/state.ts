@@ -13,6 +13,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { toBase64, utf8Decode, utf8Encode } from "@vouch/shared/bytes";
+import { LEVELS, type Level } from "@vouch/shared/findings";
 import {
   base64,
   formatJson,
@@ -63,8 +64,8 @@ export interface Facts {
   witnesses: Map<string, { cosigned: number; answered: number }>;
   /** Receipts of anchors up to this size were checked. */
   anchored: bigint;
-  /** Conditions that were reported and not yet reported over, by their key: the code. */
-  standing: Map<string, string>;
+  /** Conditions that were told and not yet told over, by their key (board.ts). */
+  standing: Map<string, { readonly code: string; readonly level: Level }>;
 }
 
 export interface MonitorState extends Facts {
@@ -87,6 +88,12 @@ const maybeNull =
   (value, at) =>
     value === null ? null : shape(value, at);
 
+/** Parts are separated by tabs, which text() takes for invisible. */
+const key: Shape<string> = (value, at) => {
+  if (typeof value === "string" && value.length <= 8192) return value;
+  throw new Refusal("malformed-json", `${at} is no key`);
+};
+
 const SHAPE = object({
   version: oneOf(VERSION),
   log: text(512),
@@ -96,9 +103,9 @@ const SHAPE = object({
   doneAt: integer(0),
   pending: list(shown, 0, MOST),
   sources: list(object({ name: text(4096), size }), 0, MOST),
-  witnesses: list(object({ key: text(512), cosigned: integer(0), answered: integer(0) }), 0, MOST),
+  witnesses: list(object({ key, cosigned: integer(0), answered: integer(0) }), 0, MOST),
   anchored: size,
-  standing: list(object({ key: text(8192), code: text(128) }), 0, MOST),
+  standing: list(object({ key, code: text(128), level: oneOf(...LEVELS) }), 0, MOST),
   findings: object({ count: integer(0), bytes: integer(0) }),
   memory: MEMORY,
 });
@@ -143,9 +150,9 @@ function openLocked(folder: string, logKey: Vkey, now: number, unlock: () => voi
     doneAt: read?.doneAt ?? now,
     pending: read?.pending ?? [],
     sources: new Map(read?.sources.map(({ name, size: largest }) => [name, largest])),
-    witnesses: new Map(read?.witnesses.map(({ key, ...times }) => [key, times])),
+    witnesses: new Map(read?.witnesses.map(({ key: vkey, ...times }) => [vkey, times])),
     anchored: read?.anchored ?? 0n,
-    standing: new Map(read?.standing.map(({ key, code }) => [key, code])),
+    standing: new Map(read?.standing.map(({ key: name, ...condition }) => [name, condition])),
     add: findings.add,
     commit() {
       hashes.flush();
@@ -186,9 +193,9 @@ const stateJson = (state: MonitorState, log: string, findings: { count: number; 
   doneAt: state.doneAt,
   pending: state.pending.map(shownJson),
   sources: [...state.sources].map(([name, largest]) => ({ name, size: String(largest) })),
-  witnesses: [...state.witnesses].map(([key, times]) => ({ key, ...times })),
+  witnesses: [...state.witnesses].map(([vkey, times]) => ({ key: vkey, ...times })),
   anchored: String(state.anchored),
-  standing: [...state.standing].map(([key, code]) => ({ key, code })),
+  standing: [...state.standing].map(([name, condition]) => ({ key: name, ...condition })),
   findings,
   memory: state.memory.toJson(),
 });
