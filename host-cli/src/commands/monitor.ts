@@ -90,14 +90,19 @@ export interface Told {
   readonly proof?: string;
 }
 
-/** Hands on what was found and not yet told, in order. Stops, and refuses, when `tell` does: that one comes again. */
+/**
+ * Hands on what was found and not yet told, in order. When `tell` refuses one, that and all after it come again; with
+ * `eachForGood` those before it don't, whatever happens.
+ */
 export async function deliver(
   state: MonitorState,
   tell: (line: string) => Promise<void> | void,
+  eachForGood = true,
 ): Promise<void> {
-  for (const { line, delivered } of state.undelivered()) {
+  const waiting = state.undelivered();
+  for (const [i, { line, delivered }] of waiting.entries()) {
     await tell(line);
-    delivered();
+    if (eachForGood || i === waiting.length - 1) delivered();
   }
 }
 
@@ -115,9 +120,17 @@ function findingText(line: string, io: Io): string {
   return `${paint(io, "stdout", STYLES[level] ?? "dim", level.padEnd(8))}${text}\n`;
 }
 
+const OUTCOMES: Record<Level, string> = {
+  fraud: "the log contradicts itself",
+  wrong: "something is wrong",
+  unsure: "something is to be looked at",
+  trouble: "not all could be looked at",
+  news: "nothing wrong",
+};
+
 function passText({ origin, size, fresh, worst }: Pass): string {
   const read = fresh === 0n ? `${size} records, none new` : `${size} records, ${fresh} of them new`;
-  return `${origin}: ${read}; ${worst === null ? "nothing to report" : `the worst that stands: ${worst}`}\n`;
+  return `${origin}: ${read}; ${OUTCOMES[worst ?? "news"]}\n`;
 }
 
 const passJson = ({ origin, size, fresh, worst }: Pass) => ({

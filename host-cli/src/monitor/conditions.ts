@@ -3,7 +3,7 @@
 import { CLOCK_SKEW } from "@vouch/shared/anchoring";
 import { openCheckpoint } from "@vouch/shared/checkpoint";
 import { verifyCosignature } from "@vouch/shared/cosignature";
-import { signaturesBy } from "@vouch/shared/note";
+import { parseNote, signaturesBy } from "@vouch/shared/note";
 import { evalQuorum } from "@vouch/shared/policy";
 import { isRefusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
@@ -89,15 +89,14 @@ function judgeCosignatures({ state, policy, board, at }: Round, { source, note }
   return cosigned;
 }
 
-function judgeQuorum(
-  { policy, board, state }: Round,
-  places: readonly Place[],
-  cosigned: Set<string>[],
-): void {
-  places.forEach(({ source, shown, checkpoint }, i) => {
-    if (state.done !== null && checkpoint.size === doneSize(state, policy)) state.done = shown; // newer cosignatures
-    if (evalQuorum(policy, cosigned[i]!)) return;
-    const message = `the checkpoint of size ${checkpoint.size} has ${cosigned[i]!.size} cosignatures, the policy's quorum ${policy.quorum} is not met`;
+function judgeQuorum(round: Round, places: readonly Place[], cosigned: readonly Set<string>[]): void {
+  const { policy, board, state } = round;
+  places.forEach(({ source, shown, checkpoint, note }, i) => {
+    const by = cosigned[i] as Set<string>;
+    // The same checkpoint with newer cosignatures.
+    if (state.done !== null && parseNote(state.done.note).text === note.text) state.done = shown;
+    if (evalQuorum(policy, by)) return;
+    const message = `the checkpoint of size ${checkpoint.size} has ${by.size} cosignatures, the policy's quorum ${policy.quorum} is not met`;
     board.raise({ code: "quorum-missing", message, source });
   });
 }
