@@ -133,8 +133,11 @@ const status =
 
 const NOBODY: Interest = { own: [], made: null, products: [] };
 
-const madeOf = (records: readonly Make[]): Uint8Array[] =>
-  records.reduce<Uint8Array[]>((made, make) => [...made, make(made)], []);
+function madeOf(records: readonly Make[]): Uint8Array[] {
+  const made: Uint8Array[] = [];
+  for (const make of records) made.push(make(made));
+  return made;
+}
 
 /** What each record gives. Between any two the memory goes through its file. */
 function watched(made: readonly Uint8Array[], interest: Interest = NOBODY, throughFile = true): Found[][] {

@@ -12,10 +12,10 @@ import { isRefusal } from "@vouch/shared/refusal";
 import { openWatch } from "@vouch/shared/watch";
 import { nodeCrypto } from "../crypto";
 import { type LogReader, readLogAt } from "../log/remote";
-import { type Place, type Round, reportFork } from "./pass";
+import { markOf, type Place, type Round, reportFork } from "./pass";
 import type { Shown } from "./state";
 
-const COMMIT_EVERY = 8192n; // records: the state is written whole each time
+const COMMIT_EVERY = 8192n; // the state is written whole each time
 
 /** Reads from the place with the largest tree; from the next one where that can't be read. */
 export async function follow(round: Round, places: readonly Place[]): Promise<void> {
@@ -43,33 +43,43 @@ async function readOn(round: Round, place: Place): Promise<boolean> {
   const { shown, checkpoint, files } = place;
   const reader = await readLogAt(files, shown.note);
   if (!(await extendsAll(round, reader, shown))) return false;
-  const known = [...state.pending];
-  state.pending.push(shown); // whatever happens from here: it was signed, and what comes later must lead on from it
+  state.reading = shown; // it was signed: whatever comes later must lead on from it
   if (!(await readRecords(round, reader, place))) return true;
   const root = rootOf(checkpoint.size, state.hashes.readerAt(checkpoint.size), nodeCrypto);
   if (!equalBytes(root, checkpoint.root))
     throw new Error("the records don't hash to the root they were read under");
-  state.pending = known;
+  state.reading = null;
   state.done = shown;
   state.doneAt = round.at;
   return true;
 }
 
-/** Every checkpoint accepted before, and every record read, is a beginning of the new tree. */
+/** What was read, and what it was read under, is a beginning of the new tree. Others are told when they aren't. */
 async function extendsAll(round: Round, reader: LogReader, shown: Shown): Promise<boolean> {
-  const { state, policy } = round;
-  for (const before of [...(state.done === null ? [] : [state.done]), ...state.pending]) {
-    const { size, root } = openCheckpoint(before.note, policy.log, nodeCrypto).checkpoint;
-    if (size > reader.size) continue; // once that many are read
-    const implied = await reader.rootAt(size);
-    if (equalBytes(implied, root)) continue;
-    reportFork(round, before, shown, size < reader.size ? await partsOf(reader, size, implied) : null);
-    return false;
+  const { state } = round;
+  const ours = [state.done, state.reading].filter((before) => before !== null);
+  let extended = true;
+  for (const before of [...ours, ...state.pending]) {
+    if (await isExtended(round, before, reader, shown)) continue;
+    if (!ours.includes(before)) continue;
+    round.forked.add(markOf(shown.note));
+    extended = false;
   }
+  if (!extended) return false;
   const own = rootOf(state.size, state.hashes.readerAt(state.size), nodeCrypto);
   if (equalBytes(own, await reader.rootAt(state.size))) return true;
-  const message = `${shown.from} shows a tree that doesn't begin with the ${state.size} records read`;
+  const message = `it shows a tree that doesn't begin with the ${state.size} records read`;
   round.board.raise({ code: "log-inconsistent", message, source: shown.from });
+  round.forked.add(markOf(shown.note));
+  return false;
+}
+
+async function isExtended(round: Round, before: Shown, reader: LogReader, shown: Shown): Promise<boolean> {
+  const { size, root } = openCheckpoint(before.note, round.policy.log, nodeCrypto).checkpoint;
+  if (size > reader.size) return true; // once that many are read
+  const implied = await reader.rootAt(size);
+  if (equalBytes(implied, root)) return true;
+  reportFork(round, before, shown, size < reader.size ? await partsOf(reader, size, implied) : null);
   return false;
 }
 
@@ -90,7 +100,7 @@ async function readRecords(round: Round, reader: LogReader, { source }: Place): 
     state.hashes.append(leafHash(bytes, nodeCrypto));
     for (const found of watch.record(index, bytes, rootAt)) board.record(index, found, source);
     state.size = index + 1n;
-    if (state.size % COMMIT_EVERY !== 0n) continue;
+    if (state.size % (round.commitEvery ?? COMMIT_EVERY) !== 0n) continue;
     state.commit();
     round.progress?.(state.size, reader.size);
   }

@@ -11,11 +11,11 @@
 // is kept but that it did.
 
 import { equalBytes, toHex } from "@vouch/shared/bytes";
-import { type Checkpoint, openCheckpoint } from "@vouch/shared/checkpoint";
+import { type Checkpoint, openCheckpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
 import type { Level } from "@vouch/shared/findings";
 import { proveStale } from "@vouch/shared/fraud";
 import { type HashReader, rootOf } from "@vouch/shared/merkle";
-import type { Note } from "@vouch/shared/note";
+import { type Note, parseNote } from "@vouch/shared/note";
 import type { Policy } from "@vouch/shared/policy";
 import { isRefusal } from "@vouch/shared/refusal";
 import type { Interest } from "@vouch/shared/watch";
@@ -48,6 +48,8 @@ export interface MonitorOptions {
   /** Asked between records: true ends the pass with what was read so far. */
   readonly stopped?: () => boolean;
   readonly progress?: (read: bigint, of: bigint) => void;
+  /** The state is written after so many records, and at the end. */
+  readonly commitEvery?: bigint;
 }
 
 export interface Pass {
@@ -73,6 +75,8 @@ export interface Round extends MonitorOptions {
   readonly state: MonitorState;
   readonly board: Board;
   readonly at: number;
+  /** Checkpoints (markOf) that contradict what was read. */
+  readonly forked: Set<string>;
 }
 
 /** Looks, reads, compares and commits. Refuses nothing that a log or a server does: those are findings. */
@@ -80,19 +84,22 @@ export async function monitorPass(state: MonitorState, options: MonitorOptions):
   const at = options.now();
   const origin = options.policy.log.name;
   const before = state.size;
-  const round: Round = { ...options, state, board: openBoard(state, origin, at), at };
+  const board = openBoard(state, origin, at);
+  const round: Round = { ...options, state, board, at, forked: new Set() };
   const places = await lookAtAll(round);
   try {
     const heard = await askWitnesses(round);
     await follow(round, places);
     const shown = places.map((place) => place.shown);
-    compareAll(round, [...state.pending, ...shown, ...heard, ...anchorsIn(round), ...options.compare]);
+    const ours = state.reading === null ? [] : [state.reading];
+    const elsewhere = [...heard, ...anchorsIn(round), ...options.compare];
+    compareAll(round, [...ours, ...state.pending, ...shown, ...elsewhere]);
     checkReceipts(round);
     judgeShown(round, places);
   } finally {
     for (const { files } of places) files.close();
   }
-  const worst = round.board.settle();
+  const worst = board.settle();
   state.commit();
   return { origin, size: state.size, fresh: state.size - before, worst };
 }
@@ -130,8 +137,10 @@ function compareAll(round: Round, claims: readonly Shown[]): void {
       continue;
     }
     const { size, root } = checkpoint;
+    if (round.forked.has(markOf(claim.note))) continue; // told already
     if (state.done === null || size > doneSize(state, policy)) {
-      if (waiting.size < MOST_PENDING) waiting.set(`${size} ${toHex(root)}`, claim);
+      const mark = markOf(claim.note);
+      if (waiting.size < MOST_PENDING && !waiting.has(mark)) waiting.set(mark, claim);
       continue;
     }
     if (equalBytes(rootOf(size, state.hashes.readerAt(size), nodeCrypto), root)) continue;
@@ -139,6 +148,12 @@ function compareAll(round: Round, claims: readonly Shown[]): void {
   }
   state.pending = [...waiting.values()];
 }
+
+/** What tells one checkpoint from another, whoever cosigned it. */
+export const markOf = (note: Uint8Array): string => {
+  const { size, root } = parseCheckpoint(parseNote(note).text);
+  return `${size}:${toHex(root)}`;
+};
 
 export const doneSize = (state: MonitorState, policy: Policy): bigint =>
   state.done === null ? 0n : openCheckpoint(state.done.note, policy.log, nodeCrypto).checkpoint.size;
@@ -152,8 +167,8 @@ export function reportFork(
 ): void {
   const opened = [known, other].map(({ note }) => openCheckpoint(note, policy.log, nodeCrypto).checkpoint);
   const [a, b] = opened as [Checkpoint, Checkpoint];
-  const mark = [a, b]
-    .map(({ size, root }) => `${size}:${toHex(root)}`)
+  const mark = [known, other]
+    .map(({ note }) => markOf(note))
     .sort()
     .join(" ");
   const kept = keepFraud([known.note, other.note], tree, policy.log, fraudOut);

@@ -56,6 +56,8 @@ export interface Facts {
   /** The newest checkpoint whose records are all read, and when it was first seen. */
   done: Shown | null;
   doneAt: number;
+  /** The checkpoint whose records are being read, when a run was stopped among them. */
+  reading: Shown | null;
   /** Checkpoints of sizes that aren't read yet. */
   pending: Shown[];
   /** The largest size that each place has shown. */
@@ -101,6 +103,7 @@ const SHAPE = object({
   size,
   done: maybeNull(shown),
   doneAt: integer(0),
+  reading: maybeNull(shown),
   pending: list(shown, 0, MOST),
   sources: list(object({ name: text(4096), size }), 0, MOST),
   witnesses: list(object({ key, cosigned: integer(0), answered: integer(0) }), 0, MOST),
@@ -148,6 +151,7 @@ function openLocked(folder: string, logKey: Vkey, now: number, unlock: () => voi
     size: read?.size ?? 0n,
     done: read?.done ?? null,
     doneAt: read?.doneAt ?? now,
+    reading: read?.reading ?? null,
     pending: read?.pending ?? [],
     sources: new Map(read?.sources.map(({ name, size: largest }) => [name, largest])),
     witnesses: new Map(read?.witnesses.map(({ key: vkey, ...times }) => [vkey, times])),
@@ -191,6 +195,7 @@ const stateJson = (state: MonitorState, log: string, findings: { count: number; 
   size: String(state.size),
   done: state.done === null ? null : shownJson(state.done),
   doneAt: state.doneAt,
+  reading: state.reading === null ? null : shownJson(state.reading),
   pending: state.pending.map(shownJson),
   sources: [...state.sources].map(([name, largest]) => ({ name, size: String(largest) })),
   witnesses: [...state.witnesses].map(([vkey, times]) => ({ key: vkey, ...times })),
