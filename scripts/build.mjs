@@ -34,7 +34,7 @@ import { inlineNumbers, shortNames } from "./shorten.mjs";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "host-cli/dist");
 
-const EXTERNAL = ["serialport", "@lydell/node-pty", "quickjs-emscripten"];
+const EXTERNAL = ["serialport", "@lydell/node-pty", "quickjs-emscripten", "lmdb"];
 
 const AGENT_LIMIT = 45 * 1024; // what DESIGN.md promises
 /** For a build that asks for a table of its own: the engine region of the simulated device less its engine block. */

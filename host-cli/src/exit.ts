@@ -33,6 +33,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "consistency-mismatch",
   "contents-mismatch",
   "effects-mismatch",
+  "empty-root",
   "enrol-other-key",
   "evidence-bad-signature",
   "evidence-other-key",
@@ -57,6 +58,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "receipt-signatures",
   "rolled-back",
   "salt-mismatch",
+  "same-size-other-root",
   "sender-signature",
   "signature-length",
   "signature-range",
@@ -100,6 +102,7 @@ export const UNPROVEN_CODES: ReadonlySet<string> = new Set<string>([
   "transaction-failed",
   "unknown-log",
   "unknown-signer",
+  "untrusted-signature",
   "walk-missing",
 ]);
 

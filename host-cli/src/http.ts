@@ -10,6 +10,7 @@
 import { Agent, type IncomingMessage, request as requestHttp } from "node:http";
 import { Agent as AgentTls, request as requestHttps } from "node:https";
 import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
+import { systemCas } from "./cas";
 import { usage } from "./exit";
 
 export interface Ask {
@@ -40,11 +41,22 @@ const SOCKETS = 8;
 
 export function httpClient(): HttpClient {
   const options = { keepAlive: true, maxSockets: SOCKETS };
-  const agents = { "http:": new Agent(options), "https:": new AgentTls(options) };
+  const agents = new Map<string, Agent>();
+  const agentFor = ({ protocol }: URL): Agent => {
+    const made = agents.get(protocol);
+    if (made !== undefined) return made;
+    const ca = protocol === "https:" ? systemCas() : undefined;
+    const agent =
+      protocol === "https:"
+        ? new AgentTls(ca === undefined ? options : { ...options, ca })
+        : new Agent(options);
+    agents.set(protocol, agent);
+    return agent;
+  };
   return {
-    ask: (url, ask) => askOnce(url, ask, agents[url.protocol as keyof typeof agents]),
+    ask: (url, ask) => askOnce(url, ask, agentFor(url)),
     close() {
-      for (const agent of Object.values(agents)) agent.destroy();
+      for (const agent of agents.values()) agent.destroy();
     },
   };
 }

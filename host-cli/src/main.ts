@@ -33,6 +33,7 @@ const SUMMARIES: Record<string, string> = {
   advisory: "state that releases are affected or recalled",
   status: "state which advisories are in force",
   log: "keep the release log (init, add, check)",
+  witness: "cosign the checkpoints of logs that only grow (serve, cosign)",
   monitor: "follow a log, and tell what is wrong or new",
   anchor: "place a log's checkpoint on a ledger",
   ledger: "make and look at ledgers",

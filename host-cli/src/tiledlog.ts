@@ -62,9 +62,13 @@ export interface TiledLog {
 export type Publish = (checkpointText: string) => Promise<Uint8Array>;
 
 /** Opens a log folder for reading. Refuses `not-a-log`, `log-damaged` and what parsing a checkpoint refuses. */
-export function openTiledLog(folder: string): TiledLog {
+export const openTiledLog = (folder: string): TiledLog =>
+  openTiledLogAt(folder, () => readCheckpointFile(folder));
+
+/** The same, as of another checkpoint whose tiles lie there: an earlier one, or one that isn't published yet. */
+export function openTiledLogAt(folder: string, noteOf: () => Uint8Array): TiledLog {
   return about(folder, () => {
-    const note = readCheckpointFile(folder);
+    const note = noteOf();
     const checkpoint = parseCheckpoint(parseNote(note).text);
     const { size } = checkpoint;
     const hashReader = tileReader(size, remember(tilesIn(folder, decodeTile)), nodeCrypto);
@@ -137,25 +141,37 @@ export function planAppend(log: TiledLog, entries: readonly Uint8Array[]): Appen
  * folder's lock and opened `log` under it. Refuses `locked` when another writer came between all the same.
  */
 export function commitAppend(log: TiledLog, plan: AppendPlan, note: Uint8Array): TiledLog {
-  const { folder } = log;
-  // The lock keeps other writers away on this host; on a folder shared between hosts only this does.
-  const checkUnchanged = () => {
-    if (equalBytes(readCheckpointFile(folder), log.note)) return;
-    throw new Refusal("locked", "somebody else appended to the log meanwhile; nothing was published");
-  };
-  checkUnchanged();
+  stageAppend(log, plan);
+  return publishStaged(log, note);
+}
+
+/** Writes what lies under a new checkpoint, which nobody sees yet. The caller, and refuses, as above. */
+export function stageAppend(log: TiledLog, plan: AppendPlan): void {
+  checkUnchanged(log);
   for (const { tile, bytes } of plan.files) {
-    const path = join(folder, pathOf(tile));
+    const path = join(log.folder, pathOf(tile));
     makeFolders(dirname(path));
     writeWhole(path, bytes);
   }
-  checkUnchanged();
+}
+
+/** Publishes a checkpoint whose tiles are staged on top of this very log. The caller, and refuses, as above. */
+export function publishStaged(log: TiledLog, note: Uint8Array): TiledLog {
+  const { folder } = log;
+  checkUnchanged(log);
   writeWhole(join(folder, "checkpoint"), note);
-  for (const { tile } of plan.files) {
+  const grown = openTiledLog(folder);
+  for (const tile of newTiles(log.size, grown.size)) {
     if (tile.width === TILE_WIDTH)
       rmSync(join(folder, `${pathOf(tile)}.p`), { recursive: true, force: true });
   }
-  return openTiledLog(folder);
+  return grown;
+}
+
+/** The lock keeps other writers away on this host; on a folder shared between hosts only this does. */
+function checkUnchanged(log: TiledLog): void {
+  if (equalBytes(readCheckpointFile(log.folder), log.note)) return;
+  throw new Refusal("locked", "somebody else appended to the log meanwhile; nothing was published");
 }
 
 /**

@@ -6,6 +6,7 @@
 //   …                                  any number of lines
 //   $ cd pump                          holds for the commands after it, like $?
 //   $ vouch sim --state pump.flash     a second terminal: runs on, to the page's end
+//   $ vouch witness serve --listen …   the same; the port it takes is any that is free
 //
 // Times, digests, keys, ids and ports differ from run to run: on both sides they are
 // replaced by what kind of thing they are. The port a page shows stands for the one
@@ -18,7 +19,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 
 const TIMEOUT_MS = 60_000;
-const READY = "Ctrl-C ends the device";
+const READY = /Ctrl-C ends the device|^listening at /m;
 
 export interface Step {
   readonly command: string;
@@ -48,6 +49,7 @@ export function normal(text: string): string {
     .replace(/\/dev\/[a-z]+\/?\d+|sim:\S+\.flash/g, "PORT")
     .replace(/bundle of \d+ bytes/, "bundle of N bytes")
     .replace(/(bootcount +)\d+/, "$1N")
+    .replace(/127\.0\.0\.1:\d+/g, "ADDRESS")
     .replace(/pid":\d+/, 'pid":N')
     .replace(
       /approved by (?!key)(.*)$/,
@@ -93,6 +95,7 @@ async function runSteps(steps: Step[], folder: string, pty: boolean, terminals: 
   for (const { command, expected } of steps) {
     const into = /^cd (\S+)$/.exec(command)?.[1];
     const state = /^vouch sim (?!.*--(?:create|write-engine)).*--state (\S+)/.exec(command)?.[1];
+    const listen = /^vouch witness serve .*--listen (\S+)/.exec(command)?.[1];
     let printed: string[] = [];
     if (into !== undefined) cwd = resolve(cwd, into);
     else if (state !== undefined) {
@@ -101,6 +104,9 @@ async function runSteps(steps: Step[], folder: string, pty: boolean, terminals: 
       ports.set(shown, started === undefined ? `sim:${state}` : portOf(started));
       if (started === undefined) continue;
       printed = started;
+    } else if (listen !== undefined) {
+      printed = await startTerminal(command.replace(listen, "127.0.0.1:0"), cwd, terminals);
+      ports.set(listen, /^listening at http:\/\/(\S+)$/m.exec(printed.join("\n"))?.[1] ?? "");
     } else {
       const ended = runShell(withPorts(command), cwd, status);
       status = ended.status;
@@ -145,7 +151,7 @@ function runShell(command: string, cwd: string, before: number): { status: numbe
 
 /** A command in a terminal of its own; resolves with what it prints once it is ready. */
 async function startTerminal(command: string, cwd: string, terminals: Terminal[]): Promise<string[]> {
-  const file = join(cwd, ".terminal");
+  const file = join(cwd, `.terminal${terminals.length}`);
   const fd = openSync(file, "a+");
   const child = spawn("sh", ["-c", `exec ${command}`], {
     cwd,
@@ -164,7 +170,7 @@ async function startTerminal(command: string, cwd: string, terminals: Terminal[]
   });
   for (const start = Date.now(); Date.now() - start < TIMEOUT_MS; ) {
     const text = readFileSync(file, "utf8");
-    if (text.includes(READY)) return linesOf(text);
+    if (READY.test(text)) return linesOf(text);
     if (child.exitCode !== null) throw new Error(`\`${command}\` ended: ${text}`);
     await new Promise((wake) => setTimeout(wake, 50));
   }

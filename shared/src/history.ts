@@ -1,7 +1,7 @@
 // Claims 2 and 3: everybody sees the same log, and it looked like this no later than T.
 //
-//   2. log     the log the policy names signed every checkpoint, with exactly the witness
-//              quorum; each tree is a prefix of the head's; the release is a leaf of it
+//   2. log     the log the policy names signed every checkpoint, and its witnesses cosigned, a quorum of them
+//              at least; each tree is a prefix of the head's; the release is a leaf of it
 //   3. ledger  every checkpoint stands on a ledger the policy names: that gives times (anchoring.ts)
 
 import {
@@ -19,7 +19,7 @@ import { verifyCosignature } from "./cosignature";
 import type { Crypto } from "./crypto";
 import { checkConsistency, checkInclusion, leafHash } from "./merkle";
 import type { NoteSignature } from "./note";
-import { evalQuorum, isMinimalQuorum, type Policy } from "./policy";
+import { evalQuorum, type Policy } from "./policy";
 import { quote, Refusal } from "./refusal";
 import { isoTime } from "./time";
 import type { Findings } from "./verdict";
@@ -94,11 +94,11 @@ function openCheckpoints(c: Case): Checkpoint[] {
     for (const line of note.signatures) {
       if (isLine(line, c.policy.log)) continue;
       const witness = c.policy.witnesses.find((w) => isLine(line, w.vkey));
-      if (witness === undefined)
-        throw new Refusal(
-          "unknown-cosigner",
-          `${quote(line.name)} cosigned the checkpoint, the policy does not know it`,
-        );
+      if (witness === undefined) {
+        // Not read any further, and yet nobody's to bend: the ledger's receipt is for the whole note (claim 3).
+        c.out.note(`${quote(line.name)} signed a checkpoint too; the policy does not know that key`);
+        continue;
+      }
       if (cosigned.has(witness.name))
         throw new Refusal("surplus-signature", `${witness.name} cosigned the checkpoint twice`);
       const { time } = verifyCosignature(note, witness.vkey, c.crypto);
@@ -114,8 +114,6 @@ function openCheckpoints(c: Case): Checkpoint[] {
         "quorum-missing",
         `the checkpoint of size ${checkpoint.size} has ${cosigned.size} cosignatures, the policy's quorum ${c.policy.quorum} is not met`,
       );
-    if (!isMinimalQuorum(c.policy, cosigned))
-      throw new Refusal("surplus-signature", "the checkpoint has more cosignatures than the quorum needs");
     return checkpoint;
   });
   const head = opened[opened.length - 1]!;

@@ -326,16 +326,6 @@ export function evalQuorum(policy: Policy, cosigned: ReadonlySet<string>): boole
   return met.has(policy.quorum);
 }
 
-/** Whether the cosigners meet the quorum and not one of them could be left out. */
-export function isMinimalQuorum(policy: Policy, cosigned: ReadonlySet<string>): boolean {
-  if (!evalQuorum(policy, cosigned)) return false;
-  return [...cosigned].every((name) => {
-    const others = new Set(cosigned);
-    others.delete(name);
-    return !evalQuorum(policy, others);
-  });
-}
-
 function key(draft: Draft, text: string, type: number, role: string): Vkey {
   const vkey = parseVkey(text, draft.crypto);
   if (vkey.type !== type)

@@ -179,6 +179,25 @@ for (const [name, world] of worlds) {
   });
 }
 
+test("more cosigners than asked for, a stranger among them: any byte of any note bent, any line dropped", () => {
+  const world = makeWorld({ witnesses: 2, quorum: 1, strangers: 1 });
+  const json = jsonOf(formatBundle(world.bundle));
+  assert.is(verdictOf(world, encode(json)).word, "patched");
+  world.bundle.checkpoints.forEach(({ note }, i) => {
+    const path = ["checkpoints", i, "note"];
+    const refused = (bytes: Uint8Array, what: string) =>
+      checkRefused(verdictOf(world, encode(changed(json, path, toBase64(bytes)))), path, what);
+    for (let at = 0; at < note.length; at++) {
+      const bent = note.slice();
+      bent[at]! ^= 0x80 >> (at % 8);
+      refused(bent, `byte ${at} bent in`);
+    }
+    const lines = new TextDecoder().decode(note).split("\n");
+    for (let at = 4; at < lines.length - 1; at++)
+      refused(new TextEncoder().encode(lines.toSpliced(at, 1).join("\n")), `line ${at} dropped from`);
+  });
+});
+
 const SWAPS: readonly [name: string, mine: World, other: World, allowed: readonly string[]][] = [
   ["another maker and log", makeWorld(), makeWorld({ seed: "zeta" }), []],
   ["a forked log of the same maker", makeWorld(), makeWorld({ statusCreated: 1_794_999_000 }), []],

@@ -81,6 +81,10 @@ export interface WorldOptions {
   readonly newest?: readonly string[];
   readonly supportEnds?: string;
   readonly witnesses?: number;
+  /** How many of the witnesses the policy asks for; all of them unless said. */
+  readonly quorum?: number;
+  /** Cosigners that the policy doesn't name. */
+  readonly strangers?: number;
   readonly policyLines?: readonly string[];
   readonly dropPolicyLines?: RegExp;
   readonly claims?: Partial<Claims>;
@@ -214,13 +218,16 @@ export function makeWorld(options: WorldOptions = {}): World {
   const witnesses = Array.from({ length: options.witnesses ?? 0 }, (_, i) =>
     keyOf(seed, `${seed}.example/w${i}`, KEY_COSIGNATURE),
   );
+  const strangers = Array.from({ length: options.strangers ?? 0 }, (_, i) =>
+    keyOf(seed, `${seed}.example/stranger${i}`, KEY_COSIGNATURE),
+  );
   const [alice, bob, carol] = [key("alice"), key("bob"), key("carol")];
   const [vendor, status, enroller] = [key("vendor"), key("status"), key("enroller")];
   const policyText = [
     `log ${formatVkey(log.vkey)}`,
     ...witnesses.map((w, i) => `witness w${i} ${formatVkey(w.vkey)}`),
     ...(witnesses.length > 0
-      ? [`group all all ${witnesses.map((_, i) => `w${i}`).join(" ")}`, "quorum all"]
+      ? [`group all ${options.quorum ?? "all"} ${witnesses.map((_, i) => `w${i}`).join(" ")}`, "quorum all"]
       : ["quorum none"]),
     `approver alice engineering ${formatVkey(alice.vkey)}`,
     `approver bob quality ${formatVkey(bob.vkey)}`,
@@ -245,7 +252,7 @@ export function makeWorld(options: WorldOptions = {}): World {
     product,
     log,
     ledger,
-    witnesses,
+    witnesses: [...witnesses, ...strangers],
     vendor,
     status,
     enroller,

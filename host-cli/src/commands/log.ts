@@ -4,6 +4,7 @@
 //   add    statements, in the order given; all of them or none
 //   check  everything recomputed from the records up: tiles, root, signature, anchors
 //   prove  a record's place, or an earlier log as the beginning of this one (log-prove.ts)
+//   request, cosign   what witnesses without an address take and give (log-witnesses.ts)
 //
 // The log's key is named like the log's origin, so a reader needs one line, its
 // verifier key, to know both.
@@ -21,10 +22,11 @@ import { Refusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
-import { about } from "../exit";
+import { about, usage } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
 import { type Anchor, listAnchors } from "../log/anchors";
+import type { Cosigning } from "../log/cosigning";
 import {
   type Added,
   addToLog,
@@ -41,6 +43,14 @@ import { type RebasedOnDemand, rebasedOnDemand } from "../rebased";
 import { loadSigner, type Signer, type SignerOptions, seconds, withSigner } from "../signer";
 import { damaged } from "../tiledlog";
 import { defineProve } from "./log-prove";
+import {
+  cosigningFor,
+  defineCosign,
+  defineRequest,
+  type Outcome,
+  type WitnessFlags,
+  witnessFlags,
+} from "./log-witnesses";
 import { readPolicy } from "./policy";
 
 export interface AddedFile extends Added {
@@ -53,6 +63,7 @@ export async function addFiles(
   files: readonly string[],
   signer: Signer,
   timeoutS?: number,
+  cosigning: Cosigning | null = null,
 ): Promise<{ log: ReleaseLog; records: AddedFile[] }> {
   const records = files.map((file) =>
     about(file, () => {
@@ -61,7 +72,7 @@ export async function addFiles(
       return bytes;
     }),
   );
-  const { log, records: added } = await addToLog(folder, records, signer, timeoutS);
+  const { log, records: added } = await addToLog(folder, records, signer, timeoutS, cosigning);
   return { log, records: added.map((record, i) => ({ ...record, file: files[i] as string })) };
 }
 
@@ -139,6 +150,8 @@ export function define(program: Command, io: Io): void {
   defineAdd(log, io);
   defineCheck(log, io);
   defineProve(log, io);
+  defineRequest(log, io);
+  defineCosign(log, io);
 }
 
 const headOf = ({ checkpoint, size }: ReleaseLog) => ({
@@ -160,28 +173,39 @@ function defineInit(log: Command, io: Io): void {
 }
 
 function defineAdd(log: Command, io: Io): void {
-  withSigner(log.command("add"))
+  witnessFlags(withSigner(log.command("add")))
     .description(
       "Adds signed statements to the log, all of them or none. What is there already keeps its index.",
     )
     .argument("<dir>", "the log")
-    .argument("<files...>", "statements, each a .dsse.json")
+    .argument("[files...]", "statements, each a .dsse.json; none to finish what waits for witnesses")
     .option("--timeout <SECONDS>", "how long to wait for another writer", seconds, 30)
     .option("--json", "print one JSON object")
-    .action(async (dir: string, files: string[], flags: SignerOptions & { timeout: number }) => {
-      const { log: grown, records } = await addFiles(dir, files, await loadSigner(flags, io), flags.timeout);
+    .action(async (dir: string, files: string[], flags: AddFlags) => {
+      if (files.length === 0 && flags.witnessPolicy === undefined)
+        throw usage("expected statements to add, or --witness-policy to finish what waits");
+      const outcome: Outcome = { cosigned: [], silent: [] };
+      const cosigning = cosigningFor(dir, flags, outcome, io);
+      const signer = await loadSigner(flags, io);
+      const { log: grown, records } = await addFiles(dir, files, signer, flags.timeout, cosigning).finally(
+        () => cosigning?.close(),
+      );
       if (io.json) {
         const list = records.map(({ file, index, added }) => ({ file, index: Number(index), added }));
-        io.stdout(`${JSON.stringify({ ...headOf(grown), records: list })}\n`);
+        const witnesses = cosigning === null ? {} : outcome;
+        io.stdout(`${JSON.stringify({ ...headOf(grown), records: list, ...witnesses })}\n`);
         return;
       }
       const rows = records.map(({ file, index, added }) => [
         `record ${index}`,
         `${file}${added ? "" : ", there already"}`,
       ]);
-      io.stdout(`${table(rows)}${grown.checkpoint.origin}, size ${grown.size}\n`);
+      const by = outcome.cosigned.length === 0 ? "" : `, cosigned by ${outcome.cosigned.join(", ")}`;
+      io.stdout(`${table(rows)}${grown.checkpoint.origin}, size ${grown.size}${by}\n`);
     });
 }
+
+type AddFlags = SignerOptions & WitnessFlags & { timeout: number };
 
 function defineCheck(log: Command, io: Io): void {
   log

@@ -29,9 +29,12 @@ import {
   type Publish,
   planAppend,
   scanEntries,
+  stageAppend,
   type TiledLog,
 } from "../tiledlog";
 import { checkNotForked, newestAnchored } from "./anchors";
+import { type Cosigning, cosignAndPublish } from "./cosigning";
+import { keepPending, readPending } from "./pending";
 
 export type { TiledLog as ReleaseLog } from "../tiledlog";
 
@@ -63,24 +66,28 @@ export interface Added {
 }
 
 /**
- * Adds records; the ones already there keep their index. All or none. Refuses what checkRecord does,
- * `wrong-log-key`, `locked`, `log-forked`, `status-other-log`, `status-overreach`, `status-root-mismatch`.
+ * Adds records; the ones already there keep their index. All or none. With `cosigning`, published once the
+ * witness quorum is met: until then the checkpoint is pending (pending.ts), and the next call finishes it before
+ * anything else. Refuses what checkRecord does, `wrong-log-key`, `locked`, `log-forked`, `log-pending`,
+ * `quorum-missing`, `status-other-log`, `status-overreach`, `status-root-mismatch`.
  */
 export async function addToLog(
   folder: string,
   records: readonly Uint8Array[],
   signer: Signer,
   lockTimeoutS: number = LOCK_TIMEOUT_S,
+  cosigning: Cosigning | null = null,
 ): Promise<{ log: TiledLog; records: Added[] }> {
   openLog(folder); // no lock is left in a folder that is no log
   return withLock(folder, lockTimeoutS * 1000, async () => {
-    const log = openLog(folder);
-    checkLogKey(log, logKeyOf(signer));
-    checkNotForked(log, newestAnchored(folder));
+    const before = openLog(folder);
+    checkLogKey(before, logKeyOf(signer));
+    checkNotForked(before, newestAnchored(folder));
+    const log = await finishPending(before, cosigning);
     const fresh: Uint8Array[] = [];
     const added = records.map((record): Added => {
       const known = log.findLeaf(record);
-      if (known !== null) return { index: known, added: false };
+      if (known !== null) return { index: known, added: known >= before.size };
       const twin = fresh.findIndex((other) => Buffer.compare(other, record) === 0);
       if (twin >= 0) return { index: log.size + BigInt(twin), added: false };
       return { index: log.size + BigInt(fresh.push(record) - 1), added: true };
@@ -92,8 +99,27 @@ export async function addToLog(
       const statement = checkRecord(record);
       if (statement.kind === "status") checkStatusPlace(log, statement, log.size + BigInt(i), reader);
     }
-    return { log: commitAppend(log, plan, await publishWith(signer)(plan.checkpointText)), records: added };
+    const sign = () => publishWith(signer)(plan.checkpointText);
+    if (cosigning === null) return { log: commitAppend(log, plan, await sign()), records: added };
+    await cosigning.compare(log); // a fork is better known before it is signed
+    const note = await sign();
+    stageAppend(log, plan);
+    return { log: await cosignAndPublish(log, keepPending(log, note), cosigning), records: added };
   });
+}
+
+/** What was signed before comes first: a witness that has cosigned it will cosign nothing else of its size. */
+async function finishPending(log: TiledLog, cosigning: Cosigning | null): Promise<TiledLog> {
+  const pending = readPending(log);
+  if (pending === null) return log;
+  if (cosigning === null)
+    throw new Refusal(
+      "log-pending",
+      `a checkpoint of size ${pending.size} is signed and waits for witnesses, nothing can be added before it`,
+      { hint: `\`vouch log add ${log.folder} --witness-policy POLICY\` asks them again` },
+    );
+  await cosigning.compare(pending);
+  return cosignAndPublish(log, pending, cosigning);
 }
 
 /** What a status speaks for must be this log as it is where the status will stand. */
