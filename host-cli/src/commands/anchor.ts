@@ -8,6 +8,7 @@
 
 import { join } from "node:path";
 import { isoTime } from "@vouch/shared/time";
+import type { Vkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { durationMs } from "../every";
 import { about, usage } from "../exit";
@@ -20,6 +21,7 @@ import { draftsOf } from "../log/drafts";
 import { openLog } from "../log/store";
 import { loadSigner, type Signer, seconds } from "../signer";
 import { makeFolders } from "../tiledlog";
+import { readVkey } from "../vkeyfile";
 import { openPublic, prepareDraft, signDraft, submitDraft } from "./anchor-draft";
 import { keepAnchoring } from "./anchor-every";
 
@@ -39,14 +41,15 @@ export async function anchorLog(
   signers: Signer | readonly Signer[],
   now: number,
   consent?: Consent,
+  logKey?: Vkey,
 ): Promise<AnchoredCheckpoint> {
   const anchored = newestAnchored(logFolder);
   const log = openLog(logFolder);
   const { note, size } = log;
-  about(logFolder, () => checkNotForked(log, anchored));
+  about(logFolder, () => checkNotForked(log, anchored, logKey));
   if (ledger.isPublic) return anchorPublic(logFolder, ledger, note, size, signers, now, consent);
   const { time, receipt, fresh } = await recordNote(ledger, note, signers, now, consent);
-  return { size, time, fresh, receiptPath: storeAnchor(logFolder, note, ledger.kind, receipt) };
+  return { size, time, fresh, receiptPath: storeAnchor(logFolder, note, ledger.kind, receipt, logKey) };
 }
 
 const LOCK_TIMEOUT_MS = 30_000;
@@ -110,6 +113,7 @@ export interface AnchorFlags {
   passphraseFile?: string;
   signerTimeout?: number;
   sender?: string;
+  logKey?: string;
   root?: string;
   gasBudget: bigint;
   timeout: number;
@@ -148,6 +152,10 @@ export function define(program: Command, io: Io): void {
     .option("--sender <KEYS>", "who pays: a verifier key, or 2:A.vkey,B.vkey,C.vkey for two of three")
     .option("--root <ROOT>", "a committee to begin with: NETWORK@EPOCH:SHA256, as in a policy")
     .option("--gas-budget <NANOS>", "what a transaction may cost at most", nanos, 5_000_000n)
+    .option(
+      "--log-key <VKEY>",
+      "the log's key: should an anchored checkpoint contradict it, a proof is written",
+    )
     .option("--timeout <SECONDS>", "how long to wait for another writer, or for finality", seconds, 30)
     .option(
       "--every <DURATION>",
@@ -181,15 +189,16 @@ async function anchor(logFolder: string | undefined, flags: AnchorFlags, io: Io)
   if (flags.submit !== undefined) await submitDraft(logFolder, flags.submit, consent);
   const signers = flags.submit === undefined ? await loadSigners(flags, io) : [];
   const open = () => openNamed(logFolder, flags, signers);
+  const logKey = flags.logKey === undefined ? undefined : readVkey(flags.logKey);
   if (flags.every === undefined) {
     const ledger = await open();
-    report(await anchorLog(logFolder, ledger, signers, nowSeconds(), consent), ledger, io);
+    report(await anchorLog(logFolder, ledger, signers, nowSeconds(), consent, logKey), ledger, io);
     return;
   }
   if (!flags.yes && (await open()).isPublic) throw usage("--every submits on its own: it takes --yes");
   await keepAnchoring(flags.every, io, async () => {
     const ledger = await open();
-    const anchored = await anchorLog(logFolder, ledger, signers, nowSeconds(), consent);
+    const anchored = await anchorLog(logFolder, ledger, signers, nowSeconds(), consent, logKey);
     if (anchored.fresh) report(anchored, ledger, io);
   });
 }

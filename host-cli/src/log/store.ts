@@ -82,7 +82,7 @@ export async function addToLog(
   return withLock(folder, lockTimeoutS * 1000, async () => {
     const before = openLog(folder);
     checkLogKey(before, logKeyOf(signer));
-    checkNotForked(before, newestAnchored(folder));
+    checkNotForked(before, newestAnchored(folder), logKeyOf(signer));
     const log = await finishPending(before, cosigning);
     const fresh: Uint8Array[] = [];
     const added = records.map((record): Added => {
