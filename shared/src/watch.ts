@@ -240,7 +240,10 @@ function judgeRelease(w: Watched, statement: ReleaseStatement, { signers, unknow
   }
   if (!approved) return;
   w.memory.keepRelease(line, version, { index: w.index, images: digest, securityVersion });
-  const names = signers.map(({ name }) => name).join(", ");
+  const names = signers
+    .map(({ name }) => name)
+    .sort()
+    .join(", ");
   w.find({ code: "release", message: `release ${product} ${version}, signed by ${names}`, ...about });
 }
 
