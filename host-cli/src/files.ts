@@ -82,6 +82,37 @@ export function readChunks(path: string, maxBytes: number, take: (chunk: Uint8Ar
   });
 }
 
+/** The lines of a file or of stdin, without their ends, one after another. Refuses `too-large` for a longer line, and as readInput. */
+export function* readLines(path: string, maxBytes: number): Generator<Uint8Array> {
+  const fd = path === "-" ? 0 : about(path, () => open(path));
+  try {
+    let held = new Uint8Array(0); // of a line that goes on
+    const buffer = new Uint8Array(CHUNK);
+    for (;;) {
+      const count = readSome(fd, buffer);
+      let start = 0;
+      for (let end = buffer.indexOf(10); end >= 0 && end < count; end = buffer.indexOf(10, start)) {
+        const line = new Uint8Array(held.length + end - start);
+        line.set(held);
+        line.set(buffer.subarray(start, end), held.length);
+        if (line.length > maxBytes) throw tooLarge(`a line of ${line.length} bytes`, maxBytes);
+        yield line;
+        held = held.subarray(0, 0);
+        start = end + 1;
+      }
+      const rest = new Uint8Array(held.length + Math.max(0, count - start));
+      rest.set(held);
+      rest.set(buffer.subarray(start, Math.max(start, count)), held.length);
+      held = rest;
+      if (held.length > maxBytes) throw tooLarge(`a line of more than ${maxBytes} bytes`, maxBytes);
+      if (count === 0) break;
+    }
+    if (held.length > 0) yield held;
+  } finally {
+    if (fd !== 0) closeSync(fd);
+  }
+}
+
 export interface WriteOptions {
   /** Permission bits of a new file; 0o600 for anything secret. Default 0o644, less the umask. */
   mode?: number;
@@ -101,7 +132,18 @@ export function writeWhole(path: string, content: Uint8Array | string, options: 
       if (there !== undefined && !there.isFile()) return writeFileSync(path, bytes);
       const target = there === undefined ? path : realpathSync(path);
       if (there !== undefined && holdsPrivateKey(target)) throw keyFile();
-      replace(target, bytes, options.mode ?? (there === undefined ? 0o644 : there.mode & 0o777), options);
+      replace(target, [bytes], options.mode ?? (there === undefined ? 0o644 : there.mode & 0o777), options);
+    } catch (error) {
+      throw fileTrouble(error, "unwritable", "can't be written");
+    }
+  });
+}
+
+/** Writes a file of ours whole or not at all from pieces that needn't be in memory at once. Each is valid until the next. */
+export function writePieces(path: string, pieces: Iterable<Uint8Array>): void {
+  about(path, () => {
+    try {
+      replace(path, pieces, 0o644, {});
     } catch (error) {
       throw fileTrouble(error, "unwritable", "can't be written");
     }
@@ -189,7 +231,7 @@ export function isGone(pid: number): boolean {
   }
 }
 
-function replace(target: string, bytes: Uint8Array, mode: number, options: WriteOptions): void {
+function replace(target: string, pieces: Iterable<Uint8Array>, mode: number, options: WriteOptions): void {
   const folder = dirname(target);
   if ((mode & 0o077) === 0) removeLeftovers(target);
   const unique = `${process.pid}-${randomBytes(6).toString("hex")}`;
@@ -197,7 +239,7 @@ function replace(target: string, bytes: Uint8Array, mode: number, options: Write
   const fd = openSync(temporary, "wx", mode);
   try {
     try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+      for (const bytes of pieces) for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
       fsyncSync(fd);
     } finally {
       closeSync(fd);
@@ -250,7 +292,7 @@ const codeOf = (error: unknown) =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 
 /** Errno names to Refusals a person can act on; what isn't about a file passes through. */
-function fileTrouble(error: unknown, code: string, trouble: string): unknown {
+export function fileTrouble(error: unknown, code: string, trouble: string): unknown {
   switch (codeOf(error)) {
     case "ENOENT":
     case "ENOTDIR":

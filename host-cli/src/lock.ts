@@ -12,7 +12,7 @@
 // a steal cut short, can't be judged from here; a person has to look.
 
 import { randomBytes } from "node:crypto";
-import { rmSync } from "node:fs";
+import { linkSync, renameSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
@@ -64,7 +64,7 @@ async function acquire(path: string, token: string, timeoutMs: number): Promise<
   while (!create(path, mine)) {
     const found = read(path);
     if (found === null) continue; // let go in this very moment
-    if (isDead(found) && removeDead(path, found)) continue;
+    if (isDead(found) && removeDead(path, found, mine)) continue;
     if (Date.now() >= deadline) throw locked(path, found);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
@@ -99,15 +99,37 @@ function isDead(content: string): boolean {
 }
 
 /** Removes a lock judged dead, if it is still that one. False when another process is at it. */
-function removeDead(path: string, judged: string): boolean {
+function removeDead(path: string, judged: string, mine: string): boolean {
   const steal = `${path}.steal`;
-  if (!create(steal, judged)) return false;
+  if (!create(steal, mine)) {
+    const stealer = read(steal);
+    if (stealer !== null && isDead(stealer)) dropDeadStealer(steal, stealer);
+    return false;
+  }
   try {
     if (read(path) === judged) rmSync(path, { force: true });
   } finally {
     rmSync(steal, { force: true });
   }
   return true;
+}
+
+/** Takes the name from a stealer that was killed; gives it back should it have become another's meanwhile. */
+function dropDeadStealer(steal: string, judged: string): void {
+  const aside = `${steal}.${randomBytes(6).toString("hex")}`;
+  try {
+    renameSync(steal, aside);
+  } catch {
+    return; // another one was at it
+  }
+  if (read(aside) !== judged) {
+    try {
+      linkSync(aside, steal);
+    } catch {
+      // taken again already: its new holder compares what it removes, as ever
+    }
+  }
+  rmSync(aside, { force: true });
 }
 
 function locked(path: string, content: string): Refusal {

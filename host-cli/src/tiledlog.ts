@@ -19,7 +19,7 @@
 // What is read back is not believed: the root is recomputed from the tiles on
 // opening, and a record is compared with its leaf hash.
 
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { type Checkpoint, formatCheckpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
@@ -136,6 +136,12 @@ export function planAppend(log: TiledLog, entries: readonly Uint8Array[]): Appen
   return { checkpointText: formatCheckpoint({ origin: log.checkpoint.origin, size, root }), files };
 }
 
+/** The lock keeps other writers away on this host; on a folder shared between hosts only this does. Refuses `locked`. */
+export function checkUnchanged(log: TiledLog): void {
+  if (equalBytes(readCheckpointFile(log.folder), log.note)) return;
+  throw new Refusal("locked", "somebody else appended to the log meanwhile; nothing was published");
+}
+
 /**
  * Carries out a plan made for this very log, publishing `note`, the signed checkpoint. The caller holds the
  * folder's lock and opened `log` under it. Refuses `locked` when another writer came between all the same.
@@ -157,30 +163,53 @@ export function stageAppend(log: TiledLog, plan: AppendPlan): void {
 
 /** Publishes a checkpoint whose tiles are staged on top of this very log. The caller, and refuses, as above. */
 export function publishStaged(log: TiledLog, note: Uint8Array): TiledLog {
-  const { folder } = log;
   checkUnchanged(log);
-  writeWhole(join(folder, "checkpoint"), note);
-  const grown = openTiledLog(folder);
-  for (const tile of newTiles(log.size, grown.size)) {
-    if (tile.width === TILE_WIDTH)
-      rmSync(join(folder, `${pathOf(tile)}.p`), { recursive: true, force: true });
-  }
+  removeStrays(log, parseCheckpoint(parseNote(note).text).size);
+  writeWhole(join(log.folder, "checkpoint"), note);
+  const grown = openTiledLog(log.folder);
+  removeOutgrown(log, grown.size);
   return grown;
 }
 
-/** The lock keeps other writers away on this host; on a folder shared between hosts only this does. */
-function checkUnchanged(log: TiledLog): void {
-  if (equalBytes(readCheckpointFile(log.folder), log.note)) return;
-  throw new Refusal("locked", "somebody else appended to the log meanwhile; nothing was published");
+/**
+ * Partial tiles of appends that were cut short, where this one went: of no tree that was ever published, and sooner
+ * or later taken for an earlier form of one that was.
+ */
+function removeStrays(log: TiledLog, size: bigint): void {
+  for (const { level, index, width } of newTiles(log.size, size)) {
+    const folder = join(log.folder, `${tilePath(level, index)}.p`);
+    if (!existsSync(folder)) continue;
+    const stored = level === "entries" ? log.size : log.size >> BigInt(8 * level);
+    const published = index === stored >> 8n ? Number(stored & 0xffn) : 0;
+    for (const name of readdirSync(folder))
+      if (Number(name) > published && Number(name) !== width) rmSync(join(folder, name), { force: true });
+  }
+}
+
+/** Partial forms of tiles that are full by now. */
+function removeOutgrown(log: TiledLog, size: bigint): void {
+  for (let level = 0; log.size >> BigInt(8 * level) > 0n; level++) {
+    const index = log.size >> BigInt(8 * level + 8);
+    if (size >> BigInt(8 * level + 8) <= index) continue;
+    for (const kind of level === 0 ? [level, "entries" as const] : [level])
+      rmSync(join(log.folder, `${tilePath(kind, index)}.p`), { recursive: true, force: true });
+  }
 }
 
 /**
- * Reads every record in order and recomputes the root from them alone. Refuses `log-damaged`; what `visit` saw
- * counts only when this returns.
+ * Reads every record in order and recomputes the root from them alone; from a later one on, from them and the
+ * subtrees before. Refuses `log-damaged`; what `visit` saw counts only when this returns.
  */
-export function scanEntries(log: TiledLog, visit: (entry: Uint8Array, index: bigint) => void): void {
+export function scanEntries(
+  log: TiledLog,
+  visit: (entry: Uint8Array, index: bigint) => void,
+  from: bigint = 0n,
+): void {
   const edge: (Uint8Array | undefined)[] = []; // roots of the complete subtrees so far, by height
-  for (let index = 0n; index < log.size; index++) {
+  for (let height = 0; from >> BigInt(height) > 0n; height++)
+    if ((from >> BigInt(height)) & 1n)
+      edge[height] = log.hashReader.hash(height, (from >> BigInt(height)) - 1n);
+  for (let index = from; index < log.size; index++) {
     const entry = log.entry(index);
     visit(entry, index);
     let hash = leafHash(entry, nodeCrypto);
@@ -224,6 +253,10 @@ function readCheckpointFile(folder: string): Uint8Array {
 }
 
 const pathOf = (tile: Tile) => tilePath(tile.level, tile.index, tile.width);
+
+/** The hashes of a tile in a log's folder, which may not be committed to yet. Refuses `log-damaged`. */
+export const hashTileOf = (folder: string): ((tile: Tile) => readonly Uint8Array[]) =>
+  remember(tilesIn(folder, decodeTile));
 
 /** Reads tiles from the folder: by their width, else the full one, which begins with the same items. */
 function tilesIn<T>(folder: string, decode: (bytes: Uint8Array, width: number) => readonly T[]) {

@@ -13,7 +13,7 @@ import { formatVkey, makeVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { anchorLog, openLedger } from "../src/commands/anchor";
-import { checkLog } from "../src/commands/log";
+import { checkLog } from "../src/commands/log-check";
 import { nodeCrypto } from "../src/crypto";
 import { EXIT, statusOf } from "../src/exit";
 import { initDirectoryLedger, openDirectoryLedger } from "../src/ledger/directory";

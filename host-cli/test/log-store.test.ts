@@ -32,7 +32,7 @@ import { formatVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { anchorLog } from "../src/commands/anchor";
-import { checkLog } from "../src/commands/log";
+import { checkLog } from "../src/commands/log-check";
 import { nodeCrypto } from "../src/crypto";
 import { EXIT, statusOf as exitStatusOf } from "../src/exit";
 import { initDirectoryLedger, openDirectoryLedger } from "../src/ledger/directory";

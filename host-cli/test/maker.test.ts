@@ -9,7 +9,7 @@ import { formatVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { newAdvisory } from "../src/commands/advisory";
-import { checkLog } from "../src/commands/log";
+import { checkLog } from "../src/commands/log-check";
 import { newRelease } from "../src/commands/release";
 import { newStatus } from "../src/commands/status";
 import { nodeCrypto } from "../src/crypto";

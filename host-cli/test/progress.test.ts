@@ -32,14 +32,10 @@ progress("no rate, no time: none is made up", () => {
 });
 
 progress("rates and times as people say them", () => {
-  assert.equal([0, 999, 1000, 99_949, 100_000, 2_500_000].map(rateText), [
-    "0 B/s",
-    "999 B/s",
-    "1.0 kB/s",
-    "99.9 kB/s",
-    "100 kB/s",
-    "2.5 MB/s",
-  ]);
+  assert.equal(
+    [0, 999, 1000, 99_949, 100_000, 2_500_000].map((rate) => rateText(rate)),
+    ["0 B/s", "999 B/s", "1.0 kB/s", "99.9 kB/s", "100 kB/s", "2.5 MB/s"],
+  );
   assert.equal([0, 0.1, 59.5, 61, 3600, 1e9].map(clockText), [
     "0:00",
     "0:01",

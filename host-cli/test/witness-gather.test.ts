@@ -16,7 +16,7 @@ import { parseAddCheckpoint } from "@vouch/shared/witness";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { skip } from "../../shared/test/skip";
-import { checkLog } from "../src/commands/log";
+import { checkLog } from "../src/commands/log-check";
 import { cosigningOverHttp } from "../src/commands/witnesses";
 import { nodeCrypto } from "../src/crypto";
 import { EXIT, statusOf } from "../src/exit";

@@ -37,6 +37,23 @@ export function tilePath(level: number | "entries", index: bigint, width: number
   return `tile/${level}/${name}${width === TILE_WIDTH ? "" : `.p/${width}`}`;
 }
 
+const PATH =
+  /^tile\/(entries|[0-9]|[1-5][0-9]|6[0-3])\/((?:x[0-9]{3}\/){0,6}[0-9]{3})(?:\.p\/([1-9][0-9]{0,2}))?$/;
+
+/** The tile of a path, or null when none has that path. */
+export function parseTilePath(path: string): Tile | null {
+  const match = PATH.exec(path);
+  if (match === null) return null;
+  const [, level = "", groups = "", partial] = match;
+  const tile = {
+    level: level === "entries" ? level : Number(level),
+    index: BigInt(groups.replace(/[x/]/g, "")),
+    width: partial === undefined ? TILE_WIDTH : Number(partial),
+  } as const;
+  // One path a tile: no more groups than needed, no partial tile of 256.
+  return tile.width <= TILE_WIDTH && tilePath(tile.level, tile.index, tile.width) === path ? tile : null;
+}
+
 /** The tiles, hashes and entries, of a tree of `newSize` that a tree of `oldSize` doesn't have. */
 export function newTiles(oldSize: bigint, newSize: bigint): Tile[] {
   const tiles: Tile[] = [];

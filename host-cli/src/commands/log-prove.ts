@@ -14,6 +14,7 @@ import { readInput, writeOutput } from "../files";
 import type { Io } from "../io";
 import { type LogReader, openLogReader } from "../log/remote";
 import { checkLogKey } from "../log/store";
+import { decimal } from "../output/size";
 import { seconds } from "../signer";
 import { readPolicy } from "./policy";
 
@@ -65,8 +66,8 @@ async function prove(where: string, index: bigint | undefined, flags: ProveFlags
       index === undefined ? await consistencyOf(reader, from as bigint) : await proofOf(reader, index);
     writeOutput(io, flags.output, new TextDecoder().decode(file));
     if (!io.json) return;
-    const about = index === undefined ? { consistency: Number(from) } : { index: Number(index) };
-    io.stdout(`${JSON.stringify({ file: flags.output, size: Number(reader.size), ...about })}\n`);
+    const about = index === undefined ? { consistency: decimal(from as bigint) } : { index: decimal(index) };
+    io.stdout(`${JSON.stringify({ file: flags.output, size: decimal(reader.size), ...about })}\n`);
   } finally {
     newest.close();
   }

@@ -20,6 +20,8 @@ import { nodeCrypto } from "../crypto";
 import { usage } from "../exit";
 import { writeOutput } from "../files";
 import type { Io } from "../io";
+import { TAIL } from "../log/index";
+import { findStatements } from "../log/lookup";
 import { type LoggedStatement, openLog, type ReleaseLog, readStatements } from "../log/store";
 import { parseMoment } from "../moment";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
@@ -85,27 +87,36 @@ export async function newStatus(wanted: NewStatus, signer: Signer, now: number):
 }
 
 function recordsOf(log: ReleaseLog, { product, policy }: NewStatus, remarks: string[]) {
-  const all = readStatements(log);
-  const of = <K extends "release" | "advisory" | "status">(kind: K) =>
-    all.filter(
-      (record): record is Logged<Extract<LoggedStatement["statement"], { kind: K }>> =>
-        record.statement.kind === kind && (record.statement as { product: string }).product === product,
-    );
   const counts = (record: LoggedStatement): boolean => {
     const why = policy === undefined ? null : unauthorised(record, product, policy);
     if (why !== null) remarks.push(`record ${record.index} doesn't count: ${why}`);
     return why === null;
   };
-  const releases = of("release");
-  if (releases.length === 0) {
-    const known = new Set(
-      all.flatMap(({ statement }) => (statement.kind === "release" ? statement.product : [])),
+  const kinds = ["release", "advisory", "status"] as const;
+  const all = findStatements(
+    log,
+    kinds.map((kind) => ({ kind, subject: product })),
+  );
+  const of = <K extends (typeof kinds)[number]>(kind: K) =>
+    all.filter(
+      (record): record is Logged<Extract<LoggedStatement["statement"], { kind: K }>> =>
+        record.statement.kind === kind,
     );
-    const hint =
-      known.size === 0 ? "add its release first" : `the log has releases of ${[...known].join(", ")}`;
-    throw new Refusal("unknown-product", `the log holds no release of ${quote(product)}`, { hint });
-  }
+  const releases = of("release");
+  if (releases.length === 0)
+    throw new Refusal("unknown-product", `the log holds no release of ${quote(product)}`, {
+      hint: productsHint(log),
+    });
   return { releases, advisories: of("advisory").filter(counts), statuses: of("status").filter(counts) };
+}
+
+/** Which products there are, where that is soon found out. */
+function productsHint(log: ReleaseLog): string {
+  if (log.size > TAIL) return "add its release first, or look for a typing mistake";
+  const known = new Set(
+    readStatements(log).flatMap(({ statement }) => (statement.kind === "release" ? statement.product : [])),
+  );
+  return known.size === 0 ? "add its release first" : `the log has releases of ${[...known].join(", ")}`;
 }
 
 /** Why the policy doesn't let these signers say such a thing, or null. One status key may, or the approvers. */

@@ -8,7 +8,6 @@
 //
 // The key is one of type 04 (`vouch keygen NAME --cosigner`). Several processes may share a state.
 
-import { isIP } from "node:net";
 import { utf8Decode } from "@vouch/shared/bytes";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
@@ -26,6 +25,7 @@ import { about, printable, usage } from "../exit";
 import { readInput, writeOutput } from "../files";
 import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
+import { type Address, listenAddress } from "../listen";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { makeFolders } from "../tiledlog";
 import { readVkey } from "../vkeyfile";
@@ -53,9 +53,12 @@ export function define(program: Command, io: Io): void {
   const witness = program.command("witness").description("Cosigns the checkpoints of logs that only grow.");
   witnessOptions(witness.command("serve"))
     .description("Answers logs and monitors over HTTP, until SIGTERM or Ctrl-C.")
-    .option("--listen <ADDRESS:PORT>", "where; port 0 takes a free one", "127.0.0.1:7380")
+    .option("--listen <HOST:PORT>", "where; port 0 takes one that is free", listenAddress, {
+      host: "127.0.0.1",
+      port: 7380,
+    })
     .option("--json", "one JSON object when it listens, and one on stderr for each request")
-    .action((flags: WitnessOptions & { listen: string }) => serve(flags, io));
+    .action((flags: WitnessOptions & { listen: Address }) => serve(flags, io));
   witnessOptions(witness.command("cosign"))
     .description("Cosigns the checkpoint in a file that `vouch log request` wrote.")
     .argument("<request>", "the file")
@@ -150,13 +153,12 @@ async function readOptions(flags: WitnessOptions, io: Io): Promise<WitnessOnStat
   return { signer, logs, state: flags.state, onFork };
 }
 
-async function serve(flags: WitnessOptions & { listen: string }, io: Io): Promise<void> {
-  const where = parseListen(flags.listen);
+async function serve(flags: WitnessOptions & { listen: Address }, io: Io): Promise<void> {
   const options = await readOptions(flags, io);
   const onRequest = (line: RequestLine) => io.stderr(`${io.json ? jsonLine(line) : textLine(line)}\n`);
   const { url, vkey, close } = await startWitness({
     ...options,
-    ...where,
+    ...flags.listen,
     ...(io.quiet ? {} : { onRequest }),
   });
   const key = formatVkey(vkey);
@@ -176,17 +178,6 @@ function stopped(): Promise<void> {
     };
     for (const signal of signals) process.on(signal, stop);
   });
-}
-
-/** Refuses `usage`. */
-export function parseListen(text: string): { host: string; port: number } {
-  const [, bracketed, plain, digits = ""] =
-    /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})$/.exec(text) ?? [];
-  const host = bracketed ?? plain ?? "";
-  const port = Number(digits);
-  if (isIP(host) === 0 || port > 65535)
-    throw usage(`--listen: found ${quote(text)}, expected an IP address and a port, as 127.0.0.1:7380`);
-  return { host, port };
 }
 
 const jsonLine = (line: RequestLine) =>

@@ -19,7 +19,8 @@ import { faultRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { parseStatement, type StatusStatement } from "@vouch/shared/statement";
 import { nodeCrypto } from "../crypto";
 import { type Anchor, listAnchors } from "./anchors";
-import { type LoggedStatement, openLog, type ReleaseLog, readStatements } from "./store";
+import { findRecord, findStatements, type Wanted } from "./lookup";
+import { type LoggedStatement, openLog, type ReleaseLog } from "./store";
 import { readWalkFile } from "./walk";
 
 export interface DeviceFiles {
@@ -47,13 +48,17 @@ interface Log extends ReleaseLog {
  * `status-missing`, `enrolment-missing`, `challenge-not-anchored`, `walk-missing`, `epoch-missing`. Verifies no signature: `vouch verify` does.
  */
 export function makeBundle(parts: BundleParts): Bundle {
-  const folder = openLog(parts.logFolder);
-  const log: Log = { ...folder, statements: readStatements(folder), anchors: listAnchors(parts.logFolder) };
   const statement = parseStatement(parseEnvelope(parts.release).payload);
   if (statement.kind !== "release") {
     throw new Refusal("wrong-statement", `found a statement of kind ${statement.kind}, expected a release`);
   }
-  const release = findRecord(log, parts.release, `release ${statement.product} ${statement.version}`);
+  const folder = openLog(parts.logFolder);
+  const log: Log = {
+    ...folder,
+    statements: findStatements(folder, wantedFor(parts, statement.product)),
+    anchors: listAnchors(parts.logFolder),
+  };
+  const release = placeOf(log, parts.release, `release ${statement.product} ${statement.version}`);
   const status = newestStatus(log, statement.product, release);
   const advisories = advisoriesBeside(log, status);
   const devices = parts.devices.map((device) => placeDevice(log, device, parts.enrolments));
@@ -103,6 +108,25 @@ export function makeBundle(parts: BundleParts): Bundle {
   };
 }
 
+/** All a bundle may quote: what is said of the product, and the commitments to what the devices showed. */
+function wantedFor({ devices, enrolments }: BundleParts, product: string): Wanted[] {
+  const sha256 = (tag: string, salt: Uint8Array, bytes: Uint8Array) =>
+    toHex(commitment(tag, salt, bytes, nodeCrypto));
+  return [
+    { kind: "status", subject: product },
+    { kind: "advisory", subject: product },
+    ...enrolments.map(({ salt, statement }) => ({
+      kind: "enrolment-commitment" as const,
+      subject: sha256(ENROLMENT_TAG, salt, statement),
+    })),
+    ...devices.flatMap(({ salt, evidence }) =>
+      salt === null
+        ? []
+        : [{ kind: "evidence-commitment" as const, subject: sha256(EVIDENCE_TAG, salt, evidence) }],
+    ),
+  ];
+}
+
 /** The epochs that lead to those of the receipts, or null when there are none. Refuses `walk-missing`, `epoch-missing`. */
 function walkFor(logFolder: string, checkpoints: readonly Anchor[]): WalkMember | null {
   const receipts = checkpoints.flatMap((anchor) => anchor.receipts).filter(({ kind }) => kind === "rebased");
@@ -128,8 +152,8 @@ function walkFor(logFolder: string, checkpoints: readonly Anchor[]): WalkMember 
 
 const larger = (a: Anchor, b: Anchor) => (a.size > b.size ? a : b);
 
-function findRecord(log: Log, bytes: Uint8Array, what: string): bigint {
-  const index = log.findLeaf(bytes);
+function placeOf(log: Log, bytes: Uint8Array, what: string): bigint {
+  const index = findRecord(log, bytes);
   if (index !== null) return index;
   throw new Refusal("not-logged", `${what} is no record of ${log.checkpoint.origin}`, {
     hint: "`vouch log add` puts it there",

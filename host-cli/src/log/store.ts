@@ -22,21 +22,25 @@ import { about } from "../exit";
 import { withLock } from "../lock";
 import type { Signer } from "../signer";
 import {
-  commitAppend,
   extendedReader,
   initTiledLog,
   openTiledLog,
   type Publish,
   planAppend,
+  publishStaged,
   scanEntries,
   stageAppend,
   type TiledLog,
 } from "../tiledlog";
 import { checkNotForked, newestAnchored } from "./anchors";
+import { type Added, appendMany, BATCH, type Incoming } from "./bulk";
 import { type Cosigning, cosignAndPublish } from "./cosigning";
+import { dropAhead, extendIndex, findRecord, keyOf, type LoggedStatement } from "./lookup";
 import { keepPending, readPending } from "./pending";
 
 export type { TiledLog as ReleaseLog } from "../tiledlog";
+export type { Added, Incoming } from "./bulk";
+export type { LoggedStatement } from "./lookup";
 
 const LOCK_TIMEOUT_S = 30;
 
@@ -59,12 +63,6 @@ export async function initLog(folder: string, origin: string | undefined, signer
   return initTiledLog(folder, signer.name, publishWith(signer));
 }
 
-export interface Added {
-  readonly index: bigint;
-  /** False when these bytes were a record already. */
-  readonly added: boolean;
-}
-
 /**
  * Adds records; the ones already there keep their index. All or none. With `cosigning`, published once the
  * witness quorum is met: until then the checkpoint is pending (pending.ts), and the next call finishes it before
@@ -78,33 +76,79 @@ export async function addToLog(
   lockTimeoutS: number = LOCK_TIMEOUT_S,
   cosigning: Cosigning | null = null,
 ): Promise<{ log: TiledLog; records: Added[] }> {
+  const incoming = records.map((bytes, i) => ({ bytes, from: `record ${i} of ${records.length}` }));
+  const added: Added[] = [];
+  const log = await streamToLog(folder, incoming, signer, {
+    lockTimeoutS,
+    cosigning,
+    told: (_, record) => added.push(record),
+  });
+  return { log, records: added };
+}
+
+export interface StreamOptions {
+  readonly lockTimeoutS?: number;
+  readonly cosigning?: Cosigning | null;
+  readonly told: (incoming: Incoming, added: Added) => void;
+}
+
+/** How a checkpoint is signed for, and how it is published. */
+interface Publishing {
+  readonly sign: Publish;
+  readonly commit: (note: Uint8Array) => Promise<TiledLog>;
+}
+
+function publishing(log: TiledLog, signer: Signer, cosigning: Cosigning | null): Publishing {
+  const sign = publishWith(signer);
+  if (cosigning === null) return { sign, commit: async (note) => publishStaged(log, note) };
+  return {
+    sign: async (text) => {
+      await cosigning.compare(log); // a fork is better known before it is signed
+      return sign(text);
+    },
+    commit: (note) => cosignAndPublish(log, keepPending(log, note), cosigning),
+  };
+}
+
+/** Adds records of any number as they come, in memory that doesn't grow with them. As addToLog, all or none. */
+export async function streamToLog(
+  folder: string,
+  records: Iterable<Incoming> | AsyncIterable<Incoming>,
+  signer: Signer,
+  options: StreamOptions,
+): Promise<TiledLog> {
+  const { lockTimeoutS = LOCK_TIMEOUT_S, cosigning = null } = options;
   openLog(folder); // no lock is left in a folder that is no log
   return withLock(folder, lockTimeoutS * 1000, async () => {
     const before = openLog(folder);
     checkLogKey(before, logKeyOf(signer));
     checkNotForked(before, newestAnchored(folder), logKeyOf(signer));
+    dropAhead(before);
     const log = await finishPending(before, cosigning);
-    const fresh: Uint8Array[] = [];
-    const added = records.map((record): Added => {
-      const known = log.findLeaf(record);
-      if (known !== null) return { index: known, added: known >= before.size };
-      const twin = fresh.findIndex((other) => Buffer.compare(other, record) === 0);
-      if (twin >= 0) return { index: log.size + BigInt(twin), added: false };
-      return { index: log.size + BigInt(fresh.push(record) - 1), added: true };
+    // What was pending is added by this call as well: nobody was told so before.
+    const isNew = ({ index }: Added) => index >= before.size && index < log.size;
+    const told: StreamOptions["told"] = (incoming, record) =>
+      options.told(incoming, isNew(record) ? { ...record, added: true } : record);
+    const batches = inBatches(records);
+    const first = await batches.next();
+    if (first.done) return log;
+    const publish = publishing(log, signer, cosigning);
+    if (first.value.length <= FEW) return addFew(log, first.value, publish, told);
+    return appendMany({
+      log,
+      batches: (async function* () {
+        yield first.value;
+        yield* batches;
+      })(),
+      admit(record, place, reader) {
+        const statement = checkRecord(record);
+        if (statement.kind === "status") checkStatusPlace(log, statement, place, reader());
+        const key = keyOf(statement);
+        return key === null ? [] : [key];
+      },
+      ...publish,
+      told,
     });
-    if (fresh.length === 0) return { log, records: added };
-    const plan = planAppend(log, fresh);
-    const reader = extendedReader(log, fresh);
-    for (const [i, record] of fresh.entries()) {
-      const statement = checkRecord(record);
-      if (statement.kind === "status") checkStatusPlace(log, statement, log.size + BigInt(i), reader);
-    }
-    const sign = () => publishWith(signer)(plan.checkpointText);
-    if (cosigning === null) return { log: commitAppend(log, plan, await sign()), records: added };
-    await cosigning.compare(log); // a fork is better known before it is signed
-    const note = await sign();
-    stageAppend(log, plan);
-    return { log: await cosignAndPublish(log, keepPending(log, note), cosigning), records: added };
   });
 }
 
@@ -119,7 +163,57 @@ async function finishPending(log: TiledLog, cosigning: Cosigning | null): Promis
       { hint: `\`vouch log add ${log.folder} --witness-policy POLICY\` asks them again` },
     );
   await cosigning.compare(pending);
-  return cosignAndPublish(log, pending, cosigning);
+  const after = await cosignAndPublish(log, pending, cosigning);
+  extendIndex(after);
+  return after;
+}
+
+/** Few enough to have all of them signed for before anything is written. */
+const FEW = 256;
+
+/** The first batch ends the stream when it is of FEW or less. */
+async function* inBatches(records: Iterable<Incoming> | AsyncIterable<Incoming>): AsyncGenerator<Incoming[]> {
+  let batch: Incoming[] = [];
+  for await (const incoming of records) {
+    batch.push(incoming);
+    if (batch.length < BATCH) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+async function addFew(
+  log: TiledLog,
+  records: readonly Incoming[],
+  { sign, commit }: Publishing,
+  told: StreamOptions["told"],
+): Promise<TiledLog> {
+  const fresh: Incoming[] = [];
+  const added = records.map(({ bytes, from }): Added => {
+    const known = findRecord(log, bytes);
+    if (known !== null) return { index: known, added: false };
+    const twin = fresh.findIndex((other) => Buffer.compare(other.bytes, bytes) === 0);
+    if (twin >= 0) return { index: log.size + BigInt(twin), added: false };
+    return { index: log.size + BigInt(fresh.push({ bytes, from }) - 1), added: true };
+  });
+  let after = log;
+  if (fresh.length > 0) {
+    const bytes = fresh.map((record) => record.bytes);
+    const plan = planAppend(log, bytes);
+    const reader = extendedReader(log, bytes);
+    for (const [i, record] of fresh.entries())
+      about(record.from, () => {
+        const statement = checkRecord(record.bytes);
+        if (statement.kind === "status") checkStatusPlace(log, statement, log.size + BigInt(i), reader);
+      });
+    const note = await sign(plan.checkpointText);
+    stageAppend(log, plan);
+    after = await commit(note);
+    extendIndex(after);
+  }
+  for (const [i, record] of records.entries()) told(record, added[i] as Added);
+  return after;
 }
 
 /** What a status speaks for must be this log as it is where the status will stand. */
@@ -164,12 +258,6 @@ const privateStatement = () =>
   new Refusal("private-statement", "an enrolment names a serial number and never enters a log", {
     hint: "the .commitment.dsse.json written beside it is for the log",
   });
-
-export interface LoggedStatement {
-  readonly index: bigint;
-  readonly bytes: Uint8Array;
-  readonly statement: Statement;
-}
 
 /** Every record with its statement, once all of them hash to the checkpoint's root. Signatures are not looked at. */
 export function readStatements(log: TiledLog): LoggedStatement[] {

@@ -52,16 +52,21 @@ export interface Standing {
   readonly done: number;
   readonly total: number;
   readonly rate: number | null;
+  /** What is counted; bytes unless named. */
+  readonly unit?: string | undefined;
 }
 
 /** One line that fits, without its end. */
-export function progressLine({ label, done, total, rate }: Standing, columns: number): string {
+export function progressLine({ label, done, total, rate, unit }: Standing, columns: number): string {
   const room = columns - 1; // the last column makes some terminals begin a new line
   const percent = percentOf(done, total);
   const left = rate === null || rate <= 0 ? null : Math.max(0, total - done) / rate;
   const head = fit(label, Math.max(1, room - 5));
   let tail = ` ${String(percent).padStart(3)}%`;
-  const extras = [rate === null ? "" : `  ${rateText(rate)}`, left === null ? "" : `  ${clockText(left)}`];
+  const extras = [
+    rate === null ? "" : `  ${rateText(rate, unit)}`,
+    left === null ? "" : `  ${clockText(left)}`,
+  ];
   for (const extra of extras) if (head.length + tail.length + extra.length <= room) tail += extra;
   const cells = Math.min(BAR_MAX, room - head.length - tail.length - 3);
   if (cells < BAR_MIN) return head + tail;
@@ -75,12 +80,13 @@ export function fit(text: string, columns: number): string {
   return safe.length <= columns ? safe : `${safe.slice(0, Math.max(0, columns - 1))}…`;
 }
 
-export function rateText(perSecond: number): string {
-  if (perSecond < 1000) return `${Math.round(perSecond)} B/s`;
+export function rateText(perSecond: number, unit = "B"): string {
+  const gap = unit === "B" ? "" : " "; // kB is a word, "k records" are two
+  if (perSecond < 1000) return `${Math.round(perSecond)} ${unit}/s`;
   const thousands = perSecond / 1000;
   return thousands < 1000
-    ? `${thousands.toFixed(thousands < 100 ? 1 : 0)} kB/s`
-    : `${(thousands / 1000).toFixed(1)} MB/s`;
+    ? `${thousands.toFixed(thousands < 100 ? 1 : 0)} k${gap}${unit}/s`
+    : `${(thousands / 1000).toFixed(1)} M${gap}${unit}/s`;
 }
 
 /** 0:07, 12:30, 1:02:03; at most 99:59:59. */

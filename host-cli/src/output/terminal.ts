@@ -33,12 +33,15 @@ export function startProgress(
   label: string,
   total: number,
   now: Now = () => performance.now(),
+  unit?: string,
 ): Progress {
   if (io.quiet || io.json) return { update() {}, end() {} };
-  return io.tty.stderr && io.env.TERM !== "dumb" ? bar(io, label, total, now) : tenths(io, label, total);
+  return io.tty.stderr && io.env.TERM !== "dumb"
+    ? bar(io, label, total, now, unit)
+    : tenths(io, label, total);
 }
 
-function bar(io: Io, label: string, total: number, now: Now): Progress {
+function bar(io: Io, label: string, total: number, now: Now, unit: string | undefined): Progress {
   const meter = startMeter(now);
   let percent = -1;
   let last = 0;
@@ -49,7 +52,7 @@ function bar(io: Io, label: string, total: number, now: Now): Progress {
       if (percentOf(done, total) === percent && now() - last < REDRAW_MS) return;
       percent = percentOf(done, total);
       last = now();
-      const line = progressLine({ label, done, total, rate: meter.rate() }, io.columns ?? 80);
+      const line = progressLine({ label, done, total, rate: meter.rate(), unit }, io.columns ?? 80);
       io.stderr(`\r${line.padEnd(width)}`); // what a longer line left is overwritten
       width = line.length;
     },

@@ -1,0 +1,171 @@
+// vouch log check: everything in a log's folder recomputed (log/fsck.ts), and with a policy its signature and receipts.
+
+import { rebasedJudge } from "@vouch/shared/anchoring";
+import { equalBytes, toBase64 } from "@vouch/shared/bytes";
+import { rootOf } from "@vouch/shared/merkle";
+import { type Policy, rebasedLines } from "@vouch/shared/policy";
+import type { StatementKind } from "@vouch/shared/predicates";
+import { walkMember } from "@vouch/shared/rebased/walkform";
+import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
+import { Refusal } from "@vouch/shared/refusal";
+import { isoTime } from "@vouch/shared/time";
+import type { Command } from "commander";
+import { nodeCrypto } from "../crypto";
+import { about } from "../exit";
+import type { Io } from "../io";
+import { type Anchor, listAnchors } from "../log/anchors";
+import { type Checked, checkFolder } from "../log/fsck";
+import { checkLogKey, checkRecord, type ReleaseLog } from "../log/store";
+import { readWalkFile } from "../log/walk";
+import { decimal } from "../output/size";
+import { type Progress, startProgress, table } from "../output/terminal";
+import { type RebasedOnDemand, rebasedOnDemand } from "../rebased";
+import { damaged } from "../tiledlog";
+import { readPolicy } from "./policy";
+
+const SHOWN_FROM = 20_000n; // fewer records are checked before anybody wonders
+
+export interface CheckedAnchor {
+  readonly size: bigint;
+  readonly kind: string;
+  /** Unix seconds, null when there is no policy, or it names no ledger of that kind. */
+  readonly time: number | null;
+}
+
+export interface CheckedLog extends Checked {
+  readonly kinds: ReadonlyMap<StatementKind, number>;
+  /** Whether the checkpoint's signature was verified: only a policy names the key. */
+  readonly signed: boolean;
+  readonly anchors: readonly CheckedAnchor[];
+}
+
+/**
+ * Recomputes everything. Refuses `log-damaged`, `index-damaged`, `wrong-log-key`, `bad-signature`, and what a receipt
+ * is refused for.
+ */
+export function checkLog(
+  folder: string,
+  policy: Policy | null,
+  progress: (done: bigint, size: bigint) => void = () => {},
+): CheckedLog {
+  return about(folder, () => {
+    const kinds = new Map<StatementKind, number>();
+    const visit = (record: Uint8Array, index: bigint) => {
+      const { kind } = about(`record ${index}`, () => checkRecord(record));
+      kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    };
+    const checked = checkFolder(folder, visit, progress);
+    const { log } = checked;
+    if (policy !== null) checkLogKey(log, policy.log);
+    const rebased = rebasedOnDemand(null); // what one anchor proves is known to the next
+    const anchors = listAnchors(folder).flatMap((anchor) =>
+      checkAnchor(folder, log, anchor, policy, rebased),
+    );
+    return { ...checked, kinds, signed: policy !== null, anchors };
+  });
+}
+
+function checkAnchor(
+  folder: string,
+  log: ReleaseLog,
+  anchor: Anchor,
+  policy: Policy | null,
+  rebased: RebasedOnDemand,
+): CheckedAnchor[] {
+  const { size, checkpoint } = anchor;
+  if (checkpoint.origin !== log.checkpoint.origin || size > log.size) {
+    throw damaged(`the anchor of size ${size} is not a checkpoint of this log of ${log.size} records`);
+  }
+  if (!equalBytes(rootOf(size, log.hashReader, nodeCrypto), checkpoint.root)) {
+    throw new Refusal(
+      "log-forked",
+      `the anchored checkpoint of size ${size} has another root than this log's first ${size} records`,
+    );
+  }
+  const walk = anchor.receipts.some(({ kind }) => kind === "rebased") ? readWalkFile(folder) : null;
+  return anchor.receipts.map(({ kind, proof }) => {
+    if (kind === "rebased" && walk !== null && policy !== null && rebasedLines(policy.ledgers).length > 0) {
+      const judge = rebasedJudge({
+        policy,
+        crypto: nodeCrypto,
+        rebased: rebased.open,
+        walk: walkMember(walk),
+      });
+      return { size, kind, time: judge(proof, anchor.note).time };
+    }
+    const named = policy?.ledgers.flatMap((l) => (l.kind === "directory" ? [l.root] : [])) ?? [];
+    const ledger = kind === "directory" ? ledgerFor(proof, named) : undefined;
+    if (ledger === undefined) return { size, kind, time: null };
+    return { size, kind, time: verifyDirectoryReceipt(proof, anchor.note, ledger, nodeCrypto).time };
+  });
+}
+
+/** Shows how far it is, once there is something to wait for. */
+function withProgress<T>(io: Io, work: (progress: (done: bigint, size: bigint) => void) => T): T {
+  let shown: Progress | undefined;
+  try {
+    return work((done, size) => {
+      if (size < SHOWN_FROM) return;
+      shown ??= startProgress(io, "checking", Number(size), undefined, "records");
+      shown.update(Number(done));
+    });
+  } finally {
+    shown?.end();
+  }
+}
+
+const headOf = ({ checkpoint, size }: ReleaseLog) => ({
+  origin: checkpoint.origin,
+  size: decimal(size),
+  root: toBase64(checkpoint.root),
+});
+
+export function defineCheck(log: Command, io: Io): void {
+  log
+    .command("check")
+    .description("Recomputes the whole log from its records; with a policy also its signature and receipts.")
+    .argument("<dir>", "the log")
+    .option("--policy <FILE>", "names the log's key and the ledgers")
+    .option("--json", "print one JSON object")
+    .action((dir: string, flags: { policy?: string }) => {
+      const policy = flags.policy === undefined ? null : readPolicy(flags.policy);
+      const {
+        log: found,
+        kinds,
+        signed,
+        anchors,
+        leftovers,
+      } = withProgress(io, (progress) => checkLog(dir, policy, progress));
+      if (io.json) {
+        const list = anchors.map(({ size, kind, time }) => ({
+          size: decimal(size),
+          kind,
+          time: time === null ? null : isoTime(time),
+        }));
+        io.stdout(
+          `${JSON.stringify({ ...headOf(found), kinds: Object.fromEntries(kinds), signatureChecked: signed, anchors: list, leftovers })}\n`,
+        );
+        return;
+      }
+      const counts = [...kinds].map(([kind, count]) => `${count} ${kind}`).join(", ");
+      io.stdout(
+        table([
+          ["records", `${found.size}${counts === "" ? "" : `: ${counts}`}`],
+          ["root", `${toBase64(found.checkpoint.root)}, as the records give it`],
+          ...(leftovers === 0
+            ? []
+            : [
+                [
+                  "left over",
+                  `${leftovers} files of an append that was cut short; the next one overwrites them`,
+                ],
+              ]),
+          ["signature", signed ? `by ${found.checkpoint.origin}` : "not checked: no --policy names the key"],
+          ...anchors.map(({ size, kind, time }) => [
+            "anchor",
+            `size ${size} on ${kind}, ${time === null ? "receipt not checked: no --policy names that ledger" : `recorded ${isoTime(time)}`}`,
+          ]),
+        ]),
+      );
+    });
+}

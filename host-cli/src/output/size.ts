@@ -1,0 +1,4 @@
+// Sizes and indices for JSON: a number where a number says it exactly, past 2^53 its decimal text.
+
+export const decimal = (value: bigint): number | string =>
+  value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : String(value);
