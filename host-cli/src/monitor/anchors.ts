@@ -2,15 +2,10 @@
 // receipts say must be so.
 
 import { statSync } from "node:fs";
-import { rebasedJudge } from "@vouch/shared/anchoring";
-import { rebasedLines } from "@vouch/shared/policy";
-import { walkMember } from "@vouch/shared/rebased/walkform";
-import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { isRefusal } from "@vouch/shared/refusal";
-import { nodeCrypto } from "../crypto";
 import { isAddress } from "../http";
 import { type Anchor, listAnchors } from "../log/anchors";
-import { readWalkFile } from "../log/walk";
+import { receiptTime } from "../log/receipts";
 import { rebasedOnDemand } from "../rebased";
 import type { Round } from "./pass";
 import type { Shown } from "./state";
@@ -41,28 +36,14 @@ export function checkReceipts(round: Round): void {
     for (const anchor of anchorsOf(round, place)) {
       if (anchor.size <= state.anchored) continue;
       if (anchor.size > highest) highest = anchor.size;
-      for (const { kind, proof } of anchor.receipts) {
+      for (const receipt of anchor.receipts) {
         try {
-          checkReceipt(kind, proof, anchor.note, place);
+          receiptTime(anchor, receipt, place, policy, rebased);
         } catch (error) {
           if (!isRefusal(error)) throw error;
-          const message = `the ${kind} receipt of ${nameOf(place, anchor)}: ${error.message}`;
+          const message = `the ${receipt.kind} receipt of ${nameOf(place, anchor)}: ${error.message}`;
           board.once({ code: error.code, message, source: place });
         }
-      }
-    }
-    function checkReceipt(kind: string, proof: Uint8Array, note: Uint8Array, folder: string): void {
-      if (kind === "rebased") {
-        const walk = rebasedLines(policy.ledgers).length > 0 ? readWalkFile(folder) : null;
-        if (walk === null) return;
-        rebasedJudge({ policy, crypto: nodeCrypto, rebased: rebased.open, walk: walkMember(walk) })(
-          proof,
-          note,
-        );
-      } else if (kind === "directory") {
-        const named = policy.ledgers.flatMap((l) => (l.kind === "directory" ? [l.root] : []));
-        const ledger = ledgerFor(proof, named);
-        if (ledger !== undefined) verifyDirectoryReceipt(proof, note, ledger, nodeCrypto);
       }
     }
   }
