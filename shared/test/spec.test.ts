@@ -18,6 +18,8 @@ import {
 import { portableCrypto } from "@vouch/shared/crypto";
 import { formatEnvelope, parseEnvelope } from "@vouch/shared/dsse";
 import { earOf } from "@vouch/shared/ear";
+import { FINDINGS, LEVEL_STATUS, LEVELS } from "@vouch/shared/findings";
+import { FRAUD_KINDS, formatFraud, parseFraud, verifyFraud } from "@vouch/shared/fraud";
 import { type Policy, parsePolicy } from "@vouch/shared/policy";
 import { verifyRebasedReceipt } from "@vouch/shared/rebased/proof";
 import { parseRoot, parseSender } from "@vouch/shared/rebased/root";
@@ -148,6 +150,31 @@ spec("rebased-receipt.md: root, walk and receipt prove the checkpoint of directo
   const proof = verifyRebasedReceipt(receipt!, note, ratchet, portableCrypto, parseSender(sender));
   assert.is(proof.epoch, 6n);
   assert.is(proof.time, 1_795_300_000);
+});
+
+spec("fraud.md: the proof holds for the page's key, and is about the page's checkpoints", () => {
+  const file = compact(blocks("fraud", "json")[0]!);
+  const [key = "", first = "", second = ""] = blocks("fraud", "");
+  const fraud = parseFraud(file);
+  assert.is(text(formatFraud(fraud)), text(file));
+  assert.equal([text(fraud.first), text(fraud.second)], [first, second]);
+  const proven = verifyFraud(fraud, parseVkey(key.trim()), [], portableCrypto);
+  assert.equal([proven.kind, proven.first.size, proven.second.size], ["rewritten-history", 2n, 5n]);
+  for (const kind of FRAUD_KINDS) assert.ok(page("fraud").includes(`**\`${kind}\`**`), kind);
+});
+
+spec("monitor.md: levels, codes and their exit statuses are those of the program", () => {
+  const rows = [...page("monitor").matchAll(/^\| (`[a-z-]+`(?:, `[a-z-]+`)*) \| ([a-z]+) \|/gm)];
+  const listed = rows.flatMap(([, codes = "", level]) =>
+    [...codes.matchAll(/`([a-z-]+)`/g)].map(([, code]) => [code, level]),
+  );
+  assert.equal(Object.fromEntries(listed), FINDINGS);
+  const levels = [...page("monitor").matchAll(/^\| `([a-z]+)` \| (\d+) \|/gm)];
+  assert.equal(
+    levels.map(([, level]) => level),
+    LEVELS,
+  );
+  assert.equal(Object.fromEntries(levels.map(([, level, exit]) => [level, Number(exit)])), LEVEL_STATUS);
 });
 
 spec("verdict.md: words and exit statuses are those of the program", () => {
