@@ -15,6 +15,7 @@ import { type LogReader, readLogAt } from "../log/remote";
 import { markOf, type Place, type Round, reportFork } from "./pass";
 import type { Shown } from "./state";
 
+const BREATH = 256n;
 const COMMIT_EVERY = 8192n; // the state is written whole each time
 
 /** Reads from the place with the largest tree; from the next one where that can't be read. */
@@ -96,6 +97,8 @@ async function readRecords(round: Round, reader: LogReader, { source }: Place): 
   const watch = openWatch(policy, interest, nodeCrypto, state.memory);
   const rootAt = (size: bigint) => rootOf(size, state.hashes.readerAt(size), nodeCrypto);
   for await (const { index, bytes } of reader.entries(state.size)) {
+    // Of a folder nothing is waited for: signals and timers have their turn here.
+    if (index % BREATH === 0n) await new Promise((resolve) => setImmediate(resolve));
     if (round.stopped?.()) return false;
     state.hashes.append(leafHash(bytes, nodeCrypto));
     for (const found of watch.record(index, bytes, rootAt)) board.record(index, found, source);
