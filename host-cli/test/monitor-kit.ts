@@ -120,7 +120,7 @@ export async function runMonitor(
     quietAfterS: 24 * 3600,
     staleAfterS: null,
     fraudOut: folder,
-    read: { timeoutMs: 900, askMs: 300 },
+    read: {},
     now: () => NOON,
     ...change,
   };

@@ -170,6 +170,8 @@ monitor("a checkpoint from elsewhere: compared, or kept until the log gets there
   const { codes, told } = await runMonitor(other, [real(9)]);
   assert.equal(codes, ["log-forked", "over"]);
   assert.is(proofIn(told[0]!.proof!).kind, "rewritten-history");
+  const two = { compare: [real(6), fork(6)].map((log) => ({ from: log, note: noteIn(log) })) };
+  assert.equal((await runMonitor(newState(), [real(5)], two)).codes, ["log-forked", "log-behind"]);
   const foreign = { compare: [{ from: "a friend", note: await foreignNote() }] };
   assert.equal((await runMonitor(newState(), [real(5)], foreign)).codes, ["unknown-log"]);
 });

@@ -183,7 +183,11 @@ async function monitor(places: readonly string[], flags: MonitorFlags, io: Io): 
     const pass = await passWithProgress(state, { ...options, ...(stopped && { stopped }) }, io);
     seen.push(pass.worst);
     try {
-      await deliver(state, (line) => tell(line, flags, io), flags.exec !== undefined);
+      const hand = (line: string) => {
+        seen.push((JSON.parse(line) as Told).level); // one that a run before this couldn't tell counts now
+        return tell(line, flags, io);
+      };
+      await deliver(state, hand, flags.exec !== undefined);
     } catch (error) {
       if (!isRefusal(error) || error.code !== "hook-failed") throw error;
       seen.push("trouble");

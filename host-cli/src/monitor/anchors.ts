@@ -7,7 +7,7 @@ import { isAddress } from "../http";
 import { type Anchor, listAnchors } from "../log/anchors";
 import { receiptTime } from "../log/receipts";
 import { rebasedOnDemand } from "../rebased";
-import type { Round } from "./pass";
+import type { Round } from "./round";
 import type { Shown } from "./state";
 
 const nameOf = (place: string, { size }: Anchor) => `${place}/anchors/${size}`;

@@ -1,7 +1,6 @@
 // What the checkpoints in sight say of the log as it is: whether it shrank, fell behind, stands still, and who cosigned it.
 
 import { CLOCK_SKEW } from "@vouch/shared/anchoring";
-import { openCheckpoint } from "@vouch/shared/checkpoint";
 import { verifyCosignature } from "@vouch/shared/cosignature";
 import { parseNote, signaturesBy } from "@vouch/shared/note";
 import { evalQuorum } from "@vouch/shared/policy";
@@ -9,7 +8,7 @@ import { isRefusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
 import { formatVkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "../crypto";
-import { doneSize, type Place, type Round, reportWentBack } from "./pass";
+import { doneSize, openSigned, type Place, type Round, reportWentBack } from "./round";
 
 /** Places that show one log are renewed one after another. */
 const GRACE_S = 600;
@@ -42,7 +41,7 @@ function judgeSize(round: Round, { source, shown, checkpoint: { size } }: Place)
 /** Somebody has seen more of the log than it shows: a witness, a ledger, ourselves. */
 function judgeBehind({ state, policy, board, at }: Round, places: readonly Place[]): void {
   for (const { from, note: bytes } of state.pending) {
-    const { checkpoint, note } = openCheckpoint(bytes, policy.log, nodeCrypto);
+    const { checkpoint, note } = openSigned(policy, bytes);
     const { size } = checkpoint;
     if (places.some((place) => place.checkpoint.size >= size)) continue;
     const times = policy.witnesses.flatMap(({ vkey }) => timeOf(note, vkey) ?? []);
@@ -107,7 +106,7 @@ function judgeQuorum(round: Round, places: readonly Place[], cosigned: readonly 
  */
 function judgeWitnesses({ state, policy, board, at, quietAfterS }: Round): void {
   if (state.done === null) return;
-  const { note } = openCheckpoint(state.done.note, policy.log, nodeCrypto);
+  const { note } = openSigned(policy, state.done.note);
   for (const { name, vkey, url } of policy.witnesses) {
     const { cosigned, answered } = state.witnesses.get(formatVkey(vkey)) ?? { cosigned: 0, answered: 0 };
     const last =

@@ -6,13 +6,12 @@
 // committed at any record: a log of millions goes on where the last run was stopped.
 
 import { equalBytes } from "@vouch/shared/bytes";
-import { openCheckpoint } from "@vouch/shared/checkpoint";
 import { leafHash, rootOf } from "@vouch/shared/merkle";
 import { isRefusal } from "@vouch/shared/refusal";
 import { openWatch } from "@vouch/shared/watch";
 import { nodeCrypto } from "../crypto";
 import { type LogReader, readLogAt } from "../log/remote";
-import { markOf, type Place, type Round, reportFork } from "./pass";
+import { doneSize, markOf, openSigned, type Place, type Round, reportFork } from "./round";
 import type { Shown } from "./state";
 
 const BREATH = 256n;
@@ -33,10 +32,8 @@ export async function follow(round: Round, places: readonly Place[]): Promise<vo
   }
 }
 
-function isNews({ state, policy }: Round, size: bigint): boolean {
-  if (state.done === null) return true;
-  return size > openCheckpoint(state.done.note, policy.log, nodeCrypto).checkpoint.size;
-}
+const isNews = ({ state, policy }: Round, size: bigint): boolean =>
+  state.done === null || size > doneSize(state, policy);
 
 /** False when the place shows another history. */
 async function readOn(round: Round, place: Place): Promise<boolean> {
@@ -76,7 +73,7 @@ async function extendsAll(round: Round, reader: LogReader, shown: Shown): Promis
 }
 
 async function isExtended(round: Round, before: Shown, reader: LogReader, shown: Shown): Promise<boolean> {
-  const { size, root } = openCheckpoint(before.note, round.policy.log, nodeCrypto).checkpoint;
+  const { size, root } = openSigned(round.policy, before.note).checkpoint;
   if (size > reader.size) return true; // once that many are read
   const implied = await reader.rootAt(size);
   if (equalBytes(implied, root)) return true;

@@ -10,47 +10,30 @@
 // state moves only by records that the signed checkpoint commits to. Of a place that lies, stalls or breaks off nothing
 // is kept but that it did.
 
-import { equalBytes, toHex } from "@vouch/shared/bytes";
-import { type Checkpoint, openCheckpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
+import { equalBytes } from "@vouch/shared/bytes";
+import type { Checkpoint } from "@vouch/shared/checkpoint";
 import type { Level } from "@vouch/shared/findings";
-import { proveStale } from "@vouch/shared/fraud";
-import { type HashReader, rootOf } from "@vouch/shared/merkle";
-import { type Note, parseNote } from "@vouch/shared/note";
-import type { Policy } from "@vouch/shared/policy";
-import { isRefusal } from "@vouch/shared/refusal";
-import type { Interest } from "@vouch/shared/watch";
+import { rootOf } from "@vouch/shared/merkle";
 import { nodeCrypto } from "../crypto";
-import { keepFraud, writeFraud } from "../fraudfile";
-import { type LogFiles, openFiles, type ReadOptions } from "../log/files";
+import { openFiles } from "../log/files";
 import { fetchCheckpoint } from "../log/remote";
 import { anchorsIn, checkReceipts } from "./anchors";
-import { type Board, openBoard } from "./board";
+import { openBoard } from "./board";
 import { judgeShown } from "./conditions";
 import { follow } from "./follow";
+import {
+  doneSize,
+  type MonitorOptions,
+  markOf,
+  openSigned,
+  type Place,
+  type Round,
+  reportFork,
+} from "./round";
 import type { MonitorState, Shown } from "./state";
 import { askWitnesses } from "./witnesses";
 
-export interface MonitorOptions {
-  readonly policy: Policy;
-  readonly interest: Interest;
-  /** Folders or addresses that show this one log. */
-  readonly places: readonly string[];
-  /** Checkpoints of it from elsewhere. */
-  readonly compare: readonly Shown[];
-  readonly quietAfterS: number;
-  /** Null: never stale. */
-  readonly staleAfterS: number | null;
-  /** A folder for fraud proofs. */
-  readonly fraudOut: string;
-  readonly read: ReadOptions;
-  /** Unix seconds. */
-  readonly now: () => number;
-  /** Asked between records: true ends the pass with what was read so far. */
-  readonly stopped?: () => boolean;
-  readonly progress?: (read: bigint, of: bigint) => void;
-  /** The state is written after so many records, and at the end. */
-  readonly commitEvery?: bigint;
-}
+export type { MonitorOptions } from "./round";
 
 export interface Pass {
   readonly origin: string;
@@ -59,24 +42,6 @@ export interface Pass {
   readonly fresh: bigint;
   /** The worst that stands, or was found; null for nothing at all. */
   readonly worst: Level | null;
-}
-
-/** A place with what it shows. */
-export interface Place {
-  readonly source: string;
-  readonly files: LogFiles;
-  readonly shown: Shown;
-  readonly checkpoint: Checkpoint;
-  readonly note: Note;
-}
-
-/** Everything a pass is about. */
-export interface Round extends MonitorOptions {
-  readonly state: MonitorState;
-  readonly board: Board;
-  readonly at: number;
-  /** Checkpoints (markOf) that contradict what was read. */
-  readonly forked: Set<string>;
 }
 
 /** Looks, reads, compares and commits. Refuses nothing that a log or a server does: those are findings. */
@@ -113,7 +78,7 @@ async function lookAt({ policy, read, board }: Round, source: string): Promise<P
   const files = openFiles(source, read);
   try {
     const bytes = await fetchCheckpoint(files);
-    const { checkpoint, note } = openCheckpoint(bytes, policy.log, nodeCrypto);
+    const { checkpoint, note } = openSigned(policy, bytes);
     return { source, files, shown: { from: source, note: bytes }, checkpoint, note };
   } catch (error) {
     files.close();
@@ -131,7 +96,7 @@ function compareAll(round: Round, claims: readonly Shown[]): void {
   for (const claim of claims) {
     let checkpoint: Checkpoint;
     try {
-      checkpoint = openCheckpoint(claim.note, policy.log, nodeCrypto).checkpoint;
+      checkpoint = openSigned(policy, claim.note).checkpoint;
     } catch (error) {
       board.trouble(claim.from, error);
       continue;
@@ -140,61 +105,13 @@ function compareAll(round: Round, claims: readonly Shown[]): void {
     if (round.forked.has(markOf(claim.note))) continue; // told already
     if (state.done === null || size > doneSize(state, policy)) {
       const mark = markOf(claim.note);
-      if (waiting.size < MOST_PENDING && !waiting.has(mark)) waiting.set(mark, claim);
+      const rival = [...waiting].find(([other]) => other !== mark && other.startsWith(`${size}:`));
+      if (rival !== undefined) reportFork(round, rival[1], claim, null);
+      else if (waiting.size < MOST_PENDING && !waiting.has(mark)) waiting.set(mark, claim);
       continue;
     }
     if (equalBytes(rootOf(size, state.hashes.readerAt(size), nodeCrypto), root)) continue;
     reportFork(round, state.done, claim, state.hashes.readerAt(doneSize(state, policy)));
   }
   state.pending = [...waiting.values()];
-}
-
-/** What tells one checkpoint from another, whoever cosigned it. */
-export const markOf = (note: Uint8Array): string => {
-  const { size, root } = parseCheckpoint(parseNote(note).text);
-  return `${size}:${toHex(root)}`;
-};
-
-export const doneSize = (state: MonitorState, policy: Policy): bigint =>
-  state.done === null ? 0n : openCheckpoint(state.done.note, policy.log, nodeCrypto).checkpoint.size;
-
-/** Two checkpoints that contradict each other: the proof, as a file, and the finding. */
-export function reportFork(
-  { policy, board, fraudOut }: Round,
-  known: Shown,
-  other: Shown,
-  tree: HashReader | readonly Uint8Array[] | null,
-): void {
-  const opened = [known, other].map(({ note }) => openCheckpoint(note, policy.log, nodeCrypto).checkpoint);
-  const [a, b] = opened as [Checkpoint, Checkpoint];
-  const mark = [known, other]
-    .map(({ note }) => markOf(note))
-    .sort()
-    .join(" ");
-  const kept = keepFraud([known.note, other.note], tree, policy.log, fraudOut);
-  const what = `${policy.log.name} signed size ${a.size}, shown by ${known.from}, and size ${b.size}, shown by ${other.from}, which contradict each other`;
-  if (kept === null) board.raise({ code: "log-inconsistent", message: what, mark });
-  else
-    board.raise({
-      code: "log-forked",
-      message: `${what}: ${kept.hint}`,
-      mark,
-      ...(kept.path !== null && { proof: kept.path }),
-    });
-}
-
-/** A smaller checkpoint that a witness cosigned after it had cosigned what was read. */
-export function reportWentBack({ state, policy, board, fraudOut }: Round, smaller: Shown): void {
-  if (state.done === null) return;
-  const witnesses = policy.witnesses.map(({ vkey }) => vkey);
-  const fraud = proveStale([state.done.note, smaller.note], policy.log, witnesses, nodeCrypto);
-  if (fraud === null) return;
-  try {
-    const proof = writeFraud(fraud, policy.log, fraudOut, witnesses);
-    const message = `a witness cosigned a smaller tree, shown by ${smaller.from}, after a larger one: ${proof} proves it`;
-    board.raise({ code: "witness-went-back", message, mark: proof, proof });
-  } catch (error) {
-    if (!isRefusal(error)) throw error;
-    board.trouble(fraudOut, error);
-  }
 }

@@ -11,7 +11,7 @@ import { isRefusal } from "@vouch/shared/refusal";
 import { formatVkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "../crypto";
 import { httpClient, isAddress, parseBase } from "../http";
-import type { Round } from "./pass";
+import type { Round } from "./round";
 import type { Shown } from "./state";
 
 const ASK_MS = 20_000;
