@@ -70,13 +70,13 @@ function create(path: string, bytes: Uint8Array): boolean {
  */
 export function keepFraud(
   notes: readonly [Uint8Array, Uint8Array],
-  reader: HashReader | null,
+  tree: HashReader | readonly Uint8Array[] | null,
   logKey: Vkey,
   where?: string,
 ): { readonly path: string | null; readonly hint: string } | null {
   let fraud: FraudProof | null;
   try {
-    fraud = proveFraud(notes, reader, logKey, nodeCrypto);
+    fraud = proveFraud(notes, tree, logKey, nodeCrypto);
   } catch (error) {
     if (isRefusal(error)) return null;
     throw error;

@@ -34,6 +34,7 @@ const SUMMARIES: Record<string, string> = {
   status: "state which advisories are in force",
   log: "keep the release log, and read one (init, add, check, prove, read, serve)",
   witness: "cosign the checkpoints of logs that only grow (serve, cosign)",
+  monitor: "follow a log, and tell what is wrong or new",
   anchor: "place a log's checkpoint on a ledger",
   ledger: "make and look at ledgers",
   policy: "check what a policy accepts",

@@ -110,6 +110,7 @@ const WRITERS = [
   "openSync",
   "writeSync",
   "fsyncSync",
+  "ftruncateSync",
   "linkSync",
   "renameSync",
   "mkdirSync",

@@ -262,6 +262,11 @@ for (const [name, files, wrong] of [
     "host-cli/src/flash/x.ts ──▶ host-cli/src/log/b.ts: flash and log meet only in commands",
   ],
   [
+    "log and monitor",
+    { ...B, "host-cli/src/monitor/b.ts": "", "host-cli/src/log/x.ts": `import "../monitor/b";` },
+    "host-cli/src/log/x.ts ──▶ host-cli/src/monitor/b.ts: log and monitor meet only in commands",
+  ],
+  [
     "device and flash",
     { ...B, "host-cli/src/flash/b.ts": "", "host-cli/src/device/x.ts": `import "../flash/b";` },
     "host-cli/src/device/x.ts ──▶ host-cli/src/flash/b.ts: device and flash meet only in commands",

@@ -206,13 +206,13 @@ function checkLines(note: Note, keys: readonly Vkey[]): void {
 }
 
 /**
- * The proof that two checkpoint notes of this log contradict each other, or null when they don't. `reader` has the
- * hashes of the larger tree, when the sizes differ. Throws what openCheckpoint does, and `consistency-mismatch` when
- * those hashes aren't the ones that the larger checkpoint commits to: then nothing can be said.
+ * The proof that two checkpoint notes of this log contradict each other, or null when they don't. `tree` reads the
+ * larger one's hashes, or is what partsAt gives, or null when the sizes are the same. Throws what openCheckpoint does,
+ * and `consistency-mismatch` when those hashes aren't what the larger checkpoint commits to: then nothing can be said.
  */
 export function proveFraud(
   notes: readonly [Uint8Array, Uint8Array],
-  reader: HashReader | null,
+  tree: HashReader | readonly Uint8Array[] | null,
   logKey: Vkey,
   crypto: Crypto,
 ): FraudProof | null {
@@ -226,8 +226,10 @@ export function proveFraud(
   const found = { first: a.note, second: b.note };
   if (first.size === second.size)
     return equalBytes(first.root, second.root) ? null : { kind: "split-view", ...found, proof: [] };
-  if (first.size > 0n && reader === null) return null;
-  const proof = first.size === 0n ? [] : partsAt(first.size, second.size, reader!, crypto);
+  if (first.size > 0n && tree === null) return null;
+  const parts = (): readonly Uint8Array[] =>
+    tree !== null && "hash" in tree ? partsAt(first.size, second.size, tree, crypto) : tree!;
+  const proof = first.size === 0n ? [] : parts();
   return equalBytes(impliedBy(first.size, second, proof, crypto), first.root)
     ? null
     : { kind: "rewritten-history", ...found, proof };

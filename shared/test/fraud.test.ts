@@ -11,7 +11,7 @@ import { formatNote, signatureLine } from "../src/note";
 import { isRefusal } from "../src/refusal";
 import { KEY_COSIGNATURE } from "../src/vkey";
 import { testCrypto } from "./keys";
-import { refusal } from "./vectors";
+import { flips, refusal } from "./vectors";
 import { checkpointNote, type Key, keyOf } from "./world";
 
 const fraud = suite("fraud");
@@ -292,19 +292,9 @@ for (const [name, text, code] of [
 
 // What a bent file may still say is only what the file said: that these two checkpoints contradict each other.
 for (const [name, proof] of Object.entries(PROOFS)) {
-  fraud(`every bit of every byte of a file, bent: ${name} is refused`, () => {
-    const file = formatFraud(proof);
-    for (let at = 0; at < file.length; at++) {
-      for (let bit = 0; bit < 8; bit++) {
-        const bent = file.slice();
-        bent[at]! ^= 1 << bit;
-        assert.throws(
-          () => verified(parseFraud(bent)),
-          (error: unknown) => isRefusal(error),
-          `bit ${bit} of byte ${at}`,
-        );
-      }
-    }
+  fraud(`every byte of a file, bent: ${name} is refused`, () => {
+    for (const [at, bent] of flips(formatFraud(proof)))
+      assert.throws(() => verified(parseFraud(bent)), isRefusal, `byte ${at}`);
   });
   fraud(`a file cut off, or with something after it: ${name} is refused`, () => {
     const file = formatFraud(proof);

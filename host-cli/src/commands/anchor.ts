@@ -8,7 +8,9 @@
 
 import { join } from "node:path";
 import { isoTime } from "@vouch/shared/time";
+import type { Vkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
+import { durationMs } from "../every";
 import { about, usage } from "../exit";
 import type { Io } from "../io";
 import { openDirectoryLedger } from "../ledger/directory";
@@ -19,8 +21,9 @@ import { draftsOf } from "../log/drafts";
 import { openLog } from "../log/store";
 import { loadSigner, type Signer, seconds } from "../signer";
 import { makeFolders } from "../tiledlog";
+import { readVkey } from "../vkeyfile";
 import { openPublic, prepareDraft, signDraft, submitDraft } from "./anchor-draft";
-import { durationMs, keepAnchoring } from "./anchor-every";
+import { keepAnchoring } from "./anchor-every";
 import { checkTangleFlags, isTangle, openTangle } from "./anchor-stardust";
 
 export interface AnchoredCheckpoint {
@@ -39,14 +42,15 @@ export async function anchorLog(
   signers: Signer | readonly Signer[],
   now: number,
   consent?: Consent,
+  logKey?: Vkey,
 ): Promise<AnchoredCheckpoint> {
   const anchored = newestAnchored(logFolder);
   const log = openLog(logFolder);
   const { note, size } = log;
-  about(logFolder, () => checkNotForked(log, anchored));
+  about(logFolder, () => checkNotForked(log, anchored, logKey));
   if (isNetwork(ledger)) return anchorOnNetwork(logFolder, ledger, note, size, signers, now, consent);
   const { time, receipt, fresh } = await recordNote(ledger, note, signers, now, consent);
-  return { size, time, fresh, receiptPath: storeAnchor(logFolder, note, ledger.kind, receipt) };
+  return { size, time, fresh, receiptPath: storeAnchor(logFolder, note, ledger.kind, receipt, logKey) };
 }
 
 const LOCK_TIMEOUT_MS = 30_000;
@@ -115,6 +119,7 @@ export interface AnchorFlags {
   passphraseFile?: string;
   signerTimeout?: number;
   sender?: string;
+  logKey?: string;
   root?: string;
   gasBudget?: bigint;
   trust?: string;
@@ -159,11 +164,15 @@ export function define(program: Command, io: Io): void {
     .option("--trust <FILE>", "the keys of a Tangle's coordinator, from `vouch ledger trust`")
     .option("--pow <WHO>", "who works for a block on a Tangle: local, node, auto")
     .option("--tag <TEXT>", "what blocks on a Tangle are tagged with (default: vouch/v1)")
+    .option(
+      "--log-key <VKEY>",
+      "the log's key: should an anchored checkpoint contradict it, a proof is written",
+    )
     .option("--timeout <SECONDS>", "how long to wait for another writer, or for finality", seconds, 30)
     .option(
       "--every <DURATION>",
       "go on: anchor whenever the log has grown, at most every 30s, 15m, 6h, 1d",
-      durationMs,
+      (text: string) => durationMs(text),
     )
     .option("--prepare <FILE>", "write a draft to sign elsewhere, and stop")
     .option("--sign <FILE>", "sign a draft, without a network")
@@ -193,15 +202,16 @@ async function anchor(logFolder: string | undefined, flags: AnchorFlags, io: Io)
   if (flags.submit !== undefined) await submitDraft(logFolder, flags.submit, consent);
   const signers = flags.submit === undefined && !isTangle(flags) ? await loadSigners(flags, io) : [];
   const open = () => openNamed(logFolder, flags, signers, io);
+  const logKey = flags.logKey === undefined ? undefined : readVkey(flags.logKey);
   if (flags.every === undefined) {
     const ledger = await open();
-    report(await anchorLog(logFolder, ledger, signers, nowSeconds(), consent), ledger, io);
+    report(await anchorLog(logFolder, ledger, signers, nowSeconds(), consent, logKey), ledger, io);
     return;
   }
   if (!flags.yes && isNetwork(await open())) throw usage("--every submits on its own: it takes --yes");
   await keepAnchoring(flags.every, io, async () => {
     const ledger = await open();
-    const anchored = await anchorLog(logFolder, ledger, signers, nowSeconds(), consent);
+    const anchored = await anchorLog(logFolder, ledger, signers, nowSeconds(), consent, logKey);
     if (anchored.fresh) report(anchored, ledger, io);
   });
 }

@@ -1,22 +1,20 @@
 // vouch log check: everything in a log's folder recomputed (log/fsck.ts), and with a policy its signature and receipts.
 
-import { rebasedJudge } from "@vouch/shared/anchoring";
 import { equalBytes, toBase64 } from "@vouch/shared/bytes";
 import { rootOf } from "@vouch/shared/merkle";
-import { type Policy, rebasedLines } from "@vouch/shared/policy";
+import type { Policy } from "@vouch/shared/policy";
 import type { StatementKind } from "@vouch/shared/predicates";
-import { walkMember } from "@vouch/shared/rebased/walkform";
-import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { Refusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
+import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
 import { type Anchor, listAnchors } from "../log/anchors";
 import { type Checked, checkFolder } from "../log/fsck";
+import { receiptTime } from "../log/receipts";
 import { checkLogKey, checkRecord, type ReleaseLog } from "../log/store";
-import { readWalkFile } from "../log/walk";
 import { decimal } from "../output/size";
 import { type Progress, startProgress, table } from "../output/terminal";
 import { type RebasedOnDemand, rebasedOnDemand } from "../rebased";
@@ -77,27 +75,18 @@ function checkAnchor(
     throw damaged(`the anchor of size ${size} is not a checkpoint of this log of ${log.size} records`);
   }
   if (!equalBytes(rootOf(size, log.hashReader, nodeCrypto), checkpoint.root)) {
+    const kept = policy && keepFraud([anchor.note, log.note], log.hashReader, policy.log);
     throw new Refusal(
       "log-forked",
       `the anchored checkpoint of size ${size} has another root than this log's first ${size} records`,
+      kept === null ? {} : { hint: kept.hint },
     );
   }
-  const walk = anchor.receipts.some(({ kind }) => kind === "rebased") ? readWalkFile(folder) : null;
-  return anchor.receipts.map(({ kind, proof }) => {
-    if (kind === "rebased" && walk !== null && policy !== null && rebasedLines(policy.ledgers).length > 0) {
-      const judge = rebasedJudge({
-        policy,
-        crypto: nodeCrypto,
-        rebased: rebased.open,
-        walk: walkMember(walk),
-      });
-      return { size, kind, time: judge(proof, anchor.note).time };
-    }
-    const named = policy?.ledgers.flatMap((l) => (l.kind === "directory" ? [l.root] : [])) ?? [];
-    const ledger = kind === "directory" ? ledgerFor(proof, named) : undefined;
-    if (ledger === undefined) return { size, kind, time: null };
-    return { size, kind, time: verifyDirectoryReceipt(proof, anchor.note, ledger, nodeCrypto).time };
-  });
+  return anchor.receipts.map((receipt) => ({
+    size,
+    kind: receipt.kind,
+    time: policy === null ? null : receiptTime(anchor, receipt, folder, policy, rebased),
+  }));
 }
 
 /** Shows how far it is, once there is something to wait for. */

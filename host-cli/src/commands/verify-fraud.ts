@@ -3,6 +3,7 @@
 // The question is whether the proof holds, so 0 says that it does: the worst news there is of a log.
 // 20 says that the file proves nothing, 21 that these keys can't tell.
 
+import { type Bundle, parseBundle } from "@vouch/shared/bundle";
 import { toBase64 } from "@vouch/shared/bytes";
 import { MAX_FRAUD, type ProvenFraud, parseFraud, verifyFraud } from "@vouch/shared/fraud";
 import { isRefusal } from "@vouch/shared/refusal";
@@ -12,6 +13,7 @@ import { KEY_ED25519, type Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "../crypto";
 import { about, describe, usage } from "../exit";
 import { readInput } from "../files";
+import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
 import { paint, table } from "../output/terminal";
 import { readVkey } from "../vkeyfile";
@@ -34,6 +36,38 @@ function keysOf({ logKey, policy }: FraudOptions): { log: Vkey; witnesses: reado
   if (log.type !== KEY_ED25519)
     throw usage(`--log-key: ${log.name} is a cosigner's key`, "a log signs with a key of type 1");
   return { log, witnesses: [] };
+}
+
+/**
+ * The proof, written to the current folder, that checkpoints which a verification has met contradict each other: those of
+ * the bundle, and those that challenges rest on. Null when nothing is proved.
+ */
+export function keepFraudIn(
+  file: Uint8Array,
+  challenges: readonly Uint8Array[],
+  logKey: Vkey,
+): string | null {
+  let checkpoints: Bundle["checkpoints"];
+  try {
+    ({ checkpoints } = parseBundle(file));
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return null; // the verdict has said so
+  }
+  const notes = [...checkpoints.map(({ note }) => note), ...challenges];
+  for (const [i, one] of notes.entries()) {
+    for (const other of notes.slice(i + 1)) {
+      const kept = keepFraud([one, other], null, logKey);
+      if (kept !== null) return kept.hint;
+    }
+  }
+  const head = checkpoints[checkpoints.length - 1]!;
+  for (const { note, consistency } of checkpoints.slice(0, -1)) {
+    // As a bundle has it, it begins with the first root itself where that is one subtree: then it proves nothing here.
+    const kept = keepFraud([note, head.note], consistency, logKey);
+    if (kept !== null) return kept.hint;
+  }
+  return null;
 }
 
 /** Prints the outcome and sets the exit status: 0 proven, 20 not, 21 can't tell. Throws what isn't about the proof. */

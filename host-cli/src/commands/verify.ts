@@ -19,7 +19,7 @@ import { mainReason, verdictText } from "../output/verdict";
 import { rebasedOnDemand } from "../rebased";
 import { stardustOnDemand } from "../stardust";
 import { VERSION } from "../version";
-import { printFraud } from "./verify-fraud";
+import { keepFraudIn, printFraud } from "./verify-fraud";
 
 const MAX_POLICY = 256 * 1024;
 const MAX_EVIDENCE = 64 * 1024;
@@ -65,13 +65,28 @@ export function verifyFiles(bundle: string, options: VerifyOptions, now: number)
   try {
     const verdict = appraise(question);
     rebased.keep();
-    return verdict;
+    return withFraud(verdict, question);
   } catch (error) {
     if (!(error instanceof ImageChanged)) throw error;
     throw new Refusal("image-changed", `${error.path} changed while it was read`, {
       hint: "copy it, and verify the copy",
     });
   }
+}
+
+/** Reasons that two checkpoints which contradict each other give. */
+const CONTRADICTIONS: ReadonlySet<string> = new Set([
+  "challenge-not-anchored",
+  "consistency-mismatch",
+  "malformed-bundle",
+]);
+
+/** With a note of where the proof is, when checkpoints that the log signed contradict each other. */
+function withFraud(verdict: Verdict, { bundle, handed, policy }: Question): Verdict {
+  if (!verdict.reasons.some(({ code }) => CONTRADICTIONS.has(code))) return verdict;
+  const challenges = handed?.map(({ challenge }) => challenge.checkpoint) ?? [];
+  const hint = keepFraudIn(bundle, challenges, policy.log);
+  return hint === null ? verdict : { ...verdict, notes: [...verdict.notes, hint] };
 }
 
 /** The evidence, and the challenge that lies beside it under the same name. */

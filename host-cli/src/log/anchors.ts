@@ -16,9 +16,11 @@ import { type Checkpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
 import { rootOf } from "@vouch/shared/merkle";
 import { MAX_NOTE, parseNote } from "@vouch/shared/note";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import type { Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
 import { readInput, writeWhole } from "../files";
+import { keepFraud } from "../fraudfile";
 import { damaged, makeFolders, type TiledLog } from "../tiledlog";
 
 const MAX_RECEIPT = 1024 * 1024; // contents of a busy checkpoint of a public ledger
@@ -71,7 +73,7 @@ function readAnchor(folder: string, size: bigint): Anchor | null {
  * The anchored checkpoint of the largest size, or null. With or without a receipt beside it: a note lies there once
  * a ledger has it. Whoever compares with the log takes this first: the log may grow at any time, and never shrinks.
  */
-export function newestAnchored(logFolder: string): Checkpoint | null {
+export function newestAnchored(logFolder: string): AnchoredNote | null {
   const folder = join(logFolder, "anchors");
   const noted = (existsSync(folder) ? readdirSync(folder) : [])
     .filter((name) => SIZE.test(name) && existsSync(join(folder, name, "checkpoint")))
@@ -80,14 +82,22 @@ export function newestAnchored(logFolder: string): Checkpoint | null {
   const newest = noted.at(-1);
   if (newest === undefined) return null;
   const path = join(folder, String(newest), "checkpoint");
-  return about(path, () => parseCheckpoint(parseNote(readInput(path, MAX_NOTE)).text));
+  return about(path, () => {
+    const note = readInput(path, MAX_NOTE);
+    return { ...parseCheckpoint(parseNote(note).text), note };
+  });
+}
+
+export interface AnchoredNote extends Checkpoint {
+  readonly note: Uint8Array;
 }
 
 /**
  * Refuses `log-forked` when the log is behind the anchored checkpoint, or isn't the log that was anchored: one that
- * was restored from a backup, as a rule. Whatever is signed for it then contradicts what a ledger already holds.
+ * was restored from a backup, as a rule. Whatever is signed for it then contradicts what a ledger already holds. When
+ * the log's key is given, and has signed both already, the proof of that is written (fraudfile.ts).
  */
-export function checkNotForked(log: TiledLog, anchored: Checkpoint | null): void {
+export function checkNotForked(log: TiledLog, anchored: AnchoredNote | null, logKey?: Vkey): void {
   if (anchored === null) return;
   const { origin, size, root } = anchored;
   const hint = `put the log of at least ${size} records back, or start one under another name`;
@@ -98,7 +108,8 @@ export function checkNotForked(log: TiledLog, anchored: Checkpoint | null): void
   const same = equalBytes(rootOf(size, log.hashReader, nodeCrypto), root);
   if (origin !== log.checkpoint.origin || !same) {
     const found = `the anchored checkpoint of size ${size} isn't that of this log's first ${size} records`;
-    throw new Refusal("log-forked", found, { hint });
+    const kept = logKey && keepFraud([anchored.note, log.note], log.hashReader, logKey);
+    throw new Refusal("log-forked", found, { hint: kept?.hint ?? hint });
   }
 }
 
@@ -106,10 +117,16 @@ export function checkNotForked(log: TiledLog, anchored: Checkpoint | null): void
  * Keeps a receipt; gives its path. Refuses `anchor-conflict` when another note of that size is there, which is another history,
  * and `receipt-conflict` when another receipt for the note is: right or not, one of the two is to be looked at.
  */
-export function storeAnchor(logFolder: string, note: Uint8Array, kind: string, receipt: Uint8Array): string {
+export function storeAnchor(
+  logFolder: string,
+  note: Uint8Array,
+  kind: string,
+  receipt: Uint8Array,
+  logKey?: Vkey,
+): string {
   const folder = anchorFolder(logFolder, sizeOf(note));
   makeFolders(folder);
-  keep(join(folder, "checkpoint"), note, "anchor-conflict");
+  keep(join(folder, "checkpoint"), note, "anchor-conflict", logKey);
   const path = join(folder, receiptName(kind));
   keep(path, receipt, "receipt-conflict");
   return path;
@@ -122,18 +139,22 @@ export function keptReceipt(
   logFolder: string,
   note: Uint8Array,
   kind: string,
+  logKey?: Vkey,
 ): { path: string; receipt: Uint8Array } | null {
   const folder = anchorFolder(logFolder, sizeOf(note));
   const path = join(folder, receiptName(kind));
   if (!existsSync(path)) return null;
-  keep(join(folder, "checkpoint"), note, "anchor-conflict");
+  keep(join(folder, "checkpoint"), note, "anchor-conflict", logKey);
   return { path, receipt: readInput(path, MAX_RECEIPT) };
 }
 
-function keep(path: string, bytes: Uint8Array, conflict: string): void {
+function keep(path: string, bytes: Uint8Array, conflict: string, logKey?: Vkey): void {
   if (!existsSync(path) && create(path, bytes)) return;
-  if (equalBytes(readInput(path, MAX_RECEIPT), bytes)) return;
-  throw new Refusal(conflict, `${path} holds something else than what was just anchored`);
+  const there = readInput(path, MAX_RECEIPT);
+  if (equalBytes(there, bytes)) return;
+  const kept = logKey && keepFraud([there, bytes], null, logKey);
+  const found = `${path} holds something else than what was just anchored`;
+  throw new Refusal(conflict, found, kept ? { hint: kept.hint } : {});
 }
 
 /** False when another process has just made it. */

@@ -40,6 +40,7 @@ export function keyOf(statement: Statement): Uint8Array | null {
   switch (statement.kind) {
     case "release":
     case "advisory":
+    case "advisory-withdrawal":
     case "status":
       return subjectKey(statement.kind, statement.product);
     case "enrolment-commitment":

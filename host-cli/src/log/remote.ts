@@ -325,7 +325,8 @@ function recent<T extends Promise<unknown>>(most: number) {
   };
 }
 
-function rootOfTile(hashes: readonly Uint8Array[]): Uint8Array {
+/** The hash of a full tile. */
+export function rootOfTile(hashes: readonly Uint8Array[]): Uint8Array {
   let row = hashes;
   while (row.length > 1)
     row = Array.from({ length: row.length / 2 }, (_, i) =>

@@ -122,7 +122,7 @@ export async function streamToLog(
   return withLock(folder, lockTimeoutS * 1000, async () => {
     const before = openLog(folder);
     checkLogKey(before, logKeyOf(signer));
-    checkNotForked(before, newestAnchored(folder));
+    checkNotForked(before, newestAnchored(folder), logKeyOf(signer));
     dropAhead(before);
     const log = await finishPending(before, cosigning);
     // What was pending is added by this call as well: nobody was told so before.

@@ -1,0 +1,51 @@
+// Anchored checkpoints that lie beside a log in a folder: each must be a beginning of what was read, and what its
+// receipts say must be so.
+
+import { statSync } from "node:fs";
+import { isRefusal } from "@vouch/shared/refusal";
+import { isAddress } from "../http";
+import { type Anchor, listAnchors } from "../log/anchors";
+import { receiptTime } from "../log/receipts";
+import { rebasedOnDemand } from "../rebased";
+import type { Round } from "./round";
+import type { Shown } from "./state";
+
+const nameOf = (place: string, { size }: Anchor) => `${place}/anchors/${size}`;
+
+function anchorsOf({ board }: Round, place: string): readonly Anchor[] {
+  if (isAddress(place) || !statSync(place, { throwIfNoEntry: false })?.isDirectory()) return [];
+  try {
+    return listAnchors(place);
+  } catch (error) {
+    board.trouble(`${place}/anchors`, error);
+    return [];
+  }
+}
+
+export const anchorsIn = (round: Round): Shown[] =>
+  round.places.flatMap((place) =>
+    anchorsOf(round, place).map((anchor) => ({ from: nameOf(place, anchor), note: anchor.note })),
+  );
+
+/** Receipts that weren't checked before. One of a ledger that the policy doesn't name says nothing here. */
+export function checkReceipts(round: Round): void {
+  const { state, policy, board } = round;
+  let highest = state.anchored;
+  for (const place of round.places) {
+    const rebased = rebasedOnDemand(null); // what one receipt proves is known to the next
+    for (const anchor of anchorsOf(round, place)) {
+      if (anchor.size <= state.anchored) continue;
+      if (anchor.size > highest) highest = anchor.size;
+      for (const receipt of anchor.receipts) {
+        try {
+          receiptTime(anchor, receipt, place, policy, rebased);
+        } catch (error) {
+          if (!isRefusal(error)) throw error;
+          const message = `the ${receipt.kind} receipt of ${nameOf(place, anchor)}: ${error.message}`;
+          board.once({ code: error.code, message, source: place });
+        }
+      }
+    }
+  }
+  state.anchored = highest;
+}

@@ -1,0 +1,108 @@
+// What one look at a log is about, and what its parts (pass.ts, follow.ts, conditions.ts) say alike.
+
+import { toHex } from "@vouch/shared/bytes";
+import { type Checkpoint, openCheckpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
+import { proveStale } from "@vouch/shared/fraud";
+import type { HashReader } from "@vouch/shared/merkle";
+import { type Note, parseNote } from "@vouch/shared/note";
+import type { Policy } from "@vouch/shared/policy";
+import { isRefusal } from "@vouch/shared/refusal";
+import type { Interest } from "@vouch/shared/watch";
+import { nodeCrypto } from "../crypto";
+import { keepFraud, writeFraud } from "../fraudfile";
+import type { LogFiles, ReadOptions } from "../log/files";
+import type { Board } from "./board";
+import type { MonitorState, Shown } from "./state";
+
+export interface MonitorOptions {
+  readonly policy: Policy;
+  readonly interest: Interest;
+  /** Folders or addresses that show this one log. */
+  readonly places: readonly string[];
+  /** Checkpoints of it from elsewhere. */
+  readonly compare: readonly Shown[];
+  readonly quietAfterS: number;
+  /** Null: never stale. */
+  readonly staleAfterS: number | null;
+  /** A folder for fraud proofs. */
+  readonly fraudOut: string;
+  readonly read: ReadOptions;
+  /** Unix seconds. */
+  readonly now: () => number;
+  /** Asked between records: true ends the pass with what was read so far. */
+  readonly stopped?: () => boolean;
+  readonly progress?: (read: bigint, of: bigint) => void;
+  /** The state is written after so many records, and at the end. */
+  readonly commitEvery?: bigint;
+}
+
+/** A place with what it shows. */
+export interface Place {
+  readonly source: string;
+  readonly files: LogFiles;
+  readonly shown: Shown;
+  readonly checkpoint: Checkpoint;
+  readonly note: Note;
+}
+
+/** Everything a pass is about. */
+export interface Round extends MonitorOptions {
+  readonly state: MonitorState;
+  readonly board: Board;
+  readonly at: number;
+  /** Checkpoints (markOf) that contradict what was read. */
+  readonly forked: Set<string>;
+}
+
+/** What tells one checkpoint from another, whoever cosigned it. */
+export const markOf = (note: Uint8Array): string => {
+  const { size, root } = parseCheckpoint(parseNote(note).text);
+  return `${size}:${toHex(root)}`;
+};
+
+/** A checkpoint that this log signed. Refuses as openCheckpoint does. */
+export const openSigned = (policy: Policy, note: Uint8Array) => openCheckpoint(note, policy.log, nodeCrypto);
+
+export const doneSize = (state: MonitorState, policy: Policy): bigint =>
+  state.done === null ? 0n : openSigned(policy, state.done.note).checkpoint.size;
+
+/** Two checkpoints that contradict each other: the proof, as a file, and the finding. */
+export function reportFork(
+  { policy, board, fraudOut }: Round,
+  known: Shown,
+  other: Shown,
+  tree: HashReader | readonly Uint8Array[] | null,
+): void {
+  const opened = [known, other].map(({ note }) => openSigned(policy, note).checkpoint);
+  const [a, b] = opened as [Checkpoint, Checkpoint];
+  const mark = [known, other]
+    .map(({ note }) => markOf(note))
+    .sort()
+    .join(" ");
+  const kept = keepFraud([known.note, other.note], tree, policy.log, fraudOut);
+  const what = `${policy.log.name} signed size ${a.size}, shown by ${known.from}, and size ${b.size}, shown by ${other.from}, which contradict each other`;
+  if (kept === null) board.raise({ code: "log-inconsistent", message: what, mark });
+  else
+    board.raise({
+      code: "log-forked",
+      message: `${what}: ${kept.hint}`,
+      mark,
+      ...(kept.path !== null && { proof: kept.path }),
+    });
+}
+
+/** A smaller checkpoint that a witness cosigned after it had cosigned what was read. */
+export function reportWentBack({ state, policy, board, fraudOut }: Round, smaller: Shown): void {
+  if (state.done === null) return;
+  const witnesses = policy.witnesses.map(({ vkey }) => vkey);
+  const fraud = proveStale([state.done.note, smaller.note], policy.log, witnesses, nodeCrypto);
+  if (fraud === null) return;
+  try {
+    const proof = writeFraud(fraud, policy.log, fraudOut, witnesses);
+    const message = `a witness cosigned a smaller tree, shown by ${smaller.from}, after a larger one: ${proof} proves it`;
+    board.raise({ code: "witness-went-back", message, mark: proof, proof });
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    board.trouble(fraudOut, error);
+  }
+}

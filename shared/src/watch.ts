@@ -1,0 +1,297 @@
+// What each record of a log tells a monitor, in the log's order.
+//
+//   record ─▶ a statement of ours? ─▶ who signed, and may they? ─▶ does it fit what came before? ─▶ findings
+//
+// What came before is kept as far as later records are measured by it: which images a version had, the highest
+// security version, every advisory, and what the newest status of a product said. It grows with releases and
+// advisories, never with commitments, of which a log may hold millions. Only statements that the policy's people
+// may make are remembered: a stranger's release must not make the real one look like a second.
+//
+// Pure: it reads no clock. Whether the record is in the log at all is settled before (monitor/follow.ts).
+
+import { equalBytes, toHex, utf8Encode } from "./bytes";
+import type { Crypto } from "./crypto";
+import { type Envelope, keyidOf, pae, parseEnvelope } from "./dsse";
+import type { Policy } from "./policy";
+import { isRefusal, quote } from "./refusal";
+import type { Signer } from "./signers";
+import { parseStatement, type ReleaseStatement, type Statement } from "./statement";
+import type { Vkey } from "./vkey";
+import { judgeAdvisory, judgeStatus, judgeWithdrawal } from "./watchadvisories";
+import { emptyMemory, type Memory } from "./watchmemory";
+
+/** Who watches: what the policy can't know. */
+export interface Interest {
+  /** Keys of whoever runs the monitor. */
+  readonly own: readonly Vkey[];
+  /** SHA-256, hex, of every statement or image that the own keys signed. Null when nobody keeps such a list. */
+  readonly made: ReadonlySet<string> | null;
+  /** The products that are the own keys' to release; empty for all of them. */
+  readonly products: readonly string[];
+}
+
+export interface Found {
+  readonly code: string;
+  readonly message: string;
+  readonly product?: string;
+  readonly version?: string;
+  /** Of an advisory. */
+  readonly id?: string;
+}
+
+/** One record on its way through the rules. */
+export interface Watched {
+  readonly index: bigint;
+  readonly bytes: Uint8Array;
+  readonly sha256: string;
+  readonly policy: Policy;
+  readonly crypto: Crypto;
+  readonly memory: Memory;
+  /** Hex; of the first so many records of this very log. */
+  rootAt(size: bigint): string;
+  find(found: Found): void;
+}
+
+export interface Watch {
+  readonly memory: Memory;
+  record(index: bigint, bytes: Uint8Array, rootAt: (size: bigint) => Uint8Array): Found[];
+}
+
+export function openWatch(
+  policy: Policy,
+  interest: Interest,
+  crypto: Crypto,
+  memory: Memory = emptyMemory(),
+): Watch {
+  const candidates = signersOfPolicy(policy, interest.own);
+  const known = new Map(candidates.map((signer) => [keyidOf(signer.vkey.publicKey, crypto), signer]));
+  return {
+    memory,
+    record(index, bytes, rootAt) {
+      const found: Found[] = [];
+      const w: Watched = {
+        index,
+        bytes,
+        sha256: toHex(crypto.sha256(bytes)),
+        policy,
+        crypto,
+        memory,
+        rootAt: (size) => toHex(rootAt(size)),
+        find: (one) => void found.push(one),
+      };
+      judgeRecord(w, known, interest);
+      return found;
+    },
+  };
+}
+
+const OWN = "own"; // a role that no policy line gives
+
+function signersOfPolicy(policy: Policy, own: readonly Vkey[]): Signer[] {
+  const named = (role: string) => (vkey: Vkey) => ({ name: vkey.name, role, vkey });
+  const all: Signer[] = [
+    ...policy.approvers,
+    ...policy.status.map(named("status")),
+    ...policy.enrollers.map(named("enroller")),
+  ];
+  const others = own.filter((vkey) => !all.some((s) => equalBytes(s.vkey.publicKey, vkey.publicKey)));
+  return [...all, ...others.map(named(OWN))];
+}
+
+/** The signatures of an envelope: by whom, as far as anybody here knows. */
+export interface Signed {
+  /** Whose signatures are good. */
+  readonly signers: readonly Signer[];
+  /** Key ids that nobody here knows. */
+  readonly unknown: readonly string[];
+}
+
+function judgeRecord(w: Watched, known: ReadonlyMap<string, Signer>, interest: Interest): void {
+  let envelope: Envelope;
+  let statement: Statement;
+  try {
+    envelope = parseEnvelope(w.bytes);
+    statement = parseStatement(envelope.payload);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    const message = `the record is no statement known here: ${error.message} [${error.code}]`;
+    w.find({ code: "unknown-record", message });
+    return;
+  }
+  const about = aboutOf(statement);
+  const signed = signaturesOf(w, envelope, known, about);
+  if (signed === null) return; // whoever altered it: what it says is nobody's word
+  judgeOwn(w, statement, signed, interest, about);
+  switch (statement.kind) {
+    case "release":
+      judgeRelease(w, statement, signed);
+      break;
+    case "advisory":
+      withMakers(w, statement, signed, (byApprovers) => judgeAdvisory(w, statement, byApprovers));
+      break;
+    case "advisory-withdrawal":
+      withMakers(w, statement, signed, (byApprovers) => judgeWithdrawal(w, statement, byApprovers));
+      break;
+    case "status":
+      withMakers(w, statement, signed, (byApprovers) => judgeStatus(w, statement, byApprovers));
+      break;
+    case "enrolment":
+      w.find({
+        code: "private-statement",
+        message: "an enrolment names a serial number and is public now: a log takes the commitment to it",
+        ...about,
+      });
+      break;
+    case "enrolment-commitment":
+    case "evidence-commitment":
+      judgeCommitment(w, statement.kind, signed);
+      break;
+    default:
+      statement satisfies never;
+  }
+}
+
+type About = Pick<Found, "product" | "version" | "id">;
+
+function aboutOf(statement: Statement): About {
+  const { product, version, id } = statement as { product?: string; version?: string; id?: string };
+  return {
+    ...(product !== undefined && { product }),
+    ...(version !== undefined && { version }),
+    ...(id !== undefined && { id }),
+  };
+}
+
+/** Null, and a finding, when a signature by a key known here doesn't verify. */
+function signaturesOf(
+  w: Watched,
+  envelope: Envelope,
+  known: ReadonlyMap<string, Signer>,
+  about: About,
+): Signed | null {
+  if (envelope.signatures.length === 0) {
+    w.find({ code: "unsigned", message: "nobody signed this record", ...about });
+    return null;
+  }
+  const message = pae(envelope.payloadType, envelope.payload);
+  const signers: Signer[] = [];
+  const unknown: string[] = [];
+  for (const { keyid, sig } of envelope.signatures) {
+    const signer = known.get(keyid);
+    if (signer === undefined) {
+      unknown.push(keyid);
+    } else if (w.crypto.verifyEd25519(signer.vkey.publicKey, message, sig)) {
+      signers.push(signer);
+    } else {
+      const what = `the signature by ${quote(signer.name)} doesn't verify`;
+      w.find({ code: "bad-signature", message: what, ...about });
+      return null;
+    }
+  }
+  return { signers, unknown };
+}
+
+/** What only the owner of a key can tell: a signature that nobody remembers making, a release that isn't theirs. */
+function judgeOwn(
+  w: Watched,
+  statement: Statement,
+  { signers }: Signed,
+  { own, made, products }: Interest,
+  about: About,
+): void {
+  const mine = signers.find(({ vkey }) => own.some((key) => equalBytes(key.publicKey, vkey.publicKey)));
+  const isMade = made === null || made.has(w.sha256) || imagesOf(statement, made);
+  if (mine !== undefined && !isMade) {
+    const message = `your key ${quote(mine.name)} signed a statement (${statement.kind}) that isn't in your list: sha256 ${w.sha256}`;
+    w.find({ code: "unmade-statement", message, ...about });
+  }
+  if (statement.kind !== "release") return;
+  const { product, version } = statement;
+  if (products.length > 0 && !products.includes(product)) return;
+  if (own.length > 0 && mine === undefined) {
+    const message = `release ${product} ${version} is signed by none of your keys`;
+    w.find({ code: "foreign-release", message, ...about });
+  }
+  if (mine === undefined && !isMade) {
+    const message = `release ${product} ${version} isn't in your list: sha256 ${w.sha256}`;
+    w.find({ code: "unmade-release", message, ...about });
+  }
+}
+
+const imagesOf = (statement: Statement, made: ReadonlySet<string>): boolean =>
+  statement.kind === "release" && statement.subjects.every(({ sha256 }) => made.has(sha256));
+
+function judgeRelease(w: Watched, statement: ReleaseStatement, { signers, unknown }: Signed): void {
+  const { product, version, securityVersion, hardware } = statement;
+  const about = { product, version };
+  const approved = isApproved(w, product, signers, unknown, `release ${product} ${version}`, about);
+  const images = statement.subjects.map(({ name, sha256 }) => `${name} ${sha256}`).sort();
+  const line = { product, model: hardware.model };
+  const before = w.memory.release(line, version);
+  const digest = toHex(w.crypto.sha256(utf8Encode(images.join("\n"))));
+  if (before !== null && before.images !== digest) {
+    const message = `${product} ${version} for ${hardware.model} was released before, as record ${before.index}, with other images`;
+    w.find({ code: "version-reused", message, ...about });
+  }
+  const highest = w.memory.securityVersion(line);
+  if (highest !== null && securityVersion < highest) {
+    const message = `${product} ${version} has security version ${securityVersion}, a release for ${hardware.model} had ${highest} already: an old line, or a way back`;
+    w.find({ code: "security-version-down", message, ...about });
+  }
+  if (!approved) return;
+  w.memory.keepRelease(line, version, { index: w.index, images: digest, securityVersion });
+  const names = signers
+    .map(({ name }) => name)
+    .sort()
+    .join(", ");
+  w.find({ code: "release", message: `release ${product} ${version}, signed by ${names}`, ...about });
+}
+
+/** Whether the policy's people made it; says so when they didn't. More of them than are asked for is no fault. */
+function isApproved(
+  w: Watched,
+  product: string,
+  signers: readonly Signer[],
+  unknown: readonly string[],
+  what: string,
+  about: About,
+): boolean {
+  if (unknown.length > 0) {
+    const message = `${what} is signed by ${unknown.map((id) => `${id.slice(0, 16)}…`).join(", ")}, whom the policy doesn't know`;
+    w.find({ code: "unknown-signer", message, ...about });
+  }
+  const rule = w.policy.approve.find((r) => r.product === product);
+  if (rule === undefined) {
+    w.find({ code: "no-approval-rule", message: `${what}: the policy has no approve line for it`, ...about });
+    return false;
+  }
+  const approvers = signers.filter((s) => w.policy.approvers.some((a) => a.vkey === s.vkey));
+  const missing = rule.roles.find((role) => !approvers.some((a) => a.role === role));
+  if (approvers.length < rule.threshold) {
+    const message = `${what} has ${approvers.length} of ${rule.threshold} approvals`;
+    w.find({ code: "approvals-missing", message, ...about });
+  } else if (missing !== undefined) {
+    w.find({ code: "role-missing", message: `${what}: nobody of role ${quote(missing)} approved`, ...about });
+  }
+  return approvers.length >= rule.threshold && missing === undefined;
+}
+
+/** Statements that one status key may make, or enough approvers. */
+function withMakers(
+  w: Watched,
+  statement: Statement & { readonly product: string },
+  { signers, unknown }: Signed,
+  judge: (byApprovers: boolean) => void,
+): void {
+  if (unknown.length === 0 && signers.length === 1 && signers[0]!.role === "status") {
+    judge(false);
+    return;
+  }
+  const what = `the ${statement.kind} for ${statement.product}`;
+  if (isApproved(w, statement.product, signers, unknown, what, aboutOf(statement))) judge(true);
+}
+
+function judgeCommitment(w: Watched, kind: string, { signers }: Signed): void {
+  if (signers.some(({ role }) => role === "enroller")) return;
+  w.find({ code: "unknown-signer", message: `the ${kind} is signed by no enroller of the policy` });
+}
