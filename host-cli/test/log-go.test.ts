@@ -7,7 +7,7 @@ import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { toBase64, utf8Encode } from "@vouch/shared/bytes";
 import type { HashReader } from "@vouch/shared/merkle";
-import { proveConsistency, proveInclusion } from "@vouch/shared/merkle";
+import { checkInclusion, leafHash, proveConsistency, proveInclusion } from "@vouch/shared/merkle";
 import { formatNote, signatureLine } from "@vouch/shared/note";
 import { decodeTile, type Tile, tilePath } from "@vouch/shared/tiles";
 import { formatVkey } from "@vouch/shared/vkey";
@@ -16,9 +16,10 @@ import * as assert from "uvu/assert";
 import { buildGo } from "../../shared/test/go-judge";
 import { skip } from "../../shared/test/skip";
 import { nodeCrypto } from "../src/crypto";
+import { openLogReader } from "../src/log/remote";
 import { commitAppend, initTiledLog, planAppend, type TiledLog } from "../src/tiledlog";
 import { growTree } from "../src/treegrowth";
-import { newFolder, newSigner } from "./maker-kit";
+import { newFolder, newSigner, refuses } from "./maker-kit";
 
 const go = suite("log judged by go");
 const WORK = newFolder("log-go");
@@ -124,6 +125,27 @@ judged("ten trees of more than a million records, of sizes drawn at random", () 
   all[4]!.inclusion[3]!.index ^= 1;
   write();
   assert.is(judge("large", folder).status, 1, "the judge sees a proof of another record");
+});
+
+judged("a log that Go wrote is read by its tiles, every record proved, and a bent tile refused", async () => {
+  const folder = join(WORK, "theirs");
+  mkdirSync(folder);
+  assert.equal(judge("make", folder), { status: 0, output: "ok\n" });
+  const reader = await openLogReader(folder);
+  const { size, checkpoint } = reader;
+  assert.is(size, 300n);
+  const { inclusion } = JSON.parse(readFileSync(join(folder, "proofs.json"), "utf8"));
+  for (let index = 0n; index < size; index++) {
+    const proof = await reader.proveInclusion(index);
+    assert.equal(proof.map(toBase64), inclusion[Number(index)].proof);
+    const leaf = leafHash(utf8Encode(`record ${index}`), nodeCrypto);
+    checkInclusion(leaf, index, size, proof, checkpoint.root, nodeCrypto);
+  }
+  const path = join(folder, tilePath(0, 0n));
+  const bytes = readFileSync(path);
+  bytes[9] = (bytes[9] as number) ^ 1;
+  writeFileSync(path, bytes);
+  await refuses("log-damaged", async () => (await openLogReader(folder)).proveInclusion(3n));
 });
 
 go.run();

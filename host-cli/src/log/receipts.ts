@@ -1,11 +1,12 @@
 // What the receipt of an anchored checkpoint proves, as far as a policy says by whom.
 
-import { rebasedJudge } from "@vouch/shared/anchoring";
-import { type Policy, rebasedLines } from "@vouch/shared/policy";
+import { judgeStardust, rebasedJudge } from "@vouch/shared/anchoring";
+import { type Policy, rebasedLines, stardustRoots } from "@vouch/shared/policy";
 import { walkMember } from "@vouch/shared/rebased/walkform";
 import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { nodeCrypto } from "../crypto";
 import type { RebasedOnDemand } from "../rebased";
+import { stardustOnDemand } from "../stardust";
 import type { Anchor } from "./anchors";
 import { readWalkFile } from "./walk";
 
@@ -30,6 +31,10 @@ export function receiptTime(
       walk: walkMember(walk),
     });
     return judge(proof, note).time;
+  }
+  if (kind === "stardust") {
+    if (stardustRoots(policy.ledgers).length === 0) return null;
+    return judgeStardust({ policy, crypto: nodeCrypto, stardust: stardustOnDemand }, proof, note).time;
   }
   if (kind !== "directory") return null;
   const named = policy.ledgers.flatMap((l) => (l.kind === "directory" ? [l.root] : []));
