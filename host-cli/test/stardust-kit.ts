@@ -2,11 +2,18 @@
 
 import type { ChildProcess } from "node:child_process";
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { fromHex } from "@vouch/shared/bytes";
+import { fromHex, toHex } from "@vouch/shared/bytes";
 import { portableCrypto } from "@vouch/shared/crypto";
+import { isRefusal } from "@vouch/shared/refusal";
 import { type StardustProof, verifyStardustReceipt } from "@vouch/shared/stardust/proof";
 import { formatTrust, makeTrust, rootOfTrust, type Trust } from "@vouch/shared/stardust/trust";
+import { recordNote } from "../src/ledger/ledger";
+import { parseTag } from "../src/ledger/stardust-draft";
+import { openStardustLedger, type StardustOptions } from "../src/ledger/stardust-ledger";
+import { parseWhere } from "../src/ledger/stardust-where";
 import { listAnchors } from "../src/log/anchors";
 import { addToLog, initLog } from "../src/log/store";
 import { type Ended, runVouch } from "./child";
@@ -79,3 +86,58 @@ export const carriers = (node: FakeHornet, note: Uint8Array): readonly string[] 
   [...node.tangle.blocks.values()]
     .filter(({ bytes }) => bytes?.includes(Buffer.from(note)))
     .map(({ id }) => id);
+
+// ---- In one process
+
+export const NOTE = new TextEncoder().encode("log.example\n1\nroot\n\n— log.example signature\n");
+
+export interface Setting {
+  readonly node: FakeHornet;
+  readonly drafts: Map<string, Uint8Array>;
+  open(more?: Partial<StardustOptions>): ReturnType<typeof openStardustLedger>;
+  record(more?: Partial<StardustOptions>): ReturnType<typeof recordNote>;
+}
+
+/** Our ledger in front of a fake node, with drafts in memory. */
+export async function setting(
+  options: FakeOptions,
+  work: (setting: Setting) => Promise<void>,
+): Promise<void> {
+  const node = await startFakeHornet({ intervalMs: 100, ...options });
+  const drafts = new Map<string, Uint8Array>();
+  const store = {
+    read: (note: Uint8Array) => drafts.get(toHex(note)) ?? null,
+    write: (note: Uint8Array, draft: Uint8Array) => void drafts.set(toHex(note), draft),
+    retire: (note: Uint8Array) => void drafts.delete(toHex(note)),
+  };
+  const open = (more: Partial<StardustOptions> = {}) =>
+    openStardustLedger({
+      where: parseWhere(node.where.slice("stardust:".length)),
+      trust: trustOf(node),
+      store,
+      tag: parseTag("vouch/v1"),
+      pow: "auto",
+      timeoutMs: 10_000,
+      ...more,
+    });
+  try {
+    await work({ node, drafts, open, record: (more) => recordNote(open(more), NOTE, [], 0) });
+  } finally {
+    await node.stop();
+  }
+}
+
+export const refusalOf = async (asked: Promise<unknown>) => {
+  try {
+    await asked;
+  } catch (error) {
+    if (isRefusal(error)) return error;
+    throw error;
+  }
+  throw new Error("wasn't refused");
+};
+
+export async function urlOf(server: Server): Promise<URL> {
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+}

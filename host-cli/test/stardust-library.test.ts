@@ -2,8 +2,7 @@
 // library's part fail, the library has changed: see which guard in ledger/stardust.ts it may do without.
 
 import { readFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer } from "node:http";
 import {
   deserializeTaggedDataPayload,
   type IClient,
@@ -26,7 +25,7 @@ import { parseTag } from "../src/ledger/stardust-draft";
 import { openStardustLedger } from "../src/ledger/stardust-ledger";
 import { parseWhere } from "../src/ledger/stardust-where";
 import { type FakeHornet, type FakeOptions, startFakeHornet } from "./fake-hornet";
-import { carriers, trustOf } from "./stardust-kit";
+import { carriers, trustOf, urlOf } from "./stardust-kit";
 
 const library = suite("defects of iota.js 2.0.0-rc.4");
 
@@ -142,11 +141,11 @@ library(
       elsewhere.push(request.url ?? "");
       response.end('{"tips":[]}');
     });
-    const there = await urlOf(other);
+    const there = (await urlOf(other)).origin;
     const redirecting = createServer((request, response) => {
       response.writeHead(307, { location: `${there}${request.url}` }).end();
     });
-    const url = await urlOf(redirecting);
+    const url = (await urlOf(redirecting)).origin;
     await new SingleNodeClient(url).tips();
     assert.equal(elsewhere, ["/api/core/v2/tips"]);
     const refused = await openNode(new URL(url))
@@ -187,10 +186,5 @@ library("8. it calls a node without neighbours ill: ours looks at milestones", a
     assert.is(count(node, "GET health"), 1);
   });
 });
-
-async function urlOf(server: Server): Promise<string> {
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 library.run();
