@@ -41,11 +41,13 @@ interface Numbers {
   /** Checkpoints of each maker. */
   readonly each: number;
   readonly kills: number;
+  readonly bursts: number;
+  /** When the node is killed, in parts of what an anchor takes. */
+  readonly cuts: readonly number[];
 }
 
-const SMALL: Numbers = { makers: 4, each: 3, kills: 6 };
-const SHORT: Numbers = { makers: 4, each: 2, kills: 4 };
-const FULL: Numbers = { makers: 4, each: 50, kills: 50 };
+const SMALL: Numbers = { makers: 4, each: 2, kills: 4, bursts: 2, cuts: [0.3, 0.8] };
+const FULL: Numbers = { makers: 4, each: 50, kills: 50, bursts: 5, cuts: [0.2, 0.4, 0.6, 0.8, 1] };
 
 const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
 
@@ -126,7 +128,7 @@ function tests(name: string, start: Start, numbers: Numbers): void {
 
   tangle("in a burst that the coordinator mostly leaves behind, the checkpoint isn't", async () => {
     const emil = await maker("emil");
-    for (let n = 0; n < 3; n++) {
+    for (let n = 0; n < numbers.bursts; n++) {
       if (n > 0) await emil.grow();
       const floods: Promise<void>[] = [];
       ok(
@@ -136,7 +138,7 @@ function tests(name: string, start: Start, numbers: Numbers): void {
       );
       await Promise.all(floods);
     }
-    assert.is(emil.proved().length, 3);
+    assert.is(emil.proved().length, numbers.bursts);
     const blocks = await crawl(network);
     for (const { note } of emil.proved()) assert.is(carrying(blocks, note), 1);
   });
@@ -182,7 +184,7 @@ function tests(name: string, start: Start, numbers: Numbers): void {
 
   tangle("a node killed on the way and started again: the same command finishes", async () => {
     const fred = await maker("fred");
-    for (const after of [0.2, 0.6, 1]) {
+    for (const after of numbers.cuts) {
       if (fred.proved().length > 0) await fred.grow();
       const killed: Promise<void>[] = [];
       await fred.anchor(["--timeout", "5"], () => {
@@ -295,7 +297,7 @@ function drafts({ log }: Maker): string[] {
 const why = await whyNotReal();
 const onlyReal = process.env["VOUCH_TANGLE"] === "real";
 if (!onlyReal) tests("fake HORNET", startFake, SMALL);
-if (why === undefined) tests("HORNET 2.0.1", startReal, onlyReal ? FULL : SHORT);
+if (why === undefined) tests("HORNET 2.0.1", startReal, onlyReal ? FULL : SMALL);
 else if (onlyReal) {
   const missing = suite("a Tangle: HORNET 2.0.1");
   missing("its programs are here", () => assert.unreachable(why));
