@@ -27,12 +27,14 @@ import {
   horizonOf,
   timedBy,
 } from "./history";
+import { enrolledKeyHash, revocationOf } from "./keyrecords";
+import { policyAt, refuseReplaced } from "./keyring";
 import { checkMeasured, type Image } from "./measured";
 import type { Release } from "./published";
-import { faultRefusal, isRefusal, quote, Refusal } from "./refusal";
+import { faultRefusal, quote, Refusal } from "./refusal";
 import { signersOf } from "./signers";
 import { type EnrolmentStatement, parseStatement } from "./statement";
-import { isoTime } from "./time";
+import { isoTime, secondsOf } from "./time";
 import type { DeviceResult } from "./verdict";
 
 /** Evidence as presented for judgement: from the bundle, or handed over beside it. */
@@ -69,13 +71,8 @@ export function labelOf(device: Presented, place: number): string {
 }
 
 function enrolledKid(device: BundledDevice, crypto: Crypto): Uint8Array {
-  try {
-    const statement = parseStatement(parseEnvelope(device.enrolment).payload);
-    return statement.kind === "enrolment" ? kidOf(crypto.sha256(statement.publicKey)) : new Uint8Array(0);
-  } catch (error) {
-    if (!isRefusal(error)) throw error;
-    return new Uint8Array(0); // claim 5 says what is wrong with it, if that member is ever presented
-  }
+  const hash = enrolledKeyHash(device, crypto);
+  return hash === null ? new Uint8Array(0) : kidOf(hash);
 }
 
 type Member = NonNullable<Presented["member"]>;
@@ -121,10 +118,15 @@ export function checkDevice(
   };
 }
 
-/** Opens a statement signed by exactly one enroller of the policy. */
-function openEnrollers(c: Case, bytes: Uint8Array) {
+/** Opens a statement signed by exactly one enroller that the policy has at this place of the log. */
+function openEnrollers(c: Case, bytes: Uint8Array, place: bigint) {
   const envelope = parseEnvelope(bytes);
-  const candidates = c.policy.enrollers.map((vkey) => ({ name: vkey.name, role: "enroller", vkey }));
+  refuseReplaced(c.keys.ring, envelope, place, c.crypto);
+  const candidates = policyAt(c.keys.ring, place).enrollers.map((vkey) => ({
+    name: vkey.name,
+    role: "enroller",
+    vkey,
+  }));
   const signers = signersOf(envelope, candidates, c.crypto);
   if (signers.length !== 1)
     throw new Refusal("surplus-signature", `${signers.length} enrollers signed, expected one`);
@@ -142,11 +144,11 @@ function checkEnrolment(c: Case, device: Member | null, release: Release, histor
       },
     );
   }
-  const { statement, enroller } = openEnrollers(c, device.enrolment);
+  const { statement, enroller } = openEnrollers(c, device.enrolment, device.commitment.index);
   if (statement.kind !== "enrolment")
     throw new Refusal("wrong-statement", `the enrolment is a statement of kind ${statement.kind}`);
   const digest = toHex(commitment(ENROLMENT_TAG, device.salt, device.enrolment, c.crypto));
-  const committed = openEnrollers(c, device.commitment.statement).statement;
+  const committed = openEnrollers(c, device.commitment.statement, device.commitment.index).statement;
   if (committed.kind !== "enrolment-commitment")
     throw new Refusal("wrong-statement", `the enrolment's record is a statement of kind ${committed.kind}`);
   if (committed.sha256 !== digest) {
@@ -223,6 +225,7 @@ function checkEvidence(c: Case, device: Presented, key: Key, release: Release, h
   const shown = { claims, notBefore: receipt.time, notAfter: notAfter?.time ?? null };
   const ages = c.out.reasons.length;
   checkEvidenceAge(c, receipt.time, notAfter);
+  checkNotRevoked(c, key, shown.notAfter);
   if (!claims.confirmed)
     c.out.failed(
       "evidence",
@@ -321,7 +324,7 @@ function checkLoggedEvidence(
   logged: NonNullable<Member["logged"]>,
   history: History,
 ): Anchored {
-  const { statement } = openEnrollers(c, logged.record.statement);
+  const { statement } = openEnrollers(c, logged.record.statement, logged.record.index);
   if (statement.kind !== "evidence-commitment")
     throw new Refusal("wrong-statement", `the evidence's record is a statement of kind ${statement.kind}`);
   const digest = toHex(commitment(EVIDENCE_TAG, logged.salt, evidence, c.crypto));
@@ -347,6 +350,29 @@ function checkLoggedEvidence(
     );
   }
   return holder;
+}
+
+/**
+ * What a stolen key signed can't be told from what the device did: only what was recorded before the
+ * moment that the revocation names is the device's. Whenever that is asked about: it was stolen then already.
+ */
+function checkNotRevoked(c: Case, key: Key, notAfter: number | null): void {
+  const revocation = revocationOf(c, key.publicKey);
+  if (revocation === null) return;
+  const { since, reason } = revocation.statement;
+  const what = `the device's key ${toHex(key.kid)} is revoked as of ${since}, by record ${revocation.record.index}: ${quote(reason)}`;
+  if (notAfter !== null && notAfter < secondsOf(since)) {
+    c.out.note(`${what}; this evidence was recorded before`);
+    return;
+  }
+  const found =
+    notAfter === null ? "nothing proves it to be older" : `it was recorded at ${isoTime(notAfter)}`;
+  c.out.failed(
+    "evidence",
+    "device-key-revoked",
+    `${what}; of this evidence, ${found}`,
+    "clear the device's key by the maker's order, enrol it anew, and attest again",
+  );
 }
 
 /** Both ends of the bracket must lie within max-age before T: hoarded evidence is stale evidence. */

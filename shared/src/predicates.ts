@@ -2,8 +2,9 @@
 // Spec: spec/predicates.md. What a statement means is in statement.ts.
 
 import { base64, hex, integer, list, matching, maybe, object, oneOf, type Shape, text } from "./json";
-import { quote, Refusal } from "./refusal";
+import { isRefusal, quote, Refusal } from "./refusal";
 import { isoTime } from "./time";
+import { formatVkey, parseVkey } from "./vkey";
 
 // SemVer 2.0.0: no leading zeros in numbers, at least one character in every part.
 const NUMBER = "(0|[1-9][0-9]*)";
@@ -56,6 +57,32 @@ function sorted<T>(item: Shape<T>, max: number, keyOf: (item: T) => string): Sha
   };
 }
 
+/** A verifier key, as text in its one form. */
+const vkey: Shape<string> = (value, at) => {
+  const line = text(512)(value, at);
+  try {
+    if (formatVkey(parseVkey(line)) === line) return line;
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    throw new Refusal("malformed-json", `${at}: ${error.message}`, { cause: error });
+  }
+  throw new Refusal("malformed-json", `${at} is ${quote(line)}, a verifier key in another form`);
+};
+
+/** Ascending by index, at least one: of none nothing is said. */
+const records: Shape<{ index: number; digest: { sha256: string } }[]> = (value, at) => {
+  const items = list(object({ index: integer(0), digest: sha256Digest }), 1, 64)(value, at);
+  if (items.some((each, i) => i > 0 && items[i - 1]!.index >= each.index))
+    throw new Refusal("malformed-json", `${at} isn't sorted, or names something twice`);
+  return items;
+};
+
+const revoked: Shape<{ key: string; index: number; digest: { sha256: string } }[]> = (value, at) => {
+  const item = object({ key: hex(32), index: integer(0), digest: sha256Digest });
+  list(item, 1, 128)(value, at);
+  return sorted(item, 128, ({ key }) => key)(value, at);
+};
+
 export const subjects = list(object({ name: text(128), digest: sha256Digest }), 1, 64);
 
 export const PREDICATES = {
@@ -88,6 +115,8 @@ export const PREDICATES = {
     logSize: integer(0),
     advisories: sorted(object({ id: word, index: integer(0), digest: sha256Digest }), 256, (a) => a.id),
     withdrawn: sorted(object({ digest: sha256Digest, reason: text(256) }), 64, (w) => w.digest.sha256),
+    rotations: maybe(records),
+    revocations: maybe(revoked),
     created: time,
   }),
   enrolment: object({
@@ -101,6 +130,17 @@ export const PREDICATES = {
   }),
   "enrolment-commitment": object({ created: time }),
   "evidence-commitment": object({ created: time }),
+  rotation: object({
+    role: oneOf("log", "witness", "approver", "status", "enroller"),
+    log: text(128),
+    from: integer(1),
+    old: vkey,
+    new: maybe(vkey),
+    reason: text(256),
+    created: time,
+  }),
+  revocation: object({ product: word, since: time, reason: text(256), created: time }),
+  closing: object({ size: integer(0), successor: vkey, reason: text(256), created: time }),
 };
 
 type Predicates = typeof PREDICATES;

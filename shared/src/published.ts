@@ -18,6 +18,8 @@ import { decodeSign1, kidOf } from "./cose";
 import type { Crypto } from "./crypto";
 import { parseEnvelope } from "./dsse";
 import { type Case, checkLogged, firstHolding, type History, horizonOf, timedBy } from "./history";
+import { checkKeysListed } from "./keyrecords";
+import { policyAt, refuseReplaced } from "./keyring";
 import { checkConsistency } from "./merkle";
 import { faultRefusal, quote, Refusal } from "./refusal";
 import { requireApproval, signersOf } from "./signers";
@@ -41,12 +43,15 @@ export interface Release {
 /** Claim 1. Returns null when the release could not be established. */
 export function checkRelease(c: Case): Release | null {
   return c.out.attempt("release", () => {
+    const { index } = c.bundle.release;
     const envelope = parseEnvelope(c.bundle.release.statement);
-    const signers = signersOf(envelope, c.policy.approvers, c.crypto);
+    const policy = policyAt(c.keys.ring, index);
+    refuseReplaced(c.keys.ring, envelope, index, c.crypto);
+    const signers = signersOf(envelope, policy.approvers, c.crypto);
     const statement = parseStatement(envelope.payload);
     if (statement.kind !== "release")
       throw new Refusal("wrong-statement", `the release record is a statement of kind ${statement.kind}`);
-    const rule = requireApproval(signers, statement.product, c.policy);
+    const rule = requireApproval(signers, statement.product, policy);
     const release = checkManifest(c, statement);
     const names = signers.map((s) => `${s.name} (${s.role})`).join(", ");
     c.out.established("release", `${statement.product} ${statement.version}, approved by ${names}`, [
@@ -114,6 +119,7 @@ export function checkStatus(c: Case, release: Release, history: History): Status
   }
   if (status === null) return null;
   const { statement } = status;
+  checkKeysListed(c, statement);
   for (const listed of statement.advisories) {
     const here = c.bundle.advisories.some(
       (a) => a.index === BigInt(listed.index) && hex(c, a.statement) === listed.sha256,
@@ -154,7 +160,7 @@ function openStatus(
   history: History,
 ): { statement: StatusStatement; time: number | null } {
   const record = c.bundle.status;
-  const { statement } = openMakers(c, record.statement, "status");
+  const { statement } = openMakers(c, record, "status");
   if (statement.product !== release.statement.product) {
     throw new Refusal(
       "wrong-product",
@@ -237,22 +243,24 @@ function checkStatusAge(c: Case, statement: StatusStatement, time: number): void
 }
 
 /** A statement signed by one status key of the policy, or by enough approvers. */
-function openMakers<K extends "status" | "advisory">(c: Case, bytes: Uint8Array, kind: K) {
-  const envelope = parseEnvelope(bytes);
-  const statusKeys = c.policy.status.map((vkey) => ({ name: vkey.name, role: "status", vkey }));
-  const signers = signersOf(envelope, [...statusKeys, ...c.policy.approvers], c.crypto);
+function openMakers<K extends "status" | "advisory">(c: Case, record: LogRecord, kind: K) {
+  const envelope = parseEnvelope(record.statement);
+  const policy = policyAt(c.keys.ring, record.index);
+  refuseReplaced(c.keys.ring, envelope, record.index, c.crypto);
+  const statusKeys = policy.status.map((vkey) => ({ name: vkey.name, role: "status", vkey }));
+  const signers = signersOf(envelope, [...statusKeys, ...policy.approvers], c.crypto);
   const statement = parseStatement(envelope.payload);
   if (statement.kind !== kind)
     throw new Refusal("wrong-statement", `a ${kind} record is a statement of kind ${statement.kind}`);
   const byStatusKey = signers.length === 1 && statusKeys.includes(signers[0]!);
   if (!byStatusKey)
-    requireApproval(signers, (statement as StatusStatement | AdvisoryStatement).product, c.policy);
+    requireApproval(signers, (statement as StatusStatement | AdvisoryStatement).product, policy);
   return { statement: statement as K extends "status" ? StatusStatement : AdvisoryStatement, signers };
 }
 
 /** An advisory in the bundle is in force, listed or not: leaving one out of a status must not help. */
 function judgeAdvisory(c: Case, record: LogRecord, release: Release, history: History): void {
-  const { statement } = openMakers(c, record.statement, "advisory");
+  const { statement } = openMakers(c, record, "advisory");
   if (statement.product !== release.statement.product)
     throw new Refusal(
       "surplus-advisory",

@@ -44,6 +44,7 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "cose-unsupported-critical",
   "cosignature-from-future",
   "cosignature-missing",
+  "device-key-revoked",
   "enrolment-after-t",
   "enrolment-missing",
   "epoch-before-root",
@@ -56,6 +57,8 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "foreign-sender",
   "image-not-confirmed",
   "image-required",
+  "key-early",
+  "key-replaced",
   "ledger-not-public",
   "ledger-not-trusted",
   "no-approval-rule",
@@ -65,7 +68,12 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "not-anchored",
   "quorum-missing",
   "receipt-from-future",
+  "revocation-missing",
   "role-missing",
+  "rotation-conflict",
+  "rotation-key-reuse",
+  "rotation-missing",
+  "rotation-unknown-key",
   "status-after-t",
   "status-before-release",
   "status-from-future",
@@ -105,6 +113,7 @@ export function worst(words: readonly Word[]): Word {
 /** The seven claims of DESIGN.md, by the name that each printed line starts with. */
 export type Claim =
   | "bundle"
+  | "keys"
   | "release"
   | "image"
   | "log"
