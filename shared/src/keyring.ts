@@ -72,9 +72,8 @@ export function withRotation(
     throw new Refusal("rotation-overreach", found);
   }
   requireKeyApproval(ring, record, crypto);
-  const [old, successor] = [statement.old, statement.new].map((text) =>
-    text === undefined ? null : parseVkey(text, crypto),
-  ) as [Vkey, Vkey | null];
+  const change = changeOf(index, statement, crypto);
+  const { old, successor } = change;
   const rival = ring.changes.find((change) => sameKey(change.old, old));
   if (rival !== undefined) {
     const found = `record ${rival.index} replaces ${quote(old.name)} already, from size ${rival.from} on`;
@@ -88,8 +87,23 @@ export function withRotation(
     const found = `record ${index} brings ${quote(successor.name)}, a key that stands in the policy or once did`;
     throw new Refusal("rotation-key-reuse", found);
   }
-  const change = { index, from, role: statement.role, old, successor };
   return { ...ring, changes: [...ring.changes, change] };
+}
+
+/** What a rotation changes, whoever signed it. */
+export function changeOf(
+  index: bigint,
+  statement: RotationStatement,
+  crypto: Pick<Crypto, "sha256">,
+): KeyChange {
+  const { role, from, old, new: successor } = statement;
+  return {
+    index,
+    from: BigInt(from),
+    role,
+    old: parseVkey(old, crypto),
+    successor: successor === undefined ? null : parseVkey(successor, crypto),
+  };
 }
 
 /**
@@ -117,14 +131,21 @@ export function requireKeyApproval(ring: Keyring, record: PlacedRecord, crypto: 
   return signers;
 }
 
+type Changes = Pick<Keyring, "changes">;
+
 /** Refuses `key-replaced` or `key-early` when a signature is by a key that isn't of this place any more, or not yet. */
-export function refuseReplaced(ring: Keyring, envelope: Envelope, place: bigint, crypto: Crypto): void {
+export function refuseReplaced(
+  ring: Changes,
+  envelope: Envelope,
+  place: bigint,
+  crypto: Pick<Crypto, "sha256">,
+): void {
   for (const { keyid } of envelope.signatures)
     refuseOutOfPlace(ring, place, (key) => keyidOf(key.publicKey, crypto) === keyid);
 }
 
 /** The same for one key, told by `isIt`. */
-export function refuseOutOfPlace(ring: Keyring, place: bigint, isIt: (key: Vkey) => boolean): void {
+export function refuseOutOfPlace(ring: Changes, place: bigint, isIt: (key: Vkey) => boolean): void {
   for (const { index, from, old, successor } of ring.changes) {
     if (from <= place && isIt(old)) {
       const found = `the key of ${quote(old.name)} counts below size ${from} only, by record ${index}`;
@@ -194,4 +215,4 @@ function everyKey({ policy, changes }: Keyring): Vkey[] {
   return [policy.log, ...lines, ...policy.status, ...policy.enrollers, ...ledgers, ...brought];
 }
 
-const sameKey = (a: Vkey, b: Vkey) => toHex(a.publicKey) === toHex(b.publicKey);
+export const sameKey = (a: Vkey, b: Vkey) => toHex(a.publicKey) === toHex(b.publicKey);

@@ -2,6 +2,7 @@
 //
 //   init   an empty log, its checkpoint signed
 //   add    statements, in the order given; all of them or none
+//   close  the statement that ends it (log-close.ts)
 //   check  everything recomputed from the records up: tiles, root, signature, anchors
 //
 // The log's key is named like the log's origin, so a reader needs one line, its
@@ -10,6 +11,7 @@
 import { rebasedJudge } from "@vouch/shared/anchoring";
 import { equalBytes, toBase64 } from "@vouch/shared/bytes";
 import { MAX_DSSE } from "@vouch/shared/dsse";
+import { policyAt } from "@vouch/shared/keyring";
 import { rootOf } from "@vouch/shared/merkle";
 import type { Policy } from "@vouch/shared/policy";
 import { rebasedLines } from "@vouch/shared/policy";
@@ -24,6 +26,7 @@ import { about } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
 import { type Anchor, listAnchors } from "../log/anchors";
+import { aboutKeys, checkKept, keyRecordText, ringOf } from "../log/keys";
 import {
   type Added,
   addToLog,
@@ -39,6 +42,7 @@ import { table } from "../output/terminal";
 import { type RebasedOnDemand, rebasedOnDemand } from "../rebased";
 import { loadSigner, type Signer, type SignerOptions, seconds, withSigner } from "../signer";
 import { damaged } from "../tiledlog";
+import { defineClose } from "./log-close";
 import { readPolicy } from "./policy";
 
 export interface AddedFile extends Added {
@@ -51,6 +55,7 @@ export async function addFiles(
   files: readonly string[],
   signer: Signer,
   timeoutS?: number,
+  policy: Policy | null = null,
 ): Promise<{ log: ReleaseLog; records: AddedFile[] }> {
   const records = files.map((file) =>
     about(file, () => {
@@ -59,7 +64,7 @@ export async function addFiles(
       return bytes;
     }),
   );
-  const { log, records: added } = await addToLog(folder, records, signer, timeoutS);
+  const { log, records: added } = await addToLog(folder, records, signer, timeoutS, policy);
   return { log, records: added.map((record, i) => ({ ...record, file: files[i] as string })) };
 }
 
@@ -76,23 +81,30 @@ export interface CheckedLog {
   /** Whether the checkpoint's signature was verified: only a policy names the key. */
   readonly signed: boolean;
   readonly anchors: readonly CheckedAnchor[];
+  /** Changes of keys and a closing, in words; with a policy also why one doesn't count. */
+  readonly keys: readonly string[];
 }
 
 /** Recomputes everything. Refuses `log-damaged`, `wrong-log-key`, `bad-signature`, and what a receipt is refused for. */
 export function checkLog(folder: string, policy: Policy | null): CheckedLog {
   const log = openLog(folder);
   return about(folder, () => {
-    if (policy !== null) checkLogKey(log, policy.log);
     const kinds = new Map<StatementKind, number>();
-    for (const { statement, bytes, index } of readStatements(log)) {
+    const statements = readStatements(log);
+    for (const { statement, bytes, index } of statements) {
       about(`record ${index}`, () => checkRecord(bytes));
       kinds.set(statement.kind, (kinds.get(statement.kind) ?? 0) + 1);
     }
+    const records = aboutKeys(statements);
+    checkKept(log, records);
+    const { ring, remarks } = policy === null ? { ring: null, remarks: [] } : ringOf(policy, records);
+    if (ring !== null) checkLogKey(log, policyAt(ring, log.size).log);
+    const keys = [...records.map(keyRecordText), ...remarks];
     const rebased = rebasedOnDemand(null); // what one anchor proves is known to the next
     const anchors = listAnchors(folder).flatMap((anchor) =>
       checkAnchor(folder, log, anchor, policy, rebased),
     );
-    return { log, kinds, signed: policy !== null, anchors };
+    return { log, kinds, signed: policy !== null, anchors, keys };
   });
 }
 
@@ -136,6 +148,7 @@ export function define(program: Command, io: Io): void {
   defineInit(log, io);
   defineAdd(log, io);
   defineCheck(log, io);
+  defineClose(log, io);
 }
 
 const headOf = ({ checkpoint, size }: ReleaseLog) => ({
@@ -164,20 +177,25 @@ function defineAdd(log: Command, io: Io): void {
     .argument("<dir>", "the log")
     .argument("<files...>", "statements, each a .dsse.json")
     .option("--timeout <SECONDS>", "how long to wait for another writer", seconds, 30)
+    .option("--policy <FILE>", "whose approvals count, for statements about keys and the log's end")
     .option("--json", "print one JSON object")
-    .action(async (dir: string, files: string[], flags: SignerOptions & { timeout: number }) => {
-      const { log: grown, records } = await addFiles(dir, files, await loadSigner(flags, io), flags.timeout);
-      if (io.json) {
-        const list = records.map(({ file, index, added }) => ({ file, index: Number(index), added }));
-        io.stdout(`${JSON.stringify({ ...headOf(grown), records: list })}\n`);
-        return;
-      }
-      const rows = records.map(({ file, index, added }) => [
-        `record ${index}`,
-        `${file}${added ? "" : ", there already"}`,
-      ]);
-      io.stdout(`${table(rows)}${grown.checkpoint.origin}, size ${grown.size}\n`);
-    });
+    .action(
+      async (dir: string, files: string[], flags: SignerOptions & { timeout: number; policy?: string }) => {
+        const policy = flags.policy === undefined ? null : readPolicy(flags.policy);
+        const signer = await loadSigner(flags, io);
+        const { log: grown, records } = await addFiles(dir, files, signer, flags.timeout, policy);
+        if (io.json) {
+          const list = records.map(({ file, index, added }) => ({ file, index: Number(index), added }));
+          io.stdout(`${JSON.stringify({ ...headOf(grown), records: list })}\n`);
+          return;
+        }
+        const rows = records.map(({ file, index, added }) => [
+          `record ${index}`,
+          `${file}${added ? "" : ", there already"}`,
+        ]);
+        io.stdout(`${table(rows)}${grown.checkpoint.origin}, size ${grown.size}\n`);
+      },
+    );
 }
 
 function defineCheck(log: Command, io: Io): void {
@@ -189,7 +207,7 @@ function defineCheck(log: Command, io: Io): void {
     .option("--json", "print one JSON object")
     .action((dir: string, flags: { policy?: string }) => {
       const checked = checkLog(dir, flags.policy === undefined ? null : readPolicy(flags.policy));
-      const { log: found, kinds, signed, anchors } = checked;
+      const { log: found, kinds, signed, anchors, keys } = checked;
       if (io.json) {
         const list = anchors.map(({ size, kind, time }) => ({
           size: Number(size),
@@ -197,7 +215,7 @@ function defineCheck(log: Command, io: Io): void {
           time: time === null ? null : isoTime(time),
         }));
         io.stdout(
-          `${JSON.stringify({ ...headOf(found), kinds: Object.fromEntries(kinds), signatureChecked: signed, anchors: list })}\n`,
+          `${JSON.stringify({ ...headOf(found), kinds: Object.fromEntries(kinds), signatureChecked: signed, anchors: list, keys })}\n`,
         );
         return;
       }
@@ -207,6 +225,7 @@ function defineCheck(log: Command, io: Io): void {
           ["records", `${found.size}${counts === "" ? "" : `: ${counts}`}`],
           ["root", `${toBase64(found.checkpoint.root)}, as the records give it`],
           ["signature", signed ? `by ${found.checkpoint.origin}` : "not checked: no --policy names the key"],
+          ...keys.map((text) => ["keys", text]),
           ...anchors.map(({ size, kind, time }) => [
             "anchor",
             `size ${size} on ${kind}, ${time === null ? "receipt not checked: no --policy names that ledger" : `recorded ${isoTime(time)}`}`,

@@ -19,6 +19,7 @@ import { faultRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { parseStatement, type StatusStatement } from "@vouch/shared/statement";
 import { nodeCrypto } from "../crypto";
 import { type Anchor, listAnchors } from "./anchors";
+import { aboutKeys, changesOf, revocationsOf } from "./keys";
 import { type LoggedStatement, openLog, type ReleaseLog, readStatements } from "./store";
 import { readWalkFile } from "./walk";
 
@@ -62,7 +63,8 @@ export function makeBundle(parts: BundleParts): Bundle {
     firstHolding(log, i),
   );
   const challenges = devices.map((d) => d.challenge);
-  const indices = [release, ...advisories, ...devices.map((d) => d.commitment)];
+  const keys = keysBeside(log, status, devices);
+  const indices = [release, ...advisories, ...keys, ...devices.map((d) => d.commitment)];
   const head = [...timed, ...challenges, ...indices.map((i) => firstHolding(log, i))].reduce(larger);
   const checkpoints = [...new Set([...timed, ...challenges, head])].sort((a, b) =>
     a.size < b.size ? -1 : 1,
@@ -100,6 +102,7 @@ export function makeBundle(parts: BundleParts): Bundle {
       }),
     ),
     ...(walk === null ? {} : { walk }),
+    ...(keys.length === 0 ? {} : { keys: keys.map(record) }),
   };
 }
 
@@ -184,6 +187,28 @@ function advisoriesBeside(log: Log, { statement: status }: Placed<StatusStatemen
   return [...new Set([...listed, ...later])].sort((a, b) => (a < b ? -1 : 1));
 }
 
+/** Every change of a key, and revocations of these devices' keys: what the status lists, and what came after it. */
+function keysBeside(
+  log: Log,
+  { statement: status }: Placed<StatusStatement>,
+  devices: readonly { readonly keySha256: string }[],
+): bigint[] {
+  const own = (key: string) => devices.some(({ keySha256 }) => keySha256 === key);
+  const listed = [
+    ...(status.rotations ?? []),
+    ...(status.revocations ?? []).filter(({ key }) => own(key)),
+  ].map(({ index }) => BigInt(index));
+  const records = aboutKeys(log.statements);
+  const anchored = log.anchors.reduce(larger).size;
+  const later = [
+    ...changesOf(records),
+    ...revocationsOf(null, records).filter(({ statement }) => own(statement.keySha256)),
+  ]
+    .map(({ index }) => index)
+    .filter((index) => index >= BigInt(status.logSize) && index < anchored);
+  return [...new Set([...listed, ...later])].sort((a, b) => (a < b ? -1 : 1));
+}
+
 function placeDevice(log: Log, files: DeviceFiles, enrolments: readonly EnrolmentFile[]) {
   const { fault, sign1 } = decodeEvidence(files.evidence);
   if (fault !== 0 || sign1?.kid == null) throw faultRefusal(fault, "the evidence");
@@ -209,6 +234,7 @@ function placeDevice(log: Log, files: DeviceFiles, enrolments: readonly Enrolmen
     files,
     challenge,
     enrolment,
+    keySha256: toHex(enrolledKeyHash(enrolment)),
     commitment: findCommitment(log, "enrolment-commitment", opened),
     logged: files.salt && { salt: files.salt, index: loggedEvidence(log, files.evidence, files.salt) },
   };
@@ -238,7 +264,9 @@ function findCommitment(
   );
 }
 
-function enrolledKid(file: EnrolmentFile): Uint8Array {
+const enrolledKid = (file: EnrolmentFile) => kidOf(enrolledKeyHash(file));
+
+function enrolledKeyHash(file: EnrolmentFile): Uint8Array {
   const statement = parseStatement(parseEnvelope(file.statement).payload);
   if (statement.kind !== "enrolment") {
     throw new Refusal(
@@ -246,5 +274,5 @@ function enrolledKid(file: EnrolmentFile): Uint8Array {
       `found a statement of kind ${statement.kind}, expected an enrolment`,
     );
   }
-  return kidOf(nodeCrypto.sha256(statement.publicKey));
+  return nodeCrypto.sha256(statement.publicKey);
 }

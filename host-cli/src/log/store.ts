@@ -14,6 +14,7 @@ import { openCheckpoint } from "@vouch/shared/checkpoint";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { type HashReader, rootOf } from "@vouch/shared/merkle";
 import { formatNote, signatureLine } from "@vouch/shared/note";
+import type { Policy } from "@vouch/shared/policy";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { parseStatement, type Statement, type StatusStatement } from "@vouch/shared/statement";
 import { KEY_ED25519, makeVkey, type Vkey } from "@vouch/shared/vkey";
@@ -32,6 +33,7 @@ import {
   type TiledLog,
 } from "../tiledlog";
 import { checkNotForked, newestAnchored } from "./anchors";
+import { admitKeyRecords, checkOpen, checkWriter, keepKeyRecords, keptKeyRecords, logKeyAt } from "./keys";
 
 export type { TiledLog as ReleaseLog } from "../tiledlog";
 
@@ -64,18 +66,22 @@ export interface Added {
 
 /**
  * Adds records; the ones already there keep their index. All or none. Refuses what checkRecord does,
- * `wrong-log-key`, `locked`, `log-forked`, `status-other-log`, `status-overreach`, `status-root-mismatch`.
+ * `wrong-log-key`, `locked`, `log-forked`, `status-other-log`, `status-overreach`, `status-root-mismatch`, `log-closed`,
+ * and what keys.ts refuses of records about keys, which take a policy.
  */
 export async function addToLog(
   folder: string,
   records: readonly Uint8Array[],
   signer: Signer,
   lockTimeoutS: number = LOCK_TIMEOUT_S,
+  policy: Policy | null = null,
 ): Promise<{ log: TiledLog; records: Added[] }> {
   openLog(folder); // no lock is left in a folder that is no log
   return withLock(folder, lockTimeoutS * 1000, async () => {
     const log = openLog(folder);
-    checkLogKey(log, logKeyOf(signer));
+    const kept = keptKeyRecords(log);
+    const key = logKeyOf(signer);
+    checkLogKey(log, logKeyAt(kept, log.size) ?? key);
     checkNotForked(log, newestAnchored(folder));
     const fresh: Uint8Array[] = [];
     const added = records.map((record): Added => {
@@ -86,13 +92,19 @@ export async function addToLog(
       return { index: log.size + BigInt(fresh.push(record) - 1), added: true };
     });
     if (fresh.length === 0) return { log, records: added };
+    checkOpen(log, kept);
+    const placed = fresh.map((bytes, i) => ({ index: log.size + BigInt(i), bytes }));
     const plan = planAppend(log, fresh);
     const reader = extendedReader(log, fresh);
     for (const [i, record] of fresh.entries()) {
       const statement = checkRecord(record);
       if (statement.kind === "status") checkStatusPlace(log, statement, log.size + BigInt(i), reader);
     }
-    return { log: commitAppend(log, plan, await publishWith(signer)(plan.checkpointText)), records: added };
+    const keys = admitKeyRecords({ log, kept, fresh: placed, reader, policy });
+    checkWriter([...kept, ...keys], log.size + BigInt(fresh.length), key);
+    const note = await publishWith(signer)(plan.checkpointText);
+    keepKeyRecords(log, keys);
+    return { log: commitAppend(log, plan, note), records: added };
   });
 }
 
