@@ -32,7 +32,7 @@ const SUMMARIES: Record<string, string> = {
   release: "state, sign and seal a release (new, sign, seal)",
   advisory: "state that releases are affected or recalled",
   status: "state which advisories are in force",
-  log: "keep the release log (init, add, check, close)",
+  log: "keep the release log (init, add, check, close, receipt)",
   key: "replace and revoke keys (rotate, retire, revoke, sign)",
   anchor: "place a log's checkpoint on a ledger",
   ledger: "make and look at ledgers",

@@ -91,6 +91,7 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "unsupported-algorithm",
   "unsupported-receipt",
   "unsupported-statement",
+  "unsupported-structure",
   "unsupported-version",
   "walk-missing",
 ]);

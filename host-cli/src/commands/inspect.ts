@@ -7,12 +7,13 @@ import { parseBundle } from "@vouch/shared/bundle";
 import { equalBytes, toBase64, toHex, utf8Decode } from "@vouch/shared/bytes";
 import { parseCheckpoint } from "@vouch/shared/checkpoint";
 import { parseChallenge, parseEnrolmentFile, parseEvidenceSalt } from "@vouch/shared/companions";
+import { isCoseReceipt, readReceipt } from "@vouch/shared/cosereceipt";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { decodeEvidence } from "@vouch/shared/evidence";
 import { flagNames, formatVersion, isMcuboot, type McubootRecord, readMcuboot } from "@vouch/shared/mcuboot";
 import { parseNote } from "@vouch/shared/note";
 import { parsePolicy } from "@vouch/shared/policy";
-import { parseProof } from "@vouch/shared/proof";
+import { parseForeignProof } from "@vouch/shared/proof";
 import { readContents, readSummary } from "@vouch/shared/rebased/checkpoint";
 import { committeeDigest } from "@vouch/shared/rebased/committee";
 import { base58, digestOf } from "@vouch/shared/rebased/digest";
@@ -65,6 +66,7 @@ const READERS: readonly Reader[] = [
     matches: (_, text) => text?.startsWith('{"payload"') === true,
     tell: tellStatement,
   },
+  { kind: "COSE receipt", matches: isCoseReceipt, tell: tellCoseReceipt },
   { kind: "device evidence", matches: (bytes) => startsWith(bytes, 0xd2, 0x84), tell: tellEvidence },
   { kind: "SUIT manifest", matches: (bytes) => startsWith(bytes, 0xd8, 0x6b), tell: tellManifest },
   { kind: "upload", matches: (bytes) => startsWith(bytes.subarray(4), 0xd8, 0x6b), tell: tellUpload },
@@ -127,6 +129,7 @@ function tellBundle(bytes: Uint8Array) {
         ...checkpointFields(c.note),
         receipts: c.receipts.map((r) => r.kind),
       })),
+      ...(bundle.keys === undefined ? {} : { keys: bundle.keys.map(record) }),
       ...(bundle.walk === undefined ? {} : { walk: walkFields(readWalk(bundle.walk)) }),
       devices: bundle.devices.map((d) => ({
         enrolment: statementFields(d.enrolment),
@@ -301,14 +304,26 @@ function tellCheckpoint(bytes: Uint8Array) {
 }
 
 function tellProof(bytes: Uint8Array) {
-  const proof = parseProof(bytes);
+  const proof = parseForeignProof(bytes);
   return {
     fields: {
       index: String(proof.index),
       hashes: proof.hashes.length,
       checkpoint: checkpointFields(proof.checkpoint),
+      ...(proof.extra === undefined
+        ? {}
+        : { extra: `${proof.extra.length} bytes that nothing authenticates` }),
     },
     notVerified: "neither the proof nor the checkpoint's signatures were checked",
+  };
+}
+
+function tellCoseReceipt(bytes: Uint8Array) {
+  const { issuer, size, index, hashes } = readReceipt(bytes);
+  return {
+    fields: { issuer, index: String(index), size: String(size), hashes: hashes.length },
+    notVerified:
+      "the signature over the root; `vouch verify --proof` does that, with the record and the log's key",
   };
 }
 

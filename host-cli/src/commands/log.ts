@@ -3,6 +3,7 @@
 //   init   an empty log, its checkpoint signed
 //   add    statements, in the order given; all of them or none
 //   close  the statement that ends it (log-close.ts)
+//   receipt   a record's place in it, for SCITT peers (log-receipt.ts)
 //   check  everything recomputed from the records up: tiles, root, signature, anchors
 //
 // The log's key is named like the log's origin, so a reader needs one line, its
@@ -43,6 +44,7 @@ import { type RebasedOnDemand, rebasedOnDemand } from "../rebased";
 import { loadSigner, type Signer, type SignerOptions, seconds, withSigner } from "../signer";
 import { damaged } from "../tiledlog";
 import { defineClose } from "./log-close";
+import { defineReceipt } from "./log-receipt";
 import { readPolicy } from "./policy";
 
 export interface AddedFile extends Added {
@@ -149,6 +151,7 @@ export function define(program: Command, io: Io): void {
   defineAdd(log, io);
   defineCheck(log, io);
   defineClose(log, io);
+  defineReceipt(log, io);
 }
 
 const headOf = ({ checkpoint, size }: ReleaseLog) => ({

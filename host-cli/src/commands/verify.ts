@@ -1,5 +1,5 @@
 // vouch verify BUNDLE --policy P: files in, verdict out. Opens no socket and remembers
-// nothing, but for --ledger-state; the argument itself is shared/src/appraise.ts.
+// nothing, but for --ledger-state; the argument itself is shared/src/appraise.ts. --proof is in verify-proof.ts.
 
 import { appraise, type Question } from "@vouch/shared/appraise";
 import { MAX_BUNDLE } from "@vouch/shared/bundle";
@@ -18,6 +18,7 @@ import { parseMoment } from "../moment";
 import { mainReason, verdictText } from "../output/verdict";
 import { rebasedOnDemand } from "../rebased";
 import { VERSION } from "../version";
+import { printProof } from "./verify-proof";
 
 const MAX_POLICY = 256 * 1024;
 const MAX_EVIDENCE = 64 * 1024;
@@ -101,8 +102,8 @@ export function define(program: Command, io: Io): void {
   program
     .command("verify")
     .description("Settles whether a bundle, image and device hold up, offline.")
-    .argument("<bundle>", "the bundle (.vouch.json), or - for stdin")
-    .requiredOption("--policy <FILE>", "whom to trust: keys, thresholds, ages")
+    .argument("[bundle]", "the bundle (.vouch.json), or - for stdin")
+    .option("--policy <FILE>", "whom to trust: keys, thresholds, ages")
     .option(
       "--image <[COMPONENT=]FILE>",
       "an image to hash; app unless a component is named (repeatable)",
@@ -120,9 +121,36 @@ export function define(program: Command, io: Io): void {
     )
     .option("--offline", "open no socket (the default; accepted for scripts)")
     .option("--explain", "name the rule and the bytes of each step")
-    .option("--json", "print an EAR attestation result")
-    .action((bundle: string, options: VerifyOptions & { explain?: boolean }) => {
+    .option("--proof <FILE>", "instead: whether this tlog-proof or COSE receipt places a record in a log")
+    .option("--entry <FILE>", "of --proof: the record")
+    .option("--log-key <VKEY>", "of --proof: the log's verifier key, or its file, where no policy names it")
+    .option("--json", "print an EAR attestation result; of --proof, what it proves")
+    .action((bundle: string | undefined, options: Flags) => {
       const now = Math.floor(Date.now() / 1000);
-      printVerdict(verifyFiles(bundle, options, now), bundle, options.explain === true, now, io);
+      if (options.proof !== undefined) {
+        if (bundle !== undefined) throw usage("--proof takes no bundle");
+        return printProof({ ...options, proof: options.proof }, now, io);
+      }
+      const { policy } = options;
+      if (bundle === undefined) throw usage("expected a bundle, or --proof FILE");
+      if (policy === undefined)
+        throw usage("expected --policy FILE", "nothing is trusted that no policy names");
+      if (options.logKey !== undefined || options.entry !== undefined)
+        throw usage("--log-key and --entry go with --proof");
+      printVerdict(
+        verifyFiles(bundle, { ...options, policy }, now),
+        bundle,
+        options.explain === true,
+        now,
+        io,
+      );
     });
 }
+
+type Flags = Omit<VerifyOptions, "policy"> & {
+  policy?: string;
+  explain?: boolean;
+  proof?: string;
+  entry?: string;
+  logKey?: string;
+};

@@ -71,12 +71,13 @@ export function keptKeyRecords(log: TiledLog): KeyRecord[] {
     });
 }
 
-const keyRecordsOf = (records: readonly { index: bigint; bytes: Uint8Array }[]): KeyRecord[] =>
+/** Those of some records that are about keys, or close the log. Refuses as parsing does. */
+export const keyRecordsOf = (records: readonly { index: bigint; bytes: Uint8Array }[]): KeyRecord[] =>
   aboutKeys(
     records.map((record) => ({ ...record, statement: parseStatement(parseEnvelope(record.bytes).payload) })),
   );
 
-/** Those of some records that are about keys, or close the log. */
+/** The same of statements that are read already. */
 export const aboutKeys = (
   records: readonly { index: bigint; bytes: Uint8Array; statement: Statement }[],
 ): KeyRecord[] =>

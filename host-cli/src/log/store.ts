@@ -33,7 +33,15 @@ import {
   type TiledLog,
 } from "../tiledlog";
 import { checkNotForked, newestAnchored } from "./anchors";
-import { admitKeyRecords, checkOpen, checkWriter, keepKeyRecords, keptKeyRecords, logKeyAt } from "./keys";
+import {
+  admitKeyRecords,
+  checkOpen,
+  checkWriter,
+  keepKeyRecords,
+  keptKeyRecords,
+  keyRecordsOf,
+  logKeyAt,
+} from "./keys";
 
 export type { TiledLog as ReleaseLog } from "../tiledlog";
 
@@ -81,7 +89,6 @@ export async function addToLog(
     const log = openLog(folder);
     const kept = keptKeyRecords(log);
     const key = logKeyOf(signer);
-    checkLogKey(log, logKeyAt(kept, log.size) ?? key);
     checkNotForked(log, newestAnchored(folder));
     const fresh: Uint8Array[] = [];
     const added = records.map((record): Added => {
@@ -91,9 +98,10 @@ export async function addToLog(
       if (twin >= 0) return { index: log.size + BigInt(twin), added: false };
       return { index: log.size + BigInt(fresh.push(record) - 1), added: true };
     });
+    const placed = fresh.map((bytes, i) => ({ index: log.size + BigInt(i), bytes }));
+    checkLogKey(log, logKeyAt([...kept, ...keyRecordsOf(placed)], log.size) ?? key);
     if (fresh.length === 0) return { log, records: added };
     checkOpen(log, kept);
-    const placed = fresh.map((bytes, i) => ({ index: log.size + BigInt(i), bytes }));
     const plan = planAppend(log, fresh);
     const reader = extendedReader(log, fresh);
     for (const [i, record] of fresh.entries()) {
