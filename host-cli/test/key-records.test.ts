@@ -1,7 +1,7 @@
 // Records about keys in a log on disk: who may put them there, what a kill at any instant
 // leaves, and what everybody who appends then obeys.
 
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { toHex, utf8Encode } from "@vouch/shared/bytes";
 import { addSignature, formatEnvelope, IN_TOTO, pae } from "@vouch/shared/dsse";
@@ -137,13 +137,11 @@ keys(
     const other = await smallRecord(enroller, 99);
     for (const torn of [false, true])
       for (let cut = 0; ; cut++) {
-        const path = await newLog(3);
+        const path = join(folder, `cut-${torn}-${cut}`);
+        cpSync(base, path, { recursive: true });
         const { finished } = await withCut(cut, torn, () => add(path, record, log));
         const { size } = openLog(path);
         assert.is(keptKeyRecords(openLog(path)).length, size === 4n ? 1 : 0, `cut ${cut}`);
-        rmSync(join(path, "lock"), { recursive: true, force: true });
-        for (const name of readdirSync(path))
-          if (/lock/.test(name)) rmSync(join(path, name), { recursive: true });
         // Something else takes the place that the rotation would have had.
         await addToLog(path, [other], log);
         assert.is(checkLog(path, policy).keys.length, size === 4n ? 1 : 0, `cut ${cut}`);
