@@ -135,6 +135,7 @@ keys(
   async () => {
     const record = await signed(rotation("approver", 4, alice, alice2), alice, bob);
     const other = await smallRecord(enroller, 99);
+    const base = await newLog(3);
     for (const torn of [false, true])
       for (let cut = 0; ; cut++) {
         const path = join(folder, `cut-${torn}-${cut}`);
