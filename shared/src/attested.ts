@@ -27,14 +27,14 @@ import {
   horizonOf,
   timedBy,
 } from "./history";
-import { enrolledKeyHash, revocationOf } from "./keyrecords";
+import { checkNotRevoked, enrolledKeyHash } from "./keyrecords";
 import { policyAt, refuseReplaced } from "./keyring";
 import { checkMeasured, type Image } from "./measured";
 import type { Release } from "./published";
 import { faultRefusal, quote, Refusal } from "./refusal";
 import { signersOf } from "./signers";
 import { type EnrolmentStatement, parseStatement } from "./statement";
-import { isoTime, secondsOf } from "./time";
+import { isoTime } from "./time";
 import type { DeviceResult } from "./verdict";
 
 /** Evidence as presented for judgement: from the bundle, or handed over beside it. */
@@ -350,29 +350,6 @@ function checkLoggedEvidence(
     );
   }
   return holder;
-}
-
-/**
- * What a stolen key signed can't be told from what the device did: only what was recorded before the
- * moment that the revocation names is the device's. Whenever that is asked about: it was stolen then already.
- */
-function checkNotRevoked(c: Case, key: Key, notAfter: number | null): void {
-  const revocation = revocationOf(c, key.publicKey);
-  if (revocation === null) return;
-  const { since, reason } = revocation.statement;
-  const what = `the device's key ${toHex(key.kid)} is revoked as of ${since}, by record ${revocation.record.index}: ${quote(reason)}`;
-  if (notAfter !== null && notAfter < secondsOf(since)) {
-    c.out.note(`${what}; this evidence was recorded before`);
-    return;
-  }
-  const found =
-    notAfter === null ? "nothing proves it to be older" : `it was recorded at ${isoTime(notAfter)}`;
-  c.out.failed(
-    "evidence",
-    "device-key-revoked",
-    `${what}; of this evidence, ${found}`,
-    "clear the device's key by the maker's order, enrol it anew, and attest again",
-  );
 }
 
 /** Both ends of the bracket must lie within max-age before T: hoarded evidence is stale evidence. */

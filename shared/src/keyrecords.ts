@@ -18,6 +18,7 @@ import type { RevocationStatement } from "./keychange";
 import { type Keyring, readKeyRecord, requireKeyApproval, withRotation } from "./keyring";
 import { isRefusal, quote, Refusal } from "./refusal";
 import { parseStatement, type StatusStatement } from "./statement";
+import { isoTime, secondsOf } from "./time";
 
 export interface Revocation {
   readonly record: LogRecord;
@@ -84,6 +85,7 @@ const plain = (name: string) => (/^[\w./-]{1,60}$/.test(name) ? name : quote(nam
 
 /** What the status lists about keys is in the bundle, as far as it concerns it. */
 export function checkKeysListed(c: Case, status: StatusStatement): void {
+  if (status.rotations === undefined && status.revocations === undefined) return;
   const own = enrolledKeys(c);
   const missing = (listed: { index: number; sha256: string }) =>
     !(c.bundle.keys ?? []).some(
@@ -104,8 +106,35 @@ export function checkKeysListed(c: Case, status: StatusStatement): void {
     );
 }
 
+/**
+ * What a stolen key signed can't be told from what the device did: only what was recorded before the
+ * moment that the revocation names is the device's. Whenever that is asked about: it was stolen then already.
+ */
+export function checkNotRevoked(
+  c: Case,
+  key: { readonly kid: Uint8Array; readonly publicKey: Uint8Array },
+  notAfter: number | null,
+): void {
+  const revocation = revocationOf(c, key.publicKey);
+  if (revocation === null) return;
+  const { since, reason } = revocation.statement;
+  const what = `the device's key ${toHex(key.kid)} is revoked as of ${since}, by record ${revocation.record.index}: ${quote(reason)}`;
+  if (notAfter !== null && notAfter < secondsOf(since)) {
+    c.out.note(`${what}; this evidence was recorded before`);
+    return;
+  }
+  const found =
+    notAfter === null ? "nothing proves it to be older" : `it was recorded at ${isoTime(notAfter)}`;
+  c.out.failed(
+    "evidence",
+    "device-key-revoked",
+    `${what}; of this evidence, ${found}`,
+    "clear the device's key by the maker's order, enrol it anew, and attest again",
+  );
+}
+
 /** The revocation of a device's key that reaches back the furthest, or null. */
-export function revocationOf(c: Case, publicKey: Uint8Array): Revocation | null {
+function revocationOf(c: Case, publicKey: Uint8Array): Revocation | null {
   const key = toHex(c.crypto.sha256(publicKey));
   const all = c.keys.revocations.filter(({ statement }) => statement.keySha256 === key);
   return all.reduce<Revocation | null>(

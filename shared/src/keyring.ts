@@ -69,7 +69,7 @@ export function withRotation(
   }
   if (from <= index) {
     const found = `record ${index} rotates a key from size ${from} on, expected a size after itself`;
-    throw new Refusal("rotation-overreach", found);
+    throw new Refusal("rotation-overreach", found, { hint: "the log has grown since: draft it again" });
   }
   requireKeyApproval(ring, record, crypto);
   const change = changeOf(index, statement, crypto);

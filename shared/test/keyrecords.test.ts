@@ -3,15 +3,14 @@
 
 import { appraise, type Question } from "@vouch/shared/appraise";
 import { type Bundle, formatBundle } from "@vouch/shared/bundle";
-import { concatBytes, toBase64, toHex } from "@vouch/shared/bytes";
-import type { Crypto } from "@vouch/shared/crypto";
+import { toHex } from "@vouch/shared/bytes";
 import type { KeyRole, KeyStatement } from "@vouch/shared/keychange";
 import { isoTime } from "@vouch/shared/time";
 import type { Verdict, Word } from "@vouch/shared/verdict";
 import { formatVkey, KEY_COSIGNATURE } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { nodeCrypto } from "../../host-cli/src/crypto";
+import { rememberingCrypto } from "./remembering";
 import {
   type Key,
   keyOf,
@@ -27,17 +26,7 @@ import {
 
 const test = suite("keyrecords");
 
-// Most signatures of one world are another's: each is settled once.
-const settled = new Map<string, boolean>();
-const crypto: Crypto = {
-  sha256: nodeCrypto.sha256,
-  verifyEd25519(publicKey, message, signature) {
-    const name = toBase64(nodeCrypto.sha256(concatBytes([publicKey, signature, message])));
-    const known = settled.get(name) ?? nodeCrypto.verifyEd25519(publicKey, message, signature);
-    settled.set(name, known);
-    return known;
-  },
-};
+const crypto = rememberingCrypto();
 
 function ask(world: World, question: Partial<Question> = {}, bundle: Bundle = world.bundle): Verdict {
   const { policy, images } = world;

@@ -15,19 +15,11 @@ import { dsse, type Key, keyOf } from "./world";
 
 const keyring = suite("keyring");
 
-const made = new Map<string, Key>();
-
 /** Witnesses begin with w; the log's second key has the log's name. */
-function key(name: string): Key {
-  const fresh = () =>
-    name === "fwlog+"
-      ? keyOf("ring2", "fwlog")
-      : keyOf("ring", name, /^w/.test(name) ? KEY_COSIGNATURE : KEY_ED25519);
-  const found = made.get(name) ?? fresh();
-  made.set(name, found);
-  return found;
-}
-
+const key = (name: string): Key =>
+  name === "fwlog+"
+    ? keyOf("ring2", "fwlog")
+    : keyOf("ring", name, /^w/.test(name) ? KEY_COSIGNATURE : KEY_ED25519);
 const vkey = (name: string) => formatVkey(key(name).vkey);
 
 const POLICY = parsePolicy(

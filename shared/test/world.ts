@@ -114,12 +114,26 @@ export function keyOf(
   name: string,
   type: typeof KEY_ED25519 | typeof KEY_COSIGNATURE = KEY_ED25519,
 ): Key {
+  const id = `${seed}/${name}/${type}`;
+  const known = madeKeys.get(id);
+  if (known !== undefined) return known;
   const pair = keyPairFromSeed(crypto.sha256(utf8Encode(`${seed}/${name}`)));
-  return {
+  const signatures = new Map<string, Uint8Array>();
+  const key: Key = {
     vkey: makeVkey(name, type, pair.publicKey, crypto),
-    sign: (message) => signEd25519(pair.secretKey, message),
+    sign(message) {
+      const of = toHex(crypto.sha256(message));
+      const signature = signatures.get(of) ?? signEd25519(pair.secretKey, message);
+      signatures.set(of, signature);
+      return signature.slice();
+    },
   };
+  madeKeys.set(id, key);
+  return key;
 }
+
+// Worlds differ in few things: a key is made once, and signs the same message once.
+const madeKeys = new Map<string, Key>();
 
 /** A statement in its envelope, signed by these keys. */
 export function dsse(statement: Statement, signers: readonly Key[]): Uint8Array {
