@@ -15,7 +15,7 @@ import type { Crypto } from "./crypto";
 import { parseEnvelope } from "./dsse";
 import { type Case, checkLogged, type History } from "./history";
 import type { RevocationStatement } from "./keychange";
-import { type Keyring, readKeyRecord, requireKeyApproval, withRotation } from "./keyring";
+import { isForeign, type Keyring, readKeyRecord, requireKeyApproval, withRotation } from "./keyring";
 import { isRefusal, quote, Refusal } from "./refusal";
 import { parseStatement, type StatusStatement } from "./statement";
 import { isoTime, secondsOf } from "./time";
@@ -28,6 +28,8 @@ export interface Revocation {
 export interface Keys {
   readonly ring: Keyring;
   readonly revocations: readonly Revocation[];
+  /** Rotations of keys that the policy doesn't name. */
+  readonly foreign: readonly LogRecord[];
 }
 
 /** Reads the bundle's records about keys. Those that don't count are findings, and change nothing. */
@@ -35,6 +37,7 @@ export function openKeys(c: Omit<Case, "keys">): Keys {
   const records = c.bundle.keys ?? [];
   let ring: Keyring = { policy: c.policy, changes: [] };
   const revocations: Revocation[] = [];
+  const foreign: LogRecord[] = [];
   c.out.attempt("keys", () => {
     if (records.some((record, i) => i > 0 && records[i - 1]!.index >= record.index))
       throw new Refusal("malformed-bundle", "the records about keys do not ascend by index");
@@ -42,7 +45,8 @@ export function openKeys(c: Omit<Case, "keys">): Keys {
   for (const record of records) {
     c.out.attempt("keys", () => {
       const statement = readKeyRecord(record);
-      if (statement.kind === "rotation") ring = withRotation(ring, record, statement, c.crypto);
+      if (statement.kind === "rotation" && isForeign(ring, statement, c.crypto)) foreign.push(record);
+      else if (statement.kind === "rotation") ring = withRotation(ring, record, statement, c.crypto);
       else {
         requireKeyApproval(ring, record, c.crypto);
         checkOwn(c, record, statement);
@@ -50,7 +54,7 @@ export function openKeys(c: Omit<Case, "keys">): Keys {
       }
     });
   }
-  return { ring, revocations };
+  return { ring, revocations, foreign };
 }
 
 /** Somebody else's revocation is none of this bundle's business. */
@@ -68,6 +72,8 @@ export function checkKeysLogged(c: Case, history: History): void {
     c.out.attempt("keys", () => {
       checkLogged(c, record, history.head);
       const change = c.keys.ring.changes.find(({ index }) => index === record.index);
+      if (c.keys.foreign.includes(record))
+        c.out.established("keys", `record ${record.index} changes a key that the policy doesn't name`);
       if (change !== undefined) {
         const { role, old, successor, from } = change;
         const fate = successor === null ? "retired" : `replaced by ${plain(successor.name)}`;

@@ -9,10 +9,13 @@
 // that nobody who was replaced before can replace anybody. In this order it must
 //   1. be for this log, and take effect after its own record;
 //   2. be signed by enough of those approvers: as many as the strictest `approve` line asks
-//      for, and every role that any of them names. More may have signed, none unknown;
+//      for, and every role that any of them names. Others may have signed as well, whom
+//      somebody else's policy names: they don't count;
 //   3. replace a key that the line it means still has at that place. Of two that replace one
 //      key the earlier record counts, so that a key has one successor;
 //   4. bring a key that nobody in the policy has, or had: no key comes back, none has two roles.
+// A rotation of a key that the policy names nowhere is foreign: one policy has a witness or
+// an enroller that another hasn't. It changes nothing, so nothing is asked of it.
 // Nothing here says that the records are in the log; whoever asks must settle that.
 
 import { toHex } from "./bytes";
@@ -106,15 +109,28 @@ export function changeOf(
   };
 }
 
+/** Whether a rotation is of a key that no line of the policy has, and no change brought. */
+export function isForeign(
+  ring: Keyring,
+  statement: RotationStatement,
+  crypto: Pick<Crypto, "sha256">,
+): boolean {
+  const old = parseVkey(statement.old, crypto);
+  return !everyKey(ring).some((key) => sameKey(key, old));
+}
+
 /**
  * Who of the approvers at the record's place signed it, when they are enough to change keys. Refuses
- * `key-replaced`, `key-early`, what signersOf refuses, `no-approval-rule`, `approvals-missing`, `role-missing`.
+ * `key-replaced`, `key-early`, `bad-signature`, `no-approval-rule`, `approvals-missing`, `role-missing`.
  */
 export function requireKeyApproval(ring: Keyring, record: PlacedRecord, crypto: Crypto): Signer[] {
   const envelope = parseEnvelope(record.statement);
   const policy = policyAt(ring, record.index);
   refuseReplaced(ring, envelope, record.index, crypto);
-  const signers = signersOf(envelope, policy.approvers, crypto);
+  const ids = policy.approvers.map(({ vkey }) => keyidOf(vkey.publicKey, crypto));
+  const known = envelope.signatures.filter(({ keyid }) => ids.includes(keyid));
+  const signers =
+    known.length === 0 ? [] : signersOf({ ...envelope, signatures: known }, policy.approvers, crypto);
   if (policy.approve.length === 0)
     throw new Refusal("no-approval-rule", "the policy has no approve line, so nobody can change a key");
   const needed = Math.max(...policy.approve.map(({ threshold }) => threshold));

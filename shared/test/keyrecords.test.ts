@@ -5,6 +5,7 @@ import { appraise, type Question } from "@vouch/shared/appraise";
 import { type Bundle, formatBundle } from "@vouch/shared/bundle";
 import { toHex } from "@vouch/shared/bytes";
 import type { KeyRole, KeyStatement } from "@vouch/shared/keychange";
+import { parsePolicy } from "@vouch/shared/policy";
 import { isoTime } from "@vouch/shared/time";
 import type { Verdict, Word } from "@vouch/shared/verdict";
 import { formatVkey, KEY_COSIGNATURE } from "@vouch/shared/vkey";
@@ -213,7 +214,7 @@ const rows: readonly [
   [
     "a change by a status key",
     "unproven",
-    "unknown-signer",
+    "approvals-missing",
     { status: rotate("log", { old: "log", new: "log2", by: "status" }) },
   ],
   [
@@ -234,6 +235,30 @@ const rows: readonly [
     "patched",
     "",
     { enrolment: rotate("approver", { old: "alice", new: "alice2", by: "bob carol", uncarried: true }) },
+  ],
+
+  [
+    "a change of a key that only others' policies name",
+    "patched",
+    "",
+    { status: rotate("witness", { old: "w7", new: "w8", by: "alice" }) },
+  ],
+  [
+    "a change that somebody of another policy signed as well",
+    "patched",
+    "",
+    {
+      release: all(
+        rotate("approver", { old: "alice", new: "alice2", by: "bob carol dora" }),
+        approve("alice2", "bob"),
+      ),
+    },
+  ],
+  [
+    "a change whose second approver is of another policy",
+    "unproven",
+    "approvals-missing",
+    { status: rotate("approver", { old: "alice", new: "alice2", by: "bob dora" }) },
   ],
 
   ["a revoked device key", "unproven", "device-key-revoked", { status: revoke({ since: EARLY }) }],
@@ -284,7 +309,7 @@ const rows: readonly [
   [
     "a revocation by a status key",
     "unproven",
-    "unknown-signer",
+    "approvals-missing",
     { status: revoke({ since: EARLY, by: "bob status" }) },
   ],
   [
@@ -319,6 +344,17 @@ test("what changed and what was revoked is told, with its record", () => {
     note,
     /revoked as of 2026-.*, by record 2: "read out of .*; this evidence was recorded before$/,
   );
+});
+
+test("a policy written later, with the keys of its day, judges what came after the change", () => {
+  const world = makeWorld({ before: { release: all(alice2, approve("alice2", "bob")) } });
+  const [old, current] = ["alice", "alice2"].map((name) => formatVkey(key(name).vkey)) as [string, string];
+  const policy = parsePolicy(new TextEncoder().encode(world.policyText.replace(old, current)), crypto);
+  const verdict = ask(world, { policy });
+  assert.is(codes(verdict), "");
+  assert.ok(verdict.steps.some(({ text }) => text === "record 0 changes a key that the policy doesn't name"));
+  const before = makeWorld({ before: { status: alice2 } });
+  assert.is(codes(ask(before, { policy })), "unknown-signer", "and nothing that came before");
 });
 
 test("evidence that is handed over is judged by the revocations of the bundle's devices", () => {

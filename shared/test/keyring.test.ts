@@ -155,14 +155,14 @@ const FIRST: Wish = { at: 5, from: 10, old: "alice", new: "alice2", by: "bob car
 const REFUSED: readonly [name: string, code: string, wishes: readonly Wish[]][] = [
   ["one approver alone", "approvals-missing", [{ ...FIRST, by: "bob" }]],
   ["the old key alone", "approvals-missing", [{ ...FIRST, by: "alice" }]],
-  ["a status key among them", "unknown-signer", [{ ...FIRST, by: "bob status" }]],
-  ["the vendor's key", "unknown-signer", [{ ...FIRST, by: "bob vendor" }]],
+  ["a status key among them", "approvals-missing", [{ ...FIRST, by: "bob status" }]],
+  ["the vendor's key", "approvals-missing", [{ ...FIRST, by: "bob vendor" }]],
   [
     "the log's key for itself",
-    "unknown-signer",
+    "approvals-missing",
     [{ ...FIRST, role: "log", old: "fwlog", new: "fwlog+", by: "fwlog" }],
   ],
-  ["the successor, which isn't there yet", "unknown-signer", [{ ...FIRST, by: "bob alice2" }]],
+  ["the successor, which isn't there yet", "approvals-missing", [{ ...FIRST, by: "bob alice2" }]],
   ["effect at its own record", "rotation-overreach", [{ ...FIRST, from: 5 }]],
   ["effect before its own record", "rotation-overreach", [{ ...FIRST, from: 1 }]],
   ["another log", "rotation-other-log", [{ ...FIRST, log: "fwlog-2027" }]],
