@@ -98,11 +98,11 @@ export async function addToLog(
       if (twin >= 0) return { index: log.size + BigInt(twin), added: false };
       return { index: log.size + BigInt(fresh.push(record) - 1), added: true };
     });
+    const plan = fresh.length === 0 ? null : planAppend(log, fresh);
     const placed = fresh.map((bytes, i) => ({ index: log.size + BigInt(i), bytes }));
     checkLogKey(log, logKeyAt([...kept, ...keyRecordsOf(placed)], log.size) ?? key);
-    if (fresh.length === 0) return { log, records: added };
+    if (plan === null) return { log, records: added };
     checkOpen(log, kept);
-    const plan = planAppend(log, fresh);
     const reader = extendedReader(log, fresh);
     for (const [i, record] of fresh.entries()) {
       const statement = checkRecord(record);
