@@ -1,5 +1,6 @@
 // Verification, as the seven claims of DESIGN.md section 1 in their order:
 //
+//      keys         whose signatures count where             keyrecords.ts
 //   1. release      the maker's approvers signed it          published.ts
 //   2. log          everybody sees the same releases         published.ts
 //   3. ledger       no later than these times                published.ts
@@ -19,6 +20,7 @@ import { toBase64 } from "./bytes";
 import type { Challenge } from "./companions";
 import type { Crypto } from "./crypto";
 import { type Case, checkHistory, type History } from "./history";
+import { checkKeysLogged, openKeys } from "./keyrecords";
 import { checkImages, type Image } from "./measured";
 import type { Policy } from "./policy";
 import { checkRelease, checkStatus } from "./published";
@@ -52,7 +54,7 @@ const MAX_HASHED = 512 * 1024 * 1024;
 
 const LIMITS_ALWAYS = [
   "inclusion in a log does not mean newest; what was logged after the status statement's size is not seen",
-  "a status key alone can leave out an advisory or a withdrawal; whoever reads the whole log sees that",
+  "a status key alone can leave out an advisory, a withdrawal or a change of keys; whoever reads the whole log sees that",
   "the manifest key alone can make an image boot, but never give it a verdict",
 ];
 const LIMITS_NETWORK = [
@@ -125,7 +127,7 @@ function settleAt(question: Question): Verdict {
       devices: [],
     };
   }
-  const c: Case = {
+  const plain: Omit<Case, "keys"> = {
     budget: { left: MAX_HASHED },
     bundle,
     policy: question.policy,
@@ -136,10 +138,12 @@ function settleAt(question: Question): Verdict {
     rebased: question.rebased,
     stardust: question.stardust,
   };
+  const c: Case = { ...plain, keys: openKeys(plain) };
   const release = checkRelease(c);
   if (release !== null) checkImages(c, release, question.images);
   if (release !== null) flagSupport(c, release.statement);
   const history = checkHistory(c);
+  if (history !== null) checkKeysLogged(c, history);
   const published = release && history ? checkStatus(c, release, history) : null;
   const devices: DeviceResult[] = [];
   if (release !== null && history !== null) {
@@ -204,8 +208,8 @@ function checkNothingUnused(c: Case, history: History): void {
   const { anchored, used } = history;
   checkNothingTwice(c);
   const before = anchored[anchored.length - 2]?.checkpoint.size ?? 0n;
-  const { release, status, advisories, devices } = c.bundle;
-  const records = [release, status, ...advisories, ...devices.map((d) => d.commitment)];
+  const { release, status, advisories, devices, keys = [] } = c.bundle;
+  const records = [release, status, ...advisories, ...keys, ...devices.map((d) => d.commitment)];
   const headHolds = records.some((record) => record.index >= before);
   const unused = anchored.find((a, i) => !used.has(a) && !(headHolds && i === anchored.length - 1));
   if (unused !== undefined) {

@@ -27,9 +27,11 @@ import {
   horizonOf,
   timedBy,
 } from "./history";
+import { checkNotRevoked, enrolledKeyHash } from "./keyrecords";
+import { policyAt, refuseReplaced } from "./keyring";
 import { checkMeasured, type Image } from "./measured";
 import type { Release } from "./published";
-import { faultRefusal, isRefusal, quote, Refusal } from "./refusal";
+import { faultRefusal, quote, Refusal } from "./refusal";
 import { signersOf } from "./signers";
 import { type EnrolmentStatement, parseStatement } from "./statement";
 import { isoTime } from "./time";
@@ -69,13 +71,8 @@ export function labelOf(device: Presented, place: number): string {
 }
 
 function enrolledKid(device: BundledDevice, crypto: Crypto): Uint8Array {
-  try {
-    const statement = parseStatement(parseEnvelope(device.enrolment).payload);
-    return statement.kind === "enrolment" ? kidOf(crypto.sha256(statement.publicKey)) : new Uint8Array(0);
-  } catch (error) {
-    if (!isRefusal(error)) throw error;
-    return new Uint8Array(0); // claim 5 says what is wrong with it, if that member is ever presented
-  }
+  const hash = enrolledKeyHash(device, crypto);
+  return hash === null ? new Uint8Array(0) : kidOf(hash);
 }
 
 type Member = NonNullable<Presented["member"]>;
@@ -121,10 +118,15 @@ export function checkDevice(
   };
 }
 
-/** Opens a statement signed by exactly one enroller of the policy. */
-function openEnrollers(c: Case, bytes: Uint8Array) {
+/** Opens a statement signed by exactly one enroller that the policy has at this place of the log. */
+function openEnrollers(c: Case, bytes: Uint8Array, place: bigint) {
   const envelope = parseEnvelope(bytes);
-  const candidates = c.policy.enrollers.map((vkey) => ({ name: vkey.name, role: "enroller", vkey }));
+  refuseReplaced(c.keys.ring, envelope, place, c.crypto);
+  const candidates = policyAt(c.keys.ring, place).enrollers.map((vkey) => ({
+    name: vkey.name,
+    role: "enroller",
+    vkey,
+  }));
   const signers = signersOf(envelope, candidates, c.crypto);
   if (signers.length !== 1)
     throw new Refusal("surplus-signature", `${signers.length} enrollers signed, expected one`);
@@ -142,11 +144,11 @@ function checkEnrolment(c: Case, device: Member | null, release: Release, histor
       },
     );
   }
-  const { statement, enroller } = openEnrollers(c, device.enrolment);
+  const { statement, enroller } = openEnrollers(c, device.enrolment, device.commitment.index);
   if (statement.kind !== "enrolment")
     throw new Refusal("wrong-statement", `the enrolment is a statement of kind ${statement.kind}`);
   const digest = toHex(commitment(ENROLMENT_TAG, device.salt, device.enrolment, c.crypto));
-  const committed = openEnrollers(c, device.commitment.statement).statement;
+  const committed = openEnrollers(c, device.commitment.statement, device.commitment.index).statement;
   if (committed.kind !== "enrolment-commitment")
     throw new Refusal("wrong-statement", `the enrolment's record is a statement of kind ${committed.kind}`);
   if (committed.sha256 !== digest) {
@@ -223,6 +225,7 @@ function checkEvidence(c: Case, device: Presented, key: Key, release: Release, h
   const shown = { claims, notBefore: receipt.time, notAfter: notAfter?.time ?? null };
   const ages = c.out.reasons.length;
   checkEvidenceAge(c, receipt.time, notAfter);
+  checkNotRevoked(c, key, shown.notAfter);
   if (!claims.confirmed)
     c.out.failed(
       "evidence",
@@ -322,7 +325,7 @@ function checkLoggedEvidence(
   logged: NonNullable<Member["logged"]>,
   history: History,
 ): Anchored {
-  const { statement } = openEnrollers(c, logged.record.statement);
+  const { statement } = openEnrollers(c, logged.record.statement, logged.record.index);
   if (statement.kind !== "evidence-commitment")
     throw new Refusal("wrong-statement", `the evidence's record is a statement of kind ${statement.kind}`);
   const digest = toHex(commitment(EVIDENCE_TAG, logged.salt, evidence, c.crypto));

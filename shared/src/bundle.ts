@@ -9,7 +9,8 @@
 //    "devices":[{"evidence":b64,"challenge":{"size":"7","ledger":"directory","random":b64},
 //                "enrolment":b64,"salt":b64,"commitment":RECORD,
 //                "logged":null|{"salt":b64,"record":RECORD}}…],
-//    "walk":WALK}                           only where a receipt is of kind "rebased": rebased/walkform.ts
+//    "walk":WALK,                           only where a receipt is of kind "rebased": rebased/walkform.ts
+//    "keys":[RECORD…]}                      only in version 2: rotations and revocations, ascending by index
 //   RECORD = {"index":"4","statement":"<b64 DSSE>","proof":["<b64 hash>"…]}
 //
 // Checkpoints ascend by size; the last is the head. Every RECORD is proved to be in the
@@ -23,10 +24,13 @@ import { WALK, type WalkMember, walkMemberJson } from "./rebased/walkform";
 import { quote, Refusal } from "./refusal";
 
 export const BUNDLE_VERSION = "vouch-bundle/v1";
+/** With records about keys: whoever doesn't know them must not judge by the policy's own. */
+export const BUNDLE_VERSION_KEYS = "vouch-bundle/v2";
 export const MAX_BUNDLE = 4 * 1024 * 1024;
 const MAX_PROOF = 64; // one hash a level; a tree of 2^64 records has 64
 const MAX_ADVISORIES = 256;
 const MAX_DEVICES = 64;
+const MAX_KEYS = 128;
 /** A ledger's receipt: one that shows all that a busy checkpoint of a public ledger held is large. */
 export const MAX_RECEIPT = 1024 * 1024;
 const MAX_CHECKPOINTS = 2 + 3 * MAX_DEVICES;
@@ -65,6 +69,8 @@ export interface Bundle {
   readonly devices: readonly BundledDevice[];
   /** How committees of IOTA's ledger lead to those of its receipts. */
   readonly walk?: WalkMember;
+  /** Rotations, and revocations of the devices' keys; ascending by index, never empty. */
+  readonly keys?: readonly LogRecord[];
 }
 
 const DECIMAL = /^(0|[1-9][0-9]{0,18})$/;
@@ -81,12 +87,12 @@ const decimal: Shape<bigint> = (value, at) => {
 };
 
 const version: Shape<string> = (value, at) => {
-  if (value !== BUNDLE_VERSION) {
+  if (value !== BUNDLE_VERSION && value !== BUNDLE_VERSION_KEYS) {
     const later = typeof value === "string" && /^vouch-bundle\/v[0-9]{1,6}$/.test(value);
     const code = later ? "unsupported-version" : "malformed-json";
-    throw new Refusal(code, `${at} is ${quote(String(value))}, this program reads ${BUNDLE_VERSION}`);
+    throw new Refusal(code, `${at} is ${quote(String(value))}, this program reads ${BUNDLE_VERSION} and v2`);
   }
-  return BUNDLE_VERSION;
+  return value;
 };
 
 const orNull =
@@ -127,14 +133,25 @@ const SHAPE = object({
     MAX_DEVICES,
   ),
   walk: maybe(WALK),
+  keys: maybe(list(RECORD, 1, MAX_KEYS)),
 });
+
+const versionOf = (bundle: Pick<Bundle, "keys">) =>
+  bundle.keys === undefined ? BUNDLE_VERSION : BUNDLE_VERSION_KEYS;
+
+const BUNDLE: Shape<Bundle> = (value, at) => {
+  const { version: found, ...bundle } = SHAPE(value, at);
+  if (found !== versionOf(bundle))
+    throw new Refusal("malformed-json", `${at} is ${found}, what it holds is of ${versionOf(bundle)}`);
+  return bundle;
+};
 
 /**
  * Reads a bundle that nobody has verified yet. Throws `too-large`, `malformed-bundle`,
  * `malformed-json`, `not-canonical-json`, or `unsupported-version` for a later format.
  */
 export function parseBundle(file: Uint8Array): Bundle {
-  return readJson(file, "the bundle", MAX_BUNDLE, "malformed-bundle", SHAPE, bundleJson);
+  return readJson(file, "the bundle", MAX_BUNDLE, "malformed-bundle", BUNDLE, bundleJson);
 }
 
 const recordJson = (r: LogRecord) => ({
@@ -157,7 +174,7 @@ const deviceJson = (d: BundledDevice) => ({
 });
 
 const bundleJson = (bundle: Bundle) => ({
-  version: BUNDLE_VERSION,
+  version: versionOf(bundle),
   release: recordJson(bundle.release),
   manifest: toBase64(bundle.manifest),
   status: recordJson(bundle.status),
@@ -170,6 +187,7 @@ const bundleJson = (bundle: Bundle) => ({
   })),
   devices: bundle.devices.map(deviceJson),
   ...(bundle.walk === undefined ? {} : { walk: walkMemberJson(bundle.walk) }),
+  ...(bundle.keys === undefined ? {} : { keys: bundle.keys.map(recordJson) }),
 });
 
 /** The one encoding of a bundle. */

@@ -46,6 +46,8 @@ export const FINDINGS = {
   "status-drops-advisory": "wrong",
   "status-drops-withdrawal": "wrong",
   "status-misquotes": "wrong",
+  "closing-misplaced": "wrong",
+  "record-after-closing": "wrong",
   // as it should be
   release: "news",
   advisory: "news",
@@ -56,6 +58,9 @@ export const FINDINGS = {
   "advisory-dropped": "news",
   "release-withdrawn": "news",
   "withdrawal-lifted": "news",
+  "key-changed": "news",
+  "device-key-revocation": "news",
+  "log-closing": "news",
   over: "news",
 } as const satisfies Record<string, Level>;
 

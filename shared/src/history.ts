@@ -15,11 +15,13 @@ import {
 } from "./anchoring";
 import type { Bundle, LogRecord } from "./bundle";
 import { equalBytes, toHex } from "./bytes";
-import { type Checkpoint, openCheckpoint } from "./checkpoint";
+import { type Checkpoint, openCheckpoint, parseCheckpoint } from "./checkpoint";
 import { verifyCosignature } from "./cosignature";
 import type { Crypto } from "./crypto";
+import type { Keys } from "./keyrecords";
+import { policyAt, refuseOutOfPlace } from "./keyring";
 import { checkConsistency, checkInclusion, leafHash } from "./merkle";
-import type { NoteSignature } from "./note";
+import { type NoteSignature, parseNote } from "./note";
 import { evalQuorum, type Policy } from "./policy";
 import { quote, Refusal } from "./refusal";
 import { isoTime } from "./time";
@@ -30,6 +32,8 @@ import type { Vkey } from "./vkey";
 export interface Case {
   readonly bundle: Bundle;
   readonly policy: Policy;
+  /** The policy's keys at each place of the log, and devices' keys that are revoked. */
+  readonly keys: Keys;
   readonly crypto: Crypto;
   readonly at: number;
   readonly now: number;
@@ -90,14 +94,15 @@ const isLine = (line: NoteSignature, vkey: Vkey) =>
 
 function openCheckpoints(c: Case): Checkpoint[] {
   const opened = c.bundle.checkpoints.map((bundled) => {
-    const { checkpoint, note } = openCheckpoint(bundled.note, c.policy.log, c.crypto);
-    const ours = note.signatures.filter((line) => isLine(line, c.policy.log));
+    const policy = keysFor(c, bundled.note);
+    const { checkpoint, note } = openCheckpoint(bundled.note, policy.log, c.crypto);
+    const ours = note.signatures.filter((line) => isLine(line, policy.log));
     if (ours.length !== 1)
       throw new Refusal("surplus-signature", `the log signed the checkpoint ${ours.length} times`);
     const cosigned = new Set<string>();
     for (const line of note.signatures) {
-      if (isLine(line, c.policy.log)) continue;
-      const witness = c.policy.witnesses.find((w) => isLine(line, w.vkey));
+      if (isLine(line, policy.log)) continue;
+      const witness = policy.witnesses.find((w) => isLine(line, w.vkey));
       if (witness === undefined) {
         // Not read any further, and yet nobody's to bend: the ledger's receipt is for the whole note (claim 3).
         c.out.note(`${quote(line.name)} signed a checkpoint too; the policy does not know that key`);
@@ -113,10 +118,10 @@ function openCheckpoints(c: Case): Checkpoint[] {
         );
       cosigned.add(witness.name);
     }
-    if (!evalQuorum(c.policy, cosigned))
+    if (!evalQuorum(policy, cosigned))
       throw new Refusal(
         "quorum-missing",
-        `the checkpoint of size ${checkpoint.size} has ${cosigned.size} cosignatures, the policy's quorum ${c.policy.quorum} is not met`,
+        `the checkpoint of size ${checkpoint.size} has ${cosigned.size} cosignatures, the policy's quorum ${policy.quorum} is not met`,
       );
     return checkpoint;
   });
@@ -134,6 +139,14 @@ function openCheckpoints(c: Case): Checkpoint[] {
     }
   });
   return opened;
+}
+
+/** The policy at the size that a checkpoint claims. Refuses `key-replaced`, `key-early`, and as parsing does. */
+function keysFor(c: Case, bytes: Uint8Array): Policy {
+  const note = parseNote(bytes);
+  const { size } = parseCheckpoint(note.text);
+  for (const line of note.signatures) refuseOutOfPlace(c.keys.ring, size, (key) => isLine(line, key));
+  return policyAt(c.keys.ring, size);
 }
 
 /** The record is a leaf of the head. Throws what merkle.ts throws. */

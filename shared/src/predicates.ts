@@ -7,6 +7,7 @@ import { isRefusal, quote, Refusal } from "./refusal";
 import { compareSemver, majorOf, SEMVER } from "./semver";
 import { isoTime } from "./time";
 import { parseRange } from "./vers";
+import { formatVkey, parseVkey } from "./vkey";
 
 const TIME = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
 
@@ -113,6 +114,27 @@ const newestOfLines: Shape<string[]> = (value, at) => {
   return versions;
 };
 
+/** A verifier key, as text in its one form. */
+const vkey: Shape<string> = (value, at) => {
+  const line = text(512)(value, at);
+  if (formatVkey(within(at, () => parseVkey(line))) === line) return line;
+  throw new Refusal("malformed-json", `${at} is ${quote(line)}, a verifier key in another form`);
+};
+
+/** Ascending by index, at least one: of none nothing is said. */
+const records: Shape<{ index: number; digest: { sha256: string } }[]> = (value, at) => {
+  const items = list(object({ index: integer(0), digest: sha256Digest }), 1, 64)(value, at);
+  if (items.some((each, i) => i > 0 && items[i - 1]!.index >= each.index))
+    throw new Refusal("malformed-json", `${at} isn't sorted, or names something twice`);
+  return items;
+};
+
+const revoked: Shape<{ key: string; index: number; digest: { sha256: string } }[]> = (value, at) => {
+  const item = object({ key: hex(32), index: integer(0), digest: sha256Digest });
+  list(item, 1, 128)(value, at);
+  return sorted(item, 128, ({ key }) => key)(value, at);
+};
+
 export const subjects = list(object({ name: text(128), digest: sha256Digest }), 1, 64);
 
 export const PREDICATES = {
@@ -154,6 +176,8 @@ export const PREDICATES = {
     logSize: integer(0),
     advisories: sorted(object({ id: word, index: integer(0), digest: sha256Digest }), 256, (a) => a.id),
     withdrawn: sorted(object({ digest: sha256Digest, reason: text(256) }), 64, (w) => w.digest.sha256),
+    rotations: maybe(records),
+    revocations: maybe(revoked),
     created: time,
     newest: maybe(newestOfLines),
   }),
@@ -168,6 +192,17 @@ export const PREDICATES = {
   }),
   "enrolment-commitment": object({ created: time }),
   "evidence-commitment": object({ created: time }),
+  rotation: object({
+    role: oneOf("log", "witness", "approver", "status", "enroller"),
+    log: text(128),
+    from: integer(1),
+    old: vkey,
+    new: maybe(vkey),
+    reason: text(256),
+    created: time,
+  }),
+  revocation: object({ product: word, since: time, reason: text(256), created: time }),
+  closing: object({ size: integer(0), successor: vkey, reason: text(256), created: time }),
 };
 
 type Predicates = typeof PREDICATES;

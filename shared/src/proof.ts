@@ -9,7 +9,8 @@
 //   …
 //
 // The format allows one `extra` line after the first, which nothing authenticates. We
-// write none and refuse one by name, so that nobody comes to rely on it.
+// write none and refuse one by name, so that nobody comes to rely on it; where proofs of
+// others are imported it is passed over, and said to be (imported.ts).
 
 import { concatBytes, fromBase64, toBase64, utf8Decode, utf8Encode } from "./bytes";
 import { type Checkpoint, openCheckpoint, parseSize } from "./checkpoint";
@@ -28,6 +29,8 @@ export interface TlogProof {
   readonly hashes: readonly Uint8Array[];
   /** The checkpoint note, as it came. */
   readonly checkpoint: Uint8Array;
+  /** Only of somebody else's proof: what nothing authenticates. */
+  readonly extra?: Uint8Array;
 }
 
 export function formatProof(proof: TlogProof): Uint8Array {
@@ -35,8 +38,15 @@ export function formatProof(proof: TlogProof): Uint8Array {
   return concatBytes([utf8Encode(`${HEADER}\nindex ${proof.index}\n${hashes}\n`), proof.checkpoint]);
 }
 
-/** Reads a proof; verifies nothing. Throws `malformed-proof`, `proof-extra`, `unsupported-version`, `too-large`. */
+/** Reads a proof of ours; verifies nothing. Throws as parseForeignProof does, and `proof-extra`. */
 export function parseProof(bytes: Uint8Array): TlogProof {
+  const proof = parseForeignProof(bytes);
+  if (proof.extra === undefined) return proof;
+  throw new Refusal("proof-extra", "proof: it has an extra line, which nothing authenticates");
+}
+
+/** Reads anybody's proof; verifies nothing. Throws `malformed-proof`, `unsupported-version`, `too-large`. */
+export function parseForeignProof(bytes: Uint8Array): TlogProof {
   if (bytes.length > MAX_PROOF) {
     throw new Refusal("too-large", `proof is ${bytes.length} bytes, at most ${MAX_PROOF} are accepted`);
   }
@@ -44,7 +54,7 @@ export function parseProof(bytes: Uint8Array): TlogProof {
   if (text === null) throw malformed("it isn't UTF-8");
   const blank = text.indexOf("\n\n");
   if (blank < 0) throw malformed("no empty line comes before the checkpoint");
-  const [header = "", second = "", ...lines] = text.slice(0, blank).split("\n");
+  const [header = "", ...afterHeader] = text.slice(0, blank).split("\n");
   if (header !== HEADER) {
     if (/^c2sp\.org\/tlog-proof@v[0-9]+$/.test(header)) {
       throw new Refusal(
@@ -54,14 +64,15 @@ export function parseProof(bytes: Uint8Array): TlogProof {
     }
     throw malformed(`the first line is ${quote(header)}, expected ${quote(HEADER)}`);
   }
-  if (second.startsWith("extra ")) {
-    throw new Refusal("proof-extra", "proof: it has an extra line, which nothing authenticates");
-  }
+  const hasExtra = afterHeader[0]?.startsWith("extra ") === true;
+  const extra = hasExtra ? fromBase64(afterHeader[0]!.slice(6)) : undefined;
+  if (extra === null) throw malformed("the extra line isn't canonical base64");
+  const [second = "", ...lines] = afterHeader.slice(hasExtra ? 1 : 0);
   const index = second.startsWith("index ") ? parseSize(second.slice(6)) : null;
   if (index === null) throw malformed(`the second line is ${quote(second)}, expected an index`);
   const hashes = parseHashes(lines, malformed);
   // What comes before the checkpoint is ASCII by now, so text and bytes count alike.
-  return { index, hashes, checkpoint: bytes.slice(blank + 2) };
+  return { index, hashes, checkpoint: bytes.slice(blank + 2), ...(extra !== undefined && { extra }) };
 }
 
 /** One base64 hash a line, as every proof in a file has them. Throws what `malformed` makes. */

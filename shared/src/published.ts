@@ -19,6 +19,8 @@ import { decodeSign1, kidOf } from "./cose";
 import type { Crypto } from "./crypto";
 import { parseEnvelope } from "./dsse";
 import { type Case, checkLogged, firstHolding, type History, horizonOf, timedBy } from "./history";
+import { checkKeysListed } from "./keyrecords";
+import { policyAt, refuseReplaced } from "./keyring";
 import { checkConsistency } from "./merkle";
 import { faultRefusal, quote, Refusal } from "./refusal";
 import { compareSemver, majorOf } from "./semver";
@@ -46,12 +48,15 @@ export interface Release {
 /** Claim 1. Returns null when the release could not be established. */
 export function checkRelease(c: Case): Release | null {
   return c.out.attempt("release", () => {
+    const { index } = c.bundle.release;
     const envelope = parseEnvelope(c.bundle.release.statement);
-    const signers = signersOf(envelope, c.policy.approvers, c.crypto);
+    const policy = policyAt(c.keys.ring, index);
+    refuseReplaced(c.keys.ring, envelope, index, c.crypto);
+    const signers = signersOf(envelope, policy.approvers, c.crypto);
     const statement = parseStatement(envelope.payload);
     if (statement.kind !== "release")
       throw new Refusal("wrong-statement", `the release record is a statement of kind ${statement.kind}`);
-    const rule = requireApproval(signers, statement.product, c.policy);
+    const rule = requireApproval(signers, statement.product, policy);
     const release = checkManifest(c, statement);
     const names = signers.map((s) => `${s.name} (${s.role})`).join(", ");
     c.out.established("release", `${statement.product} ${statement.version}, approved by ${names}`, [
@@ -126,6 +131,7 @@ export function checkStatus(c: Case, release: Release, history: History): Publis
   const advisories = judgeAdvisories(c, opened, release.statement);
   if (status === null) return { advisories, asOf: null };
   const { statement } = status;
+  checkKeysListed(c, statement);
   for (const listed of statement.advisories) {
     const here = c.bundle.advisories.some(
       (a) => a.index === BigInt(listed.index) && hex(c, a.statement) === listed.sha256,
@@ -167,7 +173,7 @@ function openStatus(
   history: History,
 ): { statement: StatusStatement; time: number | null } {
   const record = c.bundle.status;
-  const { statement } = openMakers(c, record.statement, "status");
+  const { statement } = openMakers(c, record, "status");
   if (statement.product !== release.statement.product) {
     throw new Refusal(
       "wrong-product",
@@ -244,17 +250,19 @@ function checkStatusAge(c: Case, statement: StatusStatement, time: number): void
   }
 }
 
-/** A statement of one of these kinds, signed by one status key of the policy or by enough approvers. */
-function openMakers<K extends MakersStatement["kind"]>(c: Case, bytes: Uint8Array, ...kinds: readonly K[]) {
-  const envelope = parseEnvelope(bytes);
-  const statusKeys = c.policy.status.map((vkey) => ({ name: vkey.name, role: "status", vkey }));
-  const signers = signersOf(envelope, [...statusKeys, ...c.policy.approvers], c.crypto);
+/** A statement of one of these kinds, signed by one status key of its place in the log or by enough approvers of it. */
+function openMakers<K extends MakersStatement["kind"]>(c: Case, record: LogRecord, ...kinds: readonly K[]) {
+  const envelope = parseEnvelope(record.statement);
+  const policy = policyAt(c.keys.ring, record.index);
+  refuseReplaced(c.keys.ring, envelope, record.index, c.crypto);
+  const statusKeys = policy.status.map((vkey) => ({ name: vkey.name, role: "status", vkey }));
+  const signers = signersOf(envelope, [...statusKeys, ...policy.approvers], c.crypto);
   const statement = parseStatement(envelope.payload);
   if (!isOfKind(statement, kinds))
     throw new Refusal("wrong-statement", `a ${kinds[0]} record is a statement of kind ${statement.kind}`);
   const made: MakersStatement = statement;
   const byStatusKey = signers.length === 1 && statusKeys.includes(signers[0]!);
-  if (!byStatusKey) requireApproval(signers, made.product, c.policy);
+  if (!byStatusKey) requireApproval(signers, made.product, policy);
   return { statement, byApprovers: !byStatusKey };
 }
 
@@ -268,7 +276,7 @@ const isOfKind = <K extends MakersStatement["kind"]>(
 
 /** A record that states an advisory, or takes one back. */
 function openAdvisory(c: Case, record: LogRecord, release: Release, history: History): OpenedAdvisory {
-  const { statement, byApprovers } = openMakers(c, record.statement, "advisory", "advisory-withdrawal");
+  const { statement, byApprovers } = openMakers(c, record, "advisory", "advisory-withdrawal");
   if (statement.product !== release.statement.product)
     throw new Refusal(
       "surplus-advisory",

@@ -1,4 +1,4 @@
-// What makers and enrollers say: in-toto Statements v1 with our seven predicates.
+// What makers and enrollers say: in-toto Statements v1 with our predicates.
 //
 //   {"_type":"https://in-toto.io/Statement/v1",
 //    "subject":[{"name":"app","digest":{"sha256":"…"}}],
@@ -29,6 +29,14 @@ import {
 } from "./advisoryform";
 import { toBase64, toHex, utf8Encode } from "./bytes";
 import { object, oneOf, readJson, type Shape, text } from "./json";
+import {
+  closingFrom,
+  isKeyStatement,
+  type KeyStatement,
+  keyStatementParts,
+  revocationFrom,
+  rotationFrom,
+} from "./keychange";
 import { component, distinct, PREDICATES, type Predicate, type StatementKind, subjects } from "./predicates";
 import { quote, Refusal } from "./refusal";
 import { sha256 } from "./sha256";
@@ -76,6 +84,10 @@ export interface StatusStatement {
   readonly advisories: readonly { readonly id: string; readonly index: number; readonly sha256: string }[];
   /** Ascending by digest. */
   readonly withdrawn: readonly { readonly sha256: string; readonly reason: string }[];
+  /** Every change of a key that counts; ascending by index. With either list the predicate is of version 2. */
+  readonly rotations?: readonly { readonly index: number; readonly sha256: string }[];
+  /** Every device key of the product that was revoked, by its SHA-256; ascending by it. */
+  readonly revocations?: readonly { readonly key: string; readonly index: number; readonly sha256: string }[];
   readonly created: string;
   /** The newest stable release of each major version that isn't withdrawn, ascending. */
   readonly newest?: readonly string[];
@@ -111,7 +123,8 @@ export type Statement =
   | StatusStatement
   | EnrolmentStatement
   | EnrolmentCommitment
-  | EvidenceCommitment;
+  | EvidenceCommitment
+  | KeyStatement;
 
 interface Wire {
   subject: { name: string; digest: { sha256: string } }[];
@@ -127,16 +140,29 @@ const wire: Shape<Statement> = (value, at) => {
     predicate: (inner: unknown) => inner,
   })(value, at);
   const kind = outer.predicateType.slice(PREDICATE_BASE.length, -"/v1".length) as StatementKind;
-  if (outer.predicateType !== predicateType(kind) || !Object.hasOwn(PREDICATES, kind)) {
+  const isKnown = [1, kind === "status" ? 2 : 1].some((n) => outer.predicateType === predicateType(kind, n));
+  if (!isKnown || !Object.hasOwn(PREDICATES, kind)) {
     throw new Refusal(
       "unsupported-statement",
       `${at} is of type ${quote(outer.predicateType)}, not known here`,
     );
   }
-  return fromWire({ subject: outer.subject, kind, predicate: outer.predicate }, at);
+  const statement = fromWire({ subject: outer.subject, kind, predicate: outer.predicate }, at);
+  if (typeOf(statement) !== outer.predicateType)
+    throw new Refusal(
+      "malformed-json",
+      `${at} is of type ${quote(outer.predicateType)}, what it lists is of ${quote(typeOf(statement))}`,
+    );
+  return statement;
 };
 
-const predicateType = (kind: string): string => `${PREDICATE_BASE}${kind}/v1`;
+const predicateType = (kind: string, version: number): string => `${PREDICATE_BASE}${kind}/v${version}`;
+
+/** A status that lists changes of keys must not be read by who would pass over them: it is of version 2. */
+function typeOf(statement: Statement): string {
+  const lists = statement.kind === "status" && (statement.rotations ?? statement.revocations) !== undefined;
+  return predicateType(statement.kind, lists ? 2 : 1);
+}
 
 /**
  * Reads a statement; who signed it is another question. Throws `malformed-statement`,
@@ -189,12 +215,18 @@ function fromWire({ subject, kind, predicate }: Wire, at: string): Statement {
     case "advisory-withdrawal":
       return readWithdrawal(list, predicate, at);
     case "status": {
-      const { advisories, withdrawn, ...rest } = PREDICATES.status(predicate, where);
-      const beyond = advisories.find((a) => a.index >= rest.logSize);
+      const { advisories, withdrawn, rotations, revocations, ...rest } = PREDICATES.status(predicate, where);
+      const listed: readonly { index: number; id?: string }[] = [
+        ...advisories,
+        ...(rotations ?? []),
+        ...(revocations ?? []),
+      ];
+      const beyond = listed.find(({ index }) => index >= rest.logSize);
       if (beyond) {
+        const what = beyond.id === undefined ? "a change of keys" : quote(beyond.id);
         throw new Refusal(
           "malformed-json",
-          `${where} lists ${quote(beyond.id)} as record ${beyond.index} of a log of size ${rest.logSize}`,
+          `${where} lists ${what} as record ${beyond.index} of a log of size ${rest.logSize}`,
         );
       }
       const [log] = single(list, null, at);
@@ -205,6 +237,12 @@ function fromWire({ subject, kind, predicate }: Wire, at: string): Statement {
         ...rest,
         advisories: advisories.map(({ id, index, digest }) => ({ id, index, sha256: digest.sha256 })),
         withdrawn: withdrawn.map(({ digest, reason }) => ({ sha256: digest.sha256, reason })),
+        ...(rotations && {
+          rotations: rotations.map(({ index, digest }) => ({ index, sha256: digest.sha256 })),
+        }),
+        ...(revocations && {
+          revocations: revocations.map(({ key, index, digest }) => ({ key, index, sha256: digest.sha256 })),
+        }),
       };
     }
     case "enrolment": {
@@ -226,6 +264,12 @@ function fromWire({ subject, kind, predicate }: Wire, at: string): Statement {
       const [committed] = single(list, kind === "enrolment-commitment" ? "enrolment" : "evidence", at);
       return { kind, sha256: committed.sha256, created };
     }
+    case "rotation":
+      return rotationFrom(single(list, null, at)[0], PREDICATES.rotation(predicate, where), at);
+    case "revocation":
+      return revocationFrom(single(list, "device-key", at)[0], PREDICATES.revocation(predicate, where), at);
+    case "closing":
+      return closingFrom(single(list, null, at)[0], PREDICATES.closing(predicate, where), at);
     default:
       return kind satisfies never;
   }
@@ -244,7 +288,7 @@ function single(list: Subject[], name: string | null, at: string): [Subject] {
 
 function toWire(statement: Statement): unknown {
   const { subject, predicate } = partsOf(statement);
-  return { _type: STATEMENT_TYPE, subject, predicateType: predicateType(statement.kind), predicate };
+  return { _type: STATEMENT_TYPE, subject, predicateType: typeOf(statement), predicate };
 }
 
 const digest = (hexText: string) => ({ digest: { sha256: hexText } });
@@ -252,8 +296,19 @@ const digest = (hexText: string) => ({ digest: { sha256: hexText } });
 const subjectsOf = (list: readonly Subject[]) =>
   list.map(({ name, sha256 }) => ({ name, ...digest(sha256) }));
 
+const keyListsOf = ({ rotations, revocations }: StatusStatement) => ({
+  ...(rotations && { rotations: rotations.map(({ index, sha256 }) => ({ index, ...digest(sha256) })) }),
+  ...(revocations && {
+    revocations: revocations.map(({ key, index, sha256 }) => ({ key, index, ...digest(sha256) })),
+  }),
+});
+
 // Keys in the order of PREDICATES: it is the order in which they are printed.
 function partsOf(s: Statement): { subject: unknown; predicate: object } {
+  if (isKeyStatement(s)) {
+    const { subject, predicate } = keyStatementParts(s);
+    return { subject: subjectsOf([subject]), predicate };
+  }
   switch (s.kind) {
     case "release": {
       const { product, version, securityVersion, floor, hardware, entry, changeClass, created } = s;
@@ -293,6 +348,7 @@ function partsOf(s: Statement): { subject: unknown; predicate: object } {
           logSize,
           advisories,
           withdrawn,
+          ...keyListsOf(s),
           created,
           ...(s.newest && { newest: s.newest }),
         },

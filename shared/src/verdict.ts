@@ -45,6 +45,7 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "cose-unsupported-critical",
   "cosignature-from-future",
   "cosignature-missing",
+  "device-key-revoked",
   "enrolment-after-t",
   "enrolment-missing",
   "epoch-before-root",
@@ -57,6 +58,8 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "foreign-sender",
   "image-not-confirmed",
   "image-required",
+  "key-early",
+  "key-replaced",
   "ledger-not-public",
   "ledger-not-trusted",
   "no-approval-rule",
@@ -66,7 +69,12 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "not-anchored",
   "quorum-missing",
   "receipt-from-future",
+  "revocation-missing",
   "role-missing",
+  "rotation-conflict",
+  "rotation-key-reuse",
+  "rotation-missing",
+  "rotation-unknown-key",
   "stardust-unsupported",
   "status-after-t",
   "status-before-release",
@@ -85,6 +93,7 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "unsupported-algorithm",
   "unsupported-receipt",
   "unsupported-statement",
+  "unsupported-structure",
   "unsupported-version",
   "untrusted-signature",
   "walk-missing",
@@ -108,6 +117,7 @@ export function worst(words: readonly Word[]): Word {
 /** The seven claims of DESIGN.md, by the name that each printed line starts with. */
 export type Claim =
   | "bundle"
+  | "keys"
   | "release"
   | "image"
   | "log"

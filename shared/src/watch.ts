@@ -12,12 +12,14 @@
 import { equalBytes, toHex, utf8Encode } from "./bytes";
 import type { Crypto } from "./crypto";
 import { type Envelope, keyidOf, pae, parseEnvelope } from "./dsse";
+import { type Keyring, policyAt, refuseReplaced } from "./keyring";
 import type { Policy } from "./policy";
 import { isRefusal, quote } from "./refusal";
 import type { Signer } from "./signers";
 import { parseStatement, type ReleaseStatement, type Statement } from "./statement";
 import type { Vkey } from "./vkey";
 import { judgeAdvisory, judgeStatus, judgeWithdrawal } from "./watchadvisories";
+import { closedBy, judgeKeys, rememberedRing } from "./watchkeys";
 import { emptyMemory, type Memory } from "./watchmemory";
 
 /** Who watches: what the policy can't know. */
@@ -63,28 +65,45 @@ export function openWatch(
   crypto: Crypto,
   memory: Memory = emptyMemory(),
 ): Watch {
-  const candidates = signersOfPolicy(policy, interest.own);
-  const known = new Map(candidates.map((signer) => [keyidOf(signer.vkey.publicKey, crypto), signer]));
+  let keys = keysBefore(0n);
+  function keysBefore(place: bigint) {
+    const ring = rememberedRing(policy, memory, crypto, place);
+    const here = policyAt(ring, place);
+    const signers = signersOfPolicy(here, interest.own);
+    const known = new Map(signers.map((signer) => [keyidOf(signer.vkey.publicKey, crypto), signer]));
+    const records = memory.keyRecords();
+    const ends = [...ring.changes.map(({ from }) => from), ...records.map((record) => record.index + 1n)];
+    const until = ends.filter((end) => end > place).sort((a, b) => (a < b ? -1 : 1))[0] ?? MAX_PLACE;
+    return { place, until, count: records.length, ring, policy: here, known, closed: closedBy(memory) };
+  }
+  /** The same until a change takes effect, or one more is remembered. */
+  const keysAt = (place: bigint) => {
+    const isSame = place >= keys.place && place < keys.until && memory.keyRecords().length === keys.count;
+    if (!isSame) keys = keysBefore(place);
+    return keys;
+  };
   return {
     memory,
     record(index, bytes, rootAt) {
       const found: Found[] = [];
+      const { ring, policy: here, known, closed } = keysAt(index);
       const w: Watched = {
         index,
         bytes,
         sha256: toHex(crypto.sha256(bytes)),
-        policy,
+        policy: here,
         crypto,
         memory,
         rootAt: (size) => toHex(rootAt(size)),
         find: (one) => void found.push(one),
       };
-      judgeRecord(w, known, interest);
+      judgeRecord(w, known, interest, { ring, closed });
       return found;
     },
   };
 }
 
+const MAX_PLACE = 1n << 64n;
 const OWN = "own"; // a role that no policy line gives
 
 function signersOfPolicy(policy: Policy, own: readonly Vkey[]): Signer[] {
@@ -106,7 +125,12 @@ export interface Signed {
   readonly unknown: readonly string[];
 }
 
-function judgeRecord(w: Watched, known: ReadonlyMap<string, Signer>, interest: Interest): void {
+function judgeRecord(
+  w: Watched,
+  known: ReadonlyMap<string, Signer>,
+  interest: Interest,
+  { ring, closed }: { readonly ring: Keyring; readonly closed: bigint | null },
+): void {
   let envelope: Envelope;
   let statement: Statement;
   try {
@@ -119,6 +143,9 @@ function judgeRecord(w: Watched, known: ReadonlyMap<string, Signer>, interest: I
     return;
   }
   const about = aboutOf(statement);
+  if (closed !== null && closed < w.index)
+    w.find({ code: "record-after-closing", message: `record ${closed} closed this log`, ...about });
+  if (!isInPlace(w, envelope, ring, about)) return;
   const signed = signaturesOf(w, envelope, known, about);
   if (signed === null) return; // whoever altered it: what it says is nobody's word
   judgeOwn(w, statement, signed, interest, about);
@@ -146,6 +173,11 @@ function judgeRecord(w: Watched, known: ReadonlyMap<string, Signer>, interest: I
     case "evidence-commitment":
       judgeCommitment(w, statement.kind, signed);
       break;
+    case "rotation":
+    case "revocation":
+    case "closing":
+      judgeKeys(w, statement, ring);
+      break;
     default:
       statement satisfies never;
   }
@@ -160,6 +192,18 @@ function aboutOf(statement: Statement): About {
     ...(version !== undefined && { version }),
     ...(id !== undefined && { id }),
   };
+}
+
+/** False, and a finding, when it is signed by a key that was replaced before, or is to come. */
+function isInPlace(w: Watched, envelope: Envelope, ring: Keyring, about: About): boolean {
+  try {
+    refuseReplaced(ring, envelope, w.index, w.crypto);
+    return true;
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    w.find({ code: error.code, message: error.message, ...about });
+    return false;
+  }
 }
 
 /** Null, and a finding, when a signature by a key known here doesn't verify. */

@@ -4,13 +4,15 @@
 //    "highest":[[product, model, security version]…],
 //    "advisories":[[index, record sha256, by approvers, "<b64 statement>"]…],    and withdrawals
 //    "statuses":[{"product","index","logSize","withdrawn":[sha256…]}…],
-//    "dropped":[record sha256…]}             advisories that approvers took out of a status
+//    "dropped":[record sha256…],             advisories that approvers took out of a status
+//    "keys":[[index, "<b64 record>"]…]}      changes of keys and a closing, where there are any
 //
 // In the order of the log, so the same log gives the same bytes.
 
 import type { AdvisoryRecord } from "./advisories";
 import { toBase64 } from "./bytes";
-import { base64, hex, integer, list, object, type Shape, text } from "./json";
+import { base64, hex, integer, list, maybe, object, type Shape, text } from "./json";
+import type { PlacedRecord } from "./keyring";
 import { Refusal } from "./refusal";
 import { formatStatement, parseStatement } from "./statement";
 
@@ -42,6 +44,9 @@ export interface Memory {
   keepStatus(product: string, status: KnownStatus): void;
   isDropped(advisorySha256: string): boolean;
   drop(advisorySha256: string): void;
+  /** Records that change keys or close the log, those that count; ascending by index. */
+  keyRecords(): readonly PlacedRecord[];
+  keepKeyRecord(record: PlacedRecord): void;
   toJson(): unknown;
 }
 
@@ -74,6 +79,7 @@ export const MEMORY = object({
     MOST,
   ),
   dropped: list(hex(32), 0, MOST),
+  keys: maybe(list(tuple(index, base64(1, 65535)), 1, MOST)),
 });
 
 type MemoryJson = typeof MEMORY extends Shape<infer T> ? T : never;
@@ -90,6 +96,7 @@ export function readMemory(json: MemoryJson): Memory {
   const advisories = new Map<string, AdvisoryRecord[]>();
   const statuses = new Map<string, KnownStatus>();
   const dropped = new Set(json.dropped);
+  const keys = (json.keys ?? []).map(([at, statement]) => ({ index: BigInt(at), statement }));
   for (const row of json.releases) releases.set(keyOf(row[0], row[1], row[2]), row);
   for (const row of json.highest) highest.set(keyOf(row[0], row[1]), row);
   const keepAdvisory = (advisory: AdvisoryRecord) => {
@@ -123,6 +130,12 @@ export function readMemory(json: MemoryJson): Memory {
     keepStatus: (product, status) => void statuses.set(product, status),
     isDropped: (sha256) => dropped.has(sha256),
     drop: (sha256) => void dropped.add(sha256),
+    keyRecords: () => keys,
+    keepKeyRecord(record) {
+      if (keys.some((known) => known.index === record.index)) return;
+      keys.push(record);
+      keys.sort((a, b) => (a.index < b.index ? -1 : 1));
+    },
     toJson: () => ({
       releases: [...releases.values()],
       highest: [...highest.values()],
@@ -141,6 +154,9 @@ export function readMemory(json: MemoryJson): Memory {
         withdrawn,
       })),
       dropped: [...dropped],
+      ...(keys.length > 0 && {
+        keys: keys.map((record) => [Number(record.index), toBase64(record.statement)]),
+      }),
     }),
   };
 }

@@ -448,7 +448,7 @@ test("the witness quorum must be met; who cosigned beyond it does no harm", () =
 test("a later bundle version is unproven, not refuted", () => {
   const text = new TextDecoder()
     .decode(formatBundle(makeWorld().bundle))
-    .replace("vouch-bundle/v1", "vouch-bundle/v2");
+    .replace("vouch-bundle/v1", "vouch-bundle/v3");
   const verdict = ask(makeWorld(), { bundle: new TextEncoder().encode(text) });
   assert.is(verdict.word, "unproven");
   assert.is(codes(verdict), "unsupported-version");

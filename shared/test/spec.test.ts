@@ -31,9 +31,10 @@ import { parseStardustRoot } from "@vouch/shared/stardust/root";
 import { formatTrust, parseTrust, rootOfTrust } from "@vouch/shared/stardust/trust";
 import { formatStatement, parseStatement, type Statement } from "@vouch/shared/statement";
 import { EXIT_STATUS } from "@vouch/shared/verdict";
-import { parseVkey } from "@vouch/shared/vkey";
+import { formatVkey, parseVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { publishedBytes } from "./vectors";
 
 const page = (name: string) => readFileSync(resolve("shared/spec", `${name}.md`), "utf8");
 
@@ -106,6 +107,64 @@ spec("predicates.md: keys that a table lists are the keys of the example, but fo
     const wanted = listed.filter(([, , optional]) => optional === "").map(([, key]) => key);
     assert.equal(wanted, Object.keys(JSON.parse(text(example(kind).json)).predicate), kind);
   }
+});
+
+spec("key-changes.md: one example of each kind, in its one form, with the keys that its table lists", () => {
+  const examples = blocks("key-changes", "json").map(compact);
+  const sections = page("key-changes").split(/^## /m);
+  const read = examples.map((bytes) => parseStatement(bytes));
+  assert.equal(
+    read.map(({ kind }) => kind),
+    ["rotation", "revocation", "closing"],
+  );
+  read.forEach((statement, i) => {
+    assert.is(text(formatStatement(statement)), text(examples[i]!));
+    const section = sections.find((part) => part.startsWith(`${statement.kind}\n`)) ?? "";
+    const rows = [...section.matchAll(/^\| (`.*?`\??) \| /gm)].map(([, cell = ""]) => cell);
+    const listed = rows.flatMap((cell) => [...cell.matchAll(/`(\w+)`/g)].map(([, key]) => key));
+    assert.equal(listed, Object.keys(JSON.parse(text(examples[i]!)).predicate), statement.kind);
+  });
+  const alice = policy.approvers[0]!.vkey;
+  assert.is((read[0] as Extract<Statement, { kind: "rotation" }>).old, formatVkey(alice));
+  const enrolment = statements.find(({ kind }) => kind === "enrolment") as Extract<
+    Statement,
+    { kind: "enrolment" }
+  >;
+  const revoked = read[1] as Extract<Statement, { kind: "revocation" }>;
+  assert.is(revoked.keySha256, toHex(portableCrypto.sha256(enrolment.publicKey)));
+});
+
+spec("key-changes.md and imported-proofs.md: each code they name is one of ours", () => {
+  const sources = [
+    "keyring",
+    "keyrecords",
+    "published",
+    "signers",
+    "merkle",
+    "dsse",
+    "cosereceipt",
+    "imported",
+    "proof",
+    "attested",
+  ]
+    .map((file) => readFileSync(resolve("shared/src", `${file}.ts`), "utf8"))
+    .join("");
+  for (const name of ["key-changes", "imported-proofs"]) {
+    const codes = [...page(name).matchAll(/`((?:[a-z]+-){1,3}[a-z]+)`/g)].map(([, code]) => code!);
+    const ours = codes.filter((code) =>
+      /^(rotation|revocation|key|surplus|wrong|device-key|quorum|receipt|proof|no)-/.test(code),
+    );
+    assert.ok(ours.length > 2, name);
+    for (const code of ours) assert.ok(sources.includes(`"${code}"`), `${name}: ${code}`);
+  }
+});
+
+spec("imported-proofs.md: the example is the worked receipt", () => {
+  const bytes = publishedBytes("worked/release.receipt.cbor");
+  const shown = blocks("imported-proofs", "")[0]!.matchAll(/^ *((?:[0-9a-f]{2,4}…?[0-9a-f]* ?)+)/gm);
+  const found = toHex(bytes);
+  for (const [, line = ""] of shown)
+    for (const part of line.replaceAll(" ", "").split("…")) assert.ok(found.includes(part), part);
 });
 
 spec("companions.md: the examples are in their one form", () => {

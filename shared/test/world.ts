@@ -16,6 +16,7 @@ import {
   encodeEvidence,
 } from "@vouch/shared/evidence";
 import { classIdOf, vendorIdOf } from "@vouch/shared/ids";
+import type { KeyStatement } from "@vouch/shared/keychange";
 import type { Image } from "@vouch/shared/measured";
 import {
   type HashReader,
@@ -103,7 +104,12 @@ export interface WorldOptions {
   /** What ledgers give for the n-th anchored checkpoint; the directory of the policy unless said. The first counts in the nonce. */
   readonly receipts?: (note: Uint8Array, time: number, n: number) => BundledCheckpoint["receipts"];
   readonly walk?: Bundle["walk"];
+  /** Called before each part of the log is written: may log records of its own and hand a role to another key. */
+  readonly before?: Partial<Record<Stage, (maker: Maker) => void>>;
 }
+
+/** Parts of the log in their order, each with what is to stand before it. */
+export type Stage = "release" | "status" | "enrolment" | "challenge" | "evidence" | "head";
 
 export interface World {
   readonly policyText: string;
@@ -123,12 +129,26 @@ export function keyOf(
   name: string,
   type: typeof KEY_ED25519 | typeof KEY_COSIGNATURE = KEY_ED25519,
 ): Key {
+  const id = `${seed}/${name}/${type}`;
+  const known = madeKeys.get(id);
+  if (known !== undefined) return known;
   const pair = keyPairFromSeed(crypto.sha256(utf8Encode(`${seed}/${name}`)));
-  return {
+  const signatures = new Map<string, Uint8Array>();
+  const key: Key = {
     vkey: makeVkey(name, type, pair.publicKey, crypto),
-    sign: (message) => signEd25519(pair.secretKey, message),
+    sign(message) {
+      const of = toHex(crypto.sha256(message));
+      const signature = signatures.get(of) ?? signEd25519(pair.secretKey, message);
+      signatures.set(of, signature);
+      return signature.slice();
+    },
   };
+  madeKeys.set(id, key);
+  return key;
 }
+
+// Worlds differ in few things: a key is made once, and signs the same message once.
+const madeKeys = new Map<string, Key>();
 
 /** A statement in its envelope, signed by these keys. */
 export function dsse(statement: Statement, signers: readonly Key[]): Uint8Array {
@@ -256,15 +276,20 @@ export function makeWorld(options: WorldOptions = {}): World {
     vendor,
     status,
     enroller,
+    approvers: (options.approvers ?? ["alice", "bob"]).map((name) => key(name)),
     leaves: [],
+    keys: [],
   };
-  const named: Readonly<Record<string, Key>> = { alice, bob, carol };
-  const approvers = (options.approvers ?? ["alice", "bob"]).map((name) => named[name]!);
-  const byVersion = new Map([...new Set(versions)].map((v) => [v, logRelease(maker, v, approvers)]));
+  const before = (stage: Stage) => options.before?.[stage]?.(maker);
+  before("release");
+  const byVersion = new Map([...new Set(versions)].map((v) => [v, logRelease(maker, v, maker.approvers)]));
   const releases = versions.map((version) => byVersion.get(version)!);
+  before("status");
   const { status: statusIndex, advisories, withdrawnLate } = logStatus(maker, releases[0]!);
+  before("enrolment");
   const enrolled = versions.map((_, i) => logEnrolment(maker, `${options.device ?? "sn"}${i}`));
 
+  before("challenge");
   const challenged = checkpointNow(maker, T0);
   const receiptsFor =
     options.receipts ??
@@ -274,6 +299,7 @@ export function makeWorld(options: WorldOptions = {}): World {
   const notes = [challenged.note];
   const [dating] = receiptsFor(challenged.note, T0, 0);
   const dated = { note: challenged.note, receipt: dating!.proof };
+  before("evidence");
   const evidence = enrolled.map((device, i) => logEvidence(maker, device, releases[i]!, dated));
   const stages = [challenged];
   if (options.logEvidence !== false) stages.push(checkpointNow(maker, T0 + 120));
@@ -282,7 +308,9 @@ export function makeWorld(options: WorldOptions = {}): World {
     ...late.map((wish) => logAdvisory(maker, releases[0]!, wish)),
     ...withdrawnLate.map(({ wish, index }) => logWithdrawal(maker, index, wish)),
   ];
-  if (lateRecords.length > 0) stages.push(checkpointNow(maker, T0 + LATE));
+  const grown = maker.leaves.length;
+  before("head");
+  if (lateRecords.length > 0 || maker.leaves.length > grown) stages.push(checkpointNow(maker, T0 + LATE));
   const head = stages[stages.length - 1]!;
   const reader = readerOf(maker);
   const record = (index: number): LogRecord => ({
@@ -320,6 +348,7 @@ export function makeWorld(options: WorldOptions = {}): World {
         },
       ],
       ...(options.walk === undefined ? {} : { walk: options.walk }),
+      ...(maker.keys.length === 0 ? {} : { keys: maker.keys.map(({ index }) => record(index)) }),
     }),
   );
   return {
@@ -333,18 +362,36 @@ export function makeWorld(options: WorldOptions = {}): World {
   };
 }
 
-interface Maker {
+export interface Maker {
   key(name: string): Key;
   readonly options: WorldOptions;
   readonly seed: string;
   readonly product: string;
-  readonly log: Key;
+  log: Key;
   readonly ledger: Key;
-  readonly witnesses: readonly Key[];
+  witnesses: readonly Key[];
   readonly vendor: Key;
-  readonly status: Key;
-  readonly enroller: Key;
+  status: Key;
+  enroller: Key;
+  approvers: readonly Key[];
   readonly leaves: Uint8Array[];
+  /** Records about keys: all stand in the bundle, and in the status where it is logged after them. */
+  readonly keys: { readonly index: number; readonly key?: string; readonly unlisted?: true }[];
+}
+
+/** What `before` does with a record about keys, as its statement at the index where it will stand. */
+export function logKeys(
+  maker: Maker,
+  statementAt: (index: number) => KeyStatement,
+  signers: readonly Key[],
+  options: { readonly unlisted?: true; readonly uncarried?: true } = {},
+): number {
+  const statement = statementAt(maker.leaves.length);
+  const index = maker.leaves.push(dsse(statement, signers)) - 1;
+  const key = statement.kind === "revocation" ? { key: statement.keySha256 } : {};
+  const unlisted = options.unlisted === undefined ? {} : { unlisted: options.unlisted };
+  if (options.uncarried === undefined) maker.keys.push({ index, ...key, ...unlisted });
+  return index;
 }
 
 const CREATED = isoTime(T0 - 600);
@@ -448,6 +495,22 @@ function logWithdrawal(maker: Maker, index: number, { id, withdrawnBy }: Advisor
   return add(maker, statement);
 }
 
+function keyLists({ keys, leaves }: Maker) {
+  const listed = keys
+    .filter(({ unlisted }) => unlisted !== true)
+    .map(({ index, key }) => ({ index, key, sha256: toHex(crypto.sha256(leaves[index]!)) }));
+  const rotations = listed.flatMap(({ key, index, sha256 }) =>
+    key === undefined ? [{ index, sha256 }] : [],
+  );
+  const revocations = listed
+    .flatMap(({ key, index, sha256 }) => (key === undefined ? [] : [{ key, index, sha256 }]))
+    .sort((a, b) => (a.key < b.key ? -1 : 1));
+  return {
+    ...(rotations.length > 0 && { rotations }),
+    ...(revocations.length > 0 && { revocations }),
+  };
+}
+
 /** The advisories wished for and the status between them. */
 function logStatus(maker: Maker, release: { readonly manifest: Manifest }) {
   const { options, product, log, leaves } = maker;
@@ -468,6 +531,7 @@ function logStatus(maker: Maker, release: { readonly manifest: Manifest }) {
         .map(({ id, index }) => ({ id, index, sha256: toHex(crypto.sha256(leaves[index]!)) }))
         .sort((a, b) => (a.id < b.id ? -1 : 1)),
       withdrawn: options.withdrawn === true ? [{ sha256: app, reason: "bricks rev B boards" }] : [],
+      ...keyLists(maker),
       created: isoTime(options.statusCreated ?? T0 - 300),
       ...(options.newest && { newest: options.newest }),
     },

@@ -14,7 +14,7 @@ import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { judgeStardust, rebasedJudge } from "@vouch/shared/anchoring";
 import { equalBytes, toHex, utf8Decode } from "@vouch/shared/bytes";
-import { openCheckpoint } from "@vouch/shared/checkpoint";
+import { openCheckpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
 import {
   type Challenge,
   formatChallenge,
@@ -24,6 +24,8 @@ import {
 } from "@vouch/shared/companions";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { type Claims, challengeNonce } from "@vouch/shared/evidence";
+import { policyAt } from "@vouch/shared/keyring";
+import { parseNote } from "@vouch/shared/note";
 import { type Policy, parsePolicy } from "@vouch/shared/policy";
 import { walkMember } from "@vouch/shared/rebased/walkform";
 import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
@@ -40,6 +42,8 @@ import { about, printable } from "../exit";
 import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { listAnchors } from "../log/anchors";
+import { keptKeyRecords, policyNow, ringOf } from "../log/keys";
+import { openLog } from "../log/store";
 import { readWalkFile } from "../log/walk";
 import { startProgress } from "../output/terminal";
 import { rebasedOnDemand } from "../rebased";
@@ -156,7 +160,9 @@ function checkAnchor(
   receipt: { kind: string; proof: Uint8Array },
   policy: Policy,
 ): void {
-  openCheckpoint(note, policy.log, nodeCrypto);
+  const log = openLog(logFolder);
+  const { size } = parseCheckpoint(parseNote(note).text);
+  openCheckpoint(note, policyAt(ringOf(policy, keptKeyRecords(log)).ring, size).log, nodeCrypto);
   if (receipt.kind === "rebased") {
     const walk = readWalkFile(logFolder);
     const { open } = rebasedOnDemand(null);
@@ -256,7 +262,8 @@ export function define(program: Command, io: Io): void {
   withSigner(withLine(command, DEFAULT_TIMEOUT_S)).action(async (flags: Flags) => {
     const policy = flags.policy === undefined ? null : readPolicy(flags.policy);
     const anchor = about(flags.log, () => newestAnchored(flags.log, policy));
-    const enrolment = flags.enrolment === undefined ? null : readEnrolment(flags.enrolment, policy);
+    const enrolment =
+      flags.enrolment === undefined ? null : readEnrolment(flags.enrolment, enrollersOf(flags.log, policy));
     const wantsSigner = flags.key !== undefined || flags.signerCmd !== undefined;
     const signer = wantsSigner ? await loadSigner(flags, io) : null;
     const names = evidenceFiles(flags.output, signer !== null);
@@ -268,6 +275,16 @@ export function define(program: Command, io: Io): void {
 
 export function readPolicy(path: string): Policy {
   return about(path, () => parsePolicy(readInput(path, MAX_POLICY), nodeCrypto));
+}
+
+/** The policy with every enroller it has, or had when a device was enrolled: `verify` knows which counts where. */
+function enrollersOf(logFolder: string, policy: Policy | null): Policy | null {
+  if (policy === null) return null;
+  const now = policyNow(openLog(logFolder), policy).enrollers;
+  return {
+    ...policy,
+    enrollers: [...policy.enrollers, ...now.filter((key) => !policy.enrollers.includes(key))],
+  };
 }
 
 function readEnrolment(path: string, policy: Policy | null): EnrolmentStatement {

@@ -37,7 +37,8 @@ import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { kidOfKey } from "../upload";
-import { jobProgress, openEnrolment, readPolicy } from "./attest";
+import { jobProgress, openEnrolment } from "./attest";
+import { readPolicyFor } from "./policy";
 
 const DEFAULT_TIMEOUT_S = 600; // a signature takes minutes on the slowest engines
 
@@ -291,6 +292,7 @@ function reportOf(options: EnrolOptions, device: Identity, result: Enrolled["res
 
 interface Flags extends SignerOptions, LineFlags {
   policy: string;
+  log?: string;
   product: string;
   serial: string;
   model?: string;
@@ -304,6 +306,7 @@ export function define(program: Command, io: Io): void {
     .command("enrol")
     .description("Has a device make its key, prove that it holds it, and signs whose it is.")
     .requiredOption("--policy <FILE>", "names the enroller, and the product's vendor key")
+    .option("--log <DIR>", "where keys of the policy were changed, if any was")
     .requiredOption("--product <NAME>", "which product the device is")
     .requiredOption("--serial <TEXT>", "the serial number on its label")
     .option("--model <NAME>", "the model it must be; without, what it says is written")
@@ -313,7 +316,7 @@ export function define(program: Command, io: Io): void {
     .option("--json", "print one JSON object");
   withSigner(withLine(command, DEFAULT_TIMEOUT_S)).action(async (flags: Flags) => {
     const { port, product, serial, model, output } = flags;
-    const policy = readPolicy(flags.policy);
+    const policy = readPolicyFor(flags.policy, flags.log);
     const signer = await loadSigner(flags, io);
     const enrolled = await enrol(
       {

@@ -2,8 +2,9 @@
 
 import { toBase64, toHex, utf8Decode } from "@vouch/shared/bytes";
 import { parseCheckpoint } from "@vouch/shared/checkpoint";
+import { readReceipt } from "@vouch/shared/cosereceipt";
 import { parseNote } from "@vouch/shared/note";
-import { parseProof } from "@vouch/shared/proof";
+import { parseForeignProof } from "@vouch/shared/proof";
 import { readContents, readSummary } from "@vouch/shared/rebased/checkpoint";
 import { committeeDigest } from "@vouch/shared/rebased/committee";
 import { base58, digestOf } from "@vouch/shared/rebased/digest";
@@ -37,12 +38,15 @@ export function tellCheckpoint(bytes: Uint8Array) {
 }
 
 export function tellProof(bytes: Uint8Array) {
-  const proof = parseProof(bytes);
+  const proof = parseForeignProof(bytes);
   return {
     fields: {
       index: String(proof.index),
       hashes: proof.hashes.length,
       checkpoint: checkpointFields(proof.checkpoint),
+      ...(proof.extra === undefined
+        ? {}
+        : { extra: `${proof.extra.length} bytes that nothing authenticates` }),
     },
     notVerified: "neither the proof nor the checkpoint's signatures were checked",
   };
@@ -111,5 +115,14 @@ export function tellWalk(bytes: Uint8Array) {
   return {
     fields: walkFields(parseWalk(bytes)),
     notVerified: "no committee was checked, nor any certificate",
+  };
+}
+
+export function tellCoseReceipt(bytes: Uint8Array) {
+  const { issuer, size, index, hashes } = readReceipt(bytes);
+  return {
+    fields: { issuer, index: String(index), size: String(size), hashes: hashes.length },
+    notVerified:
+      "the signature over the root; `vouch verify --proof` does that, with the record and the log's key",
   };
 }

@@ -6,6 +6,7 @@
 import { parseBundle } from "@vouch/shared/bundle";
 import { equalBytes, toHex, utf8Decode } from "@vouch/shared/bytes";
 import { parseChallenge, parseEnrolmentFile, parseEvidenceSalt } from "@vouch/shared/companions";
+import { isCoseReceipt } from "@vouch/shared/cosereceipt";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { decodeEvidence } from "@vouch/shared/evidence";
 import { flagNames, formatVersion, isMcuboot, type McubootRecord, readMcuboot } from "@vouch/shared/mcuboot";
@@ -24,6 +25,7 @@ import { digestOf as imageDigestOf } from "../mcuboot";
 import {
   checkpointFields,
   tellCheckpoint,
+  tellCoseReceipt,
   tellProof,
   tellReceipt,
   tellStardust,
@@ -66,6 +68,7 @@ const READERS: readonly Reader[] = [
     matches: (_, text) => text?.startsWith('{"payload"') === true,
     tell: tellStatement,
   },
+  { kind: "COSE receipt", matches: isCoseReceipt, tell: tellCoseReceipt },
   { kind: "device evidence", matches: (bytes) => startsWith(bytes, 0xd2, 0x84), tell: tellEvidence },
   { kind: "SUIT manifest", matches: (bytes) => startsWith(bytes, 0xd8, 0x6b), tell: tellManifest },
   { kind: "upload", matches: (bytes) => startsWith(bytes.subarray(4), 0xd8, 0x6b), tell: tellUpload },
@@ -128,6 +131,7 @@ function tellBundle(bytes: Uint8Array) {
         ...checkpointFields(c.note),
         receipts: c.receipts.map((r) => r.kind),
       })),
+      ...(bundle.keys === undefined ? {} : { keys: bundle.keys.map(record) }),
       ...(bundle.walk === undefined ? {} : { walk: walkFields(readWalk(bundle.walk)) }),
       devices: bundle.devices.map((d) => ({
         enrolment: statementFields(d.enrolment),

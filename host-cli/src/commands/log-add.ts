@@ -11,6 +11,7 @@ import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { toBase64 } from "@vouch/shared/bytes";
 import { MAX_DSSE } from "@vouch/shared/dsse";
+import type { Policy } from "@vouch/shared/policy";
 import type { Command } from "commander";
 import { about, usage } from "../exit";
 import { readInput, readLines } from "../files";
@@ -21,11 +22,13 @@ import { decimal } from "../output/size";
 import { table } from "../output/terminal";
 import { loadSigner, type SignerOptions, seconds, withSigner } from "../signer";
 import { cosigningFor, type Outcome, type WitnessFlags, witnessFlags } from "./log-witnesses";
+import { readPolicy } from "./policy";
 
 const LISTED = 1000; // more records than anybody reads one by one
 
 interface AddFlags extends SignerOptions, WitnessFlags {
   readonly timeout: number;
+  readonly policy?: string;
   readonly entries?: string;
 }
 
@@ -63,12 +66,14 @@ export async function addStatements(
   signer: Parameters<typeof streamToLog>[2],
   lockTimeoutS: number,
   cosigning: Cosigning | null = null,
+  policy: Policy | null = null,
 ): Promise<AddedStatements> {
   const records: AddedFile[] = [];
   const count = { added: 0, known: 0 };
   const log = await streamToLog(folder, statements, signer, {
     lockTimeoutS,
     cosigning,
+    policy,
     told({ from }, record) {
       count[record.added ? "added" : "known"]++;
       if (records.length < LISTED) records.push({ file: from, ...record });
@@ -86,16 +91,18 @@ export function defineAdd(log: Command, io: Io): void {
     .argument("[files...]", "statements, each a .dsse.json, or folders of them; none to finish what waits")
     .option("--entries <FILE>", "statements, one a line; - is stdin")
     .option("--timeout <SECONDS>", "how long to wait for another writer", seconds, 30)
+    .option("--policy <FILE>", "whose approvals count, for statements about keys and the log's end")
     .option("--json", "print one JSON object")
     .action(async (dir: string, files: string[], flags: AddFlags) => {
       if (files.length === 0 && flags.entries === undefined && flags.witnessPolicy === undefined)
         throw usage("nothing to add is named", "name files or folders, or --entries FILE");
+      const policy = flags.policy === undefined ? null : readPolicy(flags.policy);
       const outcome: Outcome = { cosigned: [], silent: [] };
       const cosigning = cosigningFor(dir, flags, outcome, io);
       try {
         const signer = await loadSigner(flags, io);
         const statements = statementsIn(files, flags.entries);
-        const done = await addStatements(dir, statements, signer, flags.timeout, cosigning);
+        const done = await addStatements(dir, statements, signer, flags.timeout, cosigning, policy);
         tell(done, cosigning === null ? null : outcome, io);
       } finally {
         cosigning?.close();

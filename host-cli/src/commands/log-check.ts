@@ -1,6 +1,7 @@
 // vouch log check: everything in a log's folder recomputed (log/fsck.ts), and with a policy its signature and receipts.
 
 import { equalBytes, toBase64 } from "@vouch/shared/bytes";
+import { policyAt } from "@vouch/shared/keyring";
 import { rootOf } from "@vouch/shared/merkle";
 import type { Policy } from "@vouch/shared/policy";
 import type { StatementKind } from "@vouch/shared/predicates";
@@ -13,6 +14,7 @@ import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
 import { type Anchor, listAnchors } from "../log/anchors";
 import { type Checked, checkFolder } from "../log/fsck";
+import { aboutKeys, checkKept, type KeyRecord, keyRecordText, ringOf } from "../log/keys";
 import { receiptTime } from "../log/receipts";
 import { checkLogKey, checkRecord, type ReleaseLog } from "../log/store";
 import { decimal } from "../output/size";
@@ -35,6 +37,8 @@ export interface CheckedLog extends Checked {
   /** Whether the checkpoint's signature was verified: only a policy names the key. */
   readonly signed: boolean;
   readonly anchors: readonly CheckedAnchor[];
+  /** Changes of keys and a closing, in words; with a policy also why one doesn't count. */
+  readonly keys: readonly string[];
 }
 
 /**
@@ -48,18 +52,23 @@ export function checkLog(
 ): CheckedLog {
   return about(folder, () => {
     const kinds = new Map<StatementKind, number>();
-    const visit = (record: Uint8Array, index: bigint) => {
-      const { kind } = about(`record ${index}`, () => checkRecord(record));
-      kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    const records: KeyRecord[] = [];
+    const visit = (bytes: Uint8Array, index: bigint) => {
+      const statement = about(`record ${index}`, () => checkRecord(bytes));
+      kinds.set(statement.kind, (kinds.get(statement.kind) ?? 0) + 1);
+      records.push(...aboutKeys([{ index, bytes, statement }]));
     };
     const checked = checkFolder(folder, visit, progress);
     const { log } = checked;
-    if (policy !== null) checkLogKey(log, policy.log);
+    checkKept(log, records);
+    const { ring, remarks } = policy === null ? { ring: null, remarks: [] } : ringOf(policy, records);
+    if (ring !== null) checkLogKey(log, policyAt(ring, log.size).log);
+    const keys = [...records.map(keyRecordText), ...remarks];
     const rebased = rebasedOnDemand(null); // what one anchor proves is known to the next
     const anchors = listAnchors(folder).flatMap((anchor) =>
-      checkAnchor(folder, log, anchor, policy, rebased),
+      checkAnchor(folder, log, anchor, ring && policyAt(ring, anchor.size), rebased),
     );
-    return { ...checked, kinds, signed: policy !== null, anchors };
+    return { ...checked, kinds, signed: policy !== null, anchors, keys };
   });
 }
 
@@ -124,6 +133,7 @@ export function defineCheck(log: Command, io: Io): void {
         signed,
         anchors,
         leftovers,
+        keys,
       } = withProgress(io, (progress) => checkLog(dir, policy, progress));
       if (io.json) {
         const list = anchors.map(({ size, kind, time }) => ({
@@ -132,7 +142,7 @@ export function defineCheck(log: Command, io: Io): void {
           time: time === null ? null : isoTime(time),
         }));
         io.stdout(
-          `${JSON.stringify({ ...headOf(found), kinds: Object.fromEntries(kinds), signatureChecked: signed, anchors: list, leftovers })}\n`,
+          `${JSON.stringify({ ...headOf(found), kinds: Object.fromEntries(kinds), signatureChecked: signed, anchors: list, leftovers, keys })}\n`,
         );
         return;
       }
@@ -150,6 +160,7 @@ export function defineCheck(log: Command, io: Io): void {
                 ],
               ]),
           ["signature", signed ? `by ${found.checkpoint.origin}` : "not checked: no --policy names the key"],
+          ...keys.map((text) => ["keys", text]),
           ...anchors.map(({ size, kind, time }) => [
             "anchor",
             `size ${size} on ${kind}, ${time === null ? "receipt not checked: no --policy names that ledger" : `recorded ${isoTime(time)}`}`,

@@ -6,14 +6,18 @@
 import { parseSize } from "@vouch/shared/checkpoint";
 import { formatConsistency } from "@vouch/shared/consistency";
 import { MAX_NOTE } from "@vouch/shared/note";
+import type { Policy } from "@vouch/shared/policy";
 import { formatProof } from "@vouch/shared/proof";
 import { quote } from "@vouch/shared/refusal";
+import type { Vkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { usage } from "../exit";
 import { readInput, writeOutput } from "../files";
+import { isAddress } from "../http";
 import type { Io } from "../io";
+import { policyOf } from "../log/keys";
 import { type LogReader, openLogReader } from "../log/remote";
-import { checkLogKey } from "../log/store";
+import { checkLogKey, openLog } from "../log/store";
 import { decimal } from "../output/size";
 import { seconds } from "../signer";
 import { readPolicy } from "./policy";
@@ -32,6 +36,10 @@ export const withReading = (command: Command): Command =>
   command
     .option("--cache <DIR>", "keep verified tiles here for the next time")
     .option("--timeout <SECONDS>", "how long one file of the log may take, retries included", seconds, 60);
+
+/** Whose checkpoint of that size the policy takes; an address shows no records about keys, so there the policy's own. */
+export const logKeyIn = (where: string, policy: Policy, size: bigint): Vkey =>
+  (isAddress(where) ? policy : policyOf(openLog(where), policy, size)).log;
 
 export function recordIndex(text: string): bigint {
   const index = parseSize(text);
@@ -61,7 +69,8 @@ async function prove(where: string, index: bigint | undefined, flags: ProveFlags
   try {
     const reader =
       flags.checkpoint === undefined ? newest : await newest.at(readInput(flags.checkpoint, MAX_NOTE));
-    if (flags.policy !== undefined) checkLogKey(reader, readPolicy(flags.policy).log);
+    if (flags.policy !== undefined)
+      checkLogKey(reader, logKeyIn(where, readPolicy(flags.policy), reader.size));
     const file =
       index === undefined ? await consistencyOf(reader, from as bigint) : await proofOf(reader, index);
     writeOutput(io, flags.output, new TextDecoder().decode(file));

@@ -9,7 +9,7 @@ import type { Io } from "../io";
 import { openLogReader } from "../log/remote";
 import { checkLogKey } from "../log/store";
 import { decimal } from "../output/size";
-import { recordIndex, withReading } from "./log-prove";
+import { logKeyIn, recordIndex, withReading } from "./log-prove";
 import { readPolicy } from "./policy";
 
 interface ReadFlags {
@@ -31,7 +31,8 @@ export function defineRead(log: Command, io: Io): void {
       if (io.json && flags.output === undefined) throw usage("--json needs --output FILE");
       const reader = await openLogReader(where, { cache: flags.cache, timeoutMs: flags.timeout * 1000 });
       try {
-        if (flags.policy !== undefined) checkLogKey(reader, readPolicy(flags.policy).log);
+        if (flags.policy !== undefined)
+          checkLogKey(reader, logKeyIn(where, readPolicy(flags.policy), reader.size));
         const record = await reader.entry(index);
         writeOutput(io, flags.output, record);
         const { size } = reader;

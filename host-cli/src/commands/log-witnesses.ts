@@ -20,6 +20,7 @@ import { readInput, writeOutput } from "../files";
 import type { Io } from "../io";
 import { withLock } from "../lock";
 import { type Cosigning, cosignAndPublish, type Silent } from "../log/cosigning";
+import { policyNow } from "../log/keys";
 import { readPending } from "../log/pending";
 import { checkLogKey, openLog } from "../log/store";
 import { seconds } from "../signer";
@@ -47,7 +48,10 @@ const nowSeconds = () => Math.floor(Date.now() / 1000);
 export function cosigningFor(dir: string, flags: WitnessFlags, outcome: Outcome, io: Io) {
   if (flags.witnessPolicy === undefined) return null;
   const policy = readPolicy(flags.witnessPolicy);
-  about(dir, () => checkLogKey(openLog(dir), policy.log));
+  about(dir, () => {
+    const log = openLog(dir);
+    checkLogKey(log, policyNow(log, policy).log);
+  });
   const tell: Cosigning["tell"] = (cosigned, silent) => {
     Object.assign(outcome, { cosigned, silent });
     if (io.quiet) return;
@@ -125,15 +129,17 @@ export async function cosignFromFiles(
   openLog(dir);
   return withLock(dir, timeoutS * 1000, async () => {
     const log = openLog(dir);
-    about(dir, () => checkLogKey(log, policy.log));
+    about(dir, () => checkLogKey(log, policyNow(log, policy).log));
     const pending = readPending(log);
     if (pending === null)
       throw new Refusal("nothing-pending", `no checkpoint of ${dir} waits for witnesses`, {
         hint: "a published one changes no more: cosignatures that come late are for the next",
       });
     const { text } = parseNote(pending.note);
+    const now = policyNow(pending, policy);
+    checkLogKey(pending, now.log);
     const lines = new Map(
-      files.map((file) => about(file, () => lineIn(readInput(file, MAX_ANSWER), text, policy))),
+      files.map((file) => about(file, () => lineIn(readInput(file, MAX_ANSWER), text, now))),
     );
     let cosigned: readonly string[] = [];
     const published = await cosignAndPublish(log, pending, {
@@ -141,7 +147,7 @@ export async function cosignFromFiles(
       compare: async () => {},
       gather: async (_log, have) => ({
         lines,
-        silent: policy.witnesses
+        silent: now.witnesses
           .filter(({ name }) => !have.has(name) && !lines.has(name))
           .map(({ name }) => ({ name, code: "not-given", message: "no file is by it" })),
       }),

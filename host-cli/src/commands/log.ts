@@ -2,6 +2,8 @@
 //
 //   init   an empty log, its checkpoint signed
 //   add    statements, in the order given; all of them or none (log-add.ts)
+//   close  the statement that ends it (log-close.ts)
+//   receipt   a record's place in it, for SCITT peers (log-receipt.ts)
 //   check  everything recomputed from the records up: tiles, root, signature, anchors (log-check.ts)
 //   prove  a record's place, or an earlier log as the beginning of this one (log-prove.ts)
 //   serve  offers the folder over HTTP, to be read only (log-serve.ts)
@@ -17,8 +19,10 @@ import { initLog } from "../log/store";
 import { loadSigner, type SignerOptions, withSigner } from "../signer";
 import { defineAdd } from "./log-add";
 import { defineCheck } from "./log-check";
+import { defineClose } from "./log-close";
 import { defineProve } from "./log-prove";
 import { defineRead } from "./log-read";
+import { defineReceipt } from "./log-receipt";
 import { defineServe } from "./log-serve";
 import { defineCosign, defineRequest } from "./log-witnesses";
 
@@ -32,6 +36,8 @@ export function define(program: Command, io: Io): void {
   defineServe(log, io);
   defineRequest(log, io);
   defineCosign(log, io);
+  defineClose(log, io);
+  defineReceipt(log, io);
 }
 
 function defineInit(log: Command, io: Io): void {

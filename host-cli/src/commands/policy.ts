@@ -14,6 +14,8 @@ import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
+import { policyNow } from "../log/keys";
+import { openLog } from "../log/store";
 import { table } from "../output/terminal";
 
 const MAX_POLICY = 64 * 1024;
@@ -21,6 +23,12 @@ const MAX_POLICY = 64 * 1024;
 /** Reads a policy file. Refuses as parsePolicy does. */
 export function readPolicy(path: string): Policy {
   return about(path, () => parsePolicy(readInput(path, MAX_POLICY), nodeCrypto));
+}
+
+/** The same; with a log, its keys are those that the log's rotations leave. Refuses as openLog does, too. */
+export function readPolicyFor(path: string, logFolder: string | undefined): Policy {
+  const policy = readPolicy(path);
+  return logFolder === undefined ? policy : about(logFolder, () => policyNow(openLog(logFolder), policy));
 }
 
 export interface Warning {

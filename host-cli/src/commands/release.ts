@@ -14,7 +14,7 @@
 
 import { existsSync } from "node:fs";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
-import { addSignature, formatEnvelope, keyidOf } from "@vouch/shared/dsse";
+import { formatEnvelope } from "@vouch/shared/dsse";
 import { classIdOf, vendorIdOf } from "@vouch/shared/ids";
 import type { Policy } from "@vouch/shared/policy";
 import { quote, Refusal } from "@vouch/shared/refusal";
@@ -24,23 +24,22 @@ import { isoTime } from "@vouch/shared/time";
 import { parseUdi } from "@vouch/shared/udi";
 import { KEY_ED25519, type Vkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
+import { type Countersigned, countersign } from "../countersign";
 import { nodeCrypto } from "../crypto";
-import { about, usage } from "../exit";
+import { usage } from "../exit";
 import { readInput, writeWhole } from "../files";
 import { openImage } from "../image";
 import type { Io } from "../io";
-import { withFileLock } from "../lock";
 import { parseMoment } from "../moment";
 import { table } from "../output/terminal";
 import { sealRelease } from "../seal";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
-import { draftEnvelope, readReleaseFile, signEnvelope, splitComponentFlag } from "../statementfile";
+import { draftEnvelope, readReleaseFile, splitComponentFlag } from "../statementfile";
 import { readVkey } from "../vkeyfile";
-import { readPolicy } from "./policy";
+import { readPolicyFor } from "./policy";
 
 const MAX_SBOM = 64 * 1024 * 1024;
 const MAX_SUIT = 64 * 1024; // whatever lies beside the statement under that name
-const LOCK_TIMEOUT_MS = 30_000;
 
 export interface Component {
   readonly name: string;
@@ -174,11 +173,7 @@ function sbomOf(path: string, mediaType: string | undefined): { sha256: string; 
   return { sha256: toHex(nodeCrypto.sha256(bytes)), mediaType: found };
 }
 
-export interface SignedRelease {
-  readonly statement: ReleaseStatement;
-  readonly keyid: string;
-  readonly signatures: number;
-}
+export type SignedRelease = Countersigned<ReleaseStatement>;
 
 /** What an approver is about to put their name to, a line each. */
 export function describeRelease(statement: ReleaseStatement): string {
@@ -209,31 +204,14 @@ export function describeRelease(statement: ReleaseStatement): string {
  * approver has at hand, to be compared. Refuses `wrong-statement`, `already-signed`, `already-sealed`,
  * `image-mismatch`, `component-unnamed`, `changed-meanwhile`, `locked`.
  */
-export async function signRelease(
+export function signRelease(
   file: string,
   components: readonly Component[],
   signer: Signer,
 ): Promise<SignedRelease> {
-  const { envelope, statement } = readReleaseFile(file);
+  const { statement } = readReleaseFile(file);
   for (const { name, path } of components) checkComponent(statement, name, path);
-  checkUnsealed(file, statement);
-  const signed = await about(file, () => signEnvelope(envelope, signer));
-  const keyid = keyidOf(signer.publicKey, nodeCrypto);
-  const given = signed.signatures.find((signature) => signature.keyid === keyid)?.sig;
-  if (given === undefined) throw new Error("the signature just given is missing");
-  // Signing may wait for a person. What others did in that time is read again, and kept.
-  return withFileLock(file, LOCK_TIMEOUT_MS, async () => {
-    const { envelope: now } = readReleaseFile(file);
-    if (!equalBytes(now.payload, envelope.payload)) {
-      throw new Refusal("changed-meanwhile", `${file} states something else than what was being signed`, {
-        hint: "read it and sign it again",
-      });
-    }
-    checkUnsealed(file, statement);
-    const both = about(file, () => addSignature(now, signer.publicKey, given, nodeCrypto));
-    writeWhole(file, formatEnvelope(both));
-    return { statement, keyid, signatures: both.signatures.length };
-  });
+  return countersign(file, readReleaseFile, signer, () => checkUnsealed(file, statement));
 }
 
 /** The record of a sealed release may be in the log by now; with one approval more it is another record. */
@@ -375,6 +353,7 @@ interface SealFlags extends SignerOptions {
   suit: string;
   image: string;
   policy: string;
+  log?: string;
   output: string;
 }
 
@@ -390,10 +369,11 @@ function defineSeal(release: Command, io: Io): void {
     .requiredOption("--suit <FILE>", "the manifest of `release new`; the signed one takes its place")
     .requiredOption("--image <FILE>", "the application image")
     .requiredOption("--policy <FILE>", "whose approvals count, and how many")
+    .option("--log <DIR>", "where keys of the policy were changed, if any was")
     .requiredOption("-o, --output <FILE>", "the .upload file for `vouch flash`")
     .option("--json", "print one JSON object")
     .action(async (file: string, flags: SealFlags) => {
-      const policy: Policy = readPolicy(flags.policy);
+      const policy: Policy = readPolicyFor(flags.policy, flags.log);
       const sealed = await sealRelease({ ...flags, file, policy }, await loadSigner(flags, io));
       const { statement, approvers, dropped, unsealed } = sealed;
       if (io.json) {

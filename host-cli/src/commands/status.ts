@@ -10,6 +10,7 @@
 
 import { toHex } from "@vouch/shared/bytes";
 import { parseEnvelope } from "@vouch/shared/dsse";
+import { policyAt } from "@vouch/shared/keyring";
 import type { Policy } from "@vouch/shared/policy";
 import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { requireApproval, signersOf } from "@vouch/shared/signers";
@@ -21,6 +22,7 @@ import { usage } from "../exit";
 import { writeOutput } from "../files";
 import type { Io } from "../io";
 import { TAIL } from "../log/index";
+import { aboutKeysIn, changesOf, type KeyRecord, revocationsOf, ringOf } from "../log/keys";
 import { findStatements } from "../log/lookup";
 import { type LoggedStatement, openLog, type ReleaseLog, readStatements } from "../log/store";
 import { parseMoment } from "../moment";
@@ -56,7 +58,7 @@ export async function newStatus(wanted: NewStatus, signer: Signer, now: number):
     throw usage("--withdraw and --reason go together");
   const log = openLog(wanted.log);
   const remarks: string[] = [];
-  const { releases, advisories, statuses } = recordsOf(log, wanted, remarks);
+  const { releases, advisories, statuses, keys } = recordsOf(log, wanted, remarks);
   const earlier = newest(statuses);
   const withdrawn = new Map(earlier?.withdrawn.map(({ sha256, reason }) => [sha256, reason]));
   for (const named of wanted.withdraw) {
@@ -80,6 +82,7 @@ export async function newStatus(wanted: NewStatus, signer: Signer, now: number):
       [...withdrawn].map(([sha256, reason]) => ({ sha256, reason })),
       ({ sha256 }) => sha256,
     ),
+    ...keys,
     created: isoTime(now),
   };
   if (earlier !== null) checkAddsOnly(earlier, statement);
@@ -87,8 +90,9 @@ export async function newStatus(wanted: NewStatus, signer: Signer, now: number):
 }
 
 function recordsOf(log: ReleaseLog, { product, policy }: NewStatus, remarks: string[]) {
+  const { ring, lists } = keyLists(aboutKeysIn(log), product, policy, remarks);
   const counts = (record: LoggedStatement): boolean => {
-    const why = policy === undefined ? null : unauthorised(record, product, policy);
+    const why = ring === null ? null : unauthorised(record, product, policyAt(ring, record.index));
     if (why !== null) remarks.push(`record ${record.index} doesn't count: ${why}`);
     return why === null;
   };
@@ -107,7 +111,48 @@ function recordsOf(log: ReleaseLog, { product, policy }: NewStatus, remarks: str
     throw new Refusal("unknown-product", `the log holds no release of ${quote(product)}`, {
       hint: productsHint(log),
     });
-  return { releases, advisories: of("advisory").filter(counts), statuses: of("status").filter(counts) };
+  return {
+    releases,
+    advisories: of("advisory").filter(counts),
+    statuses: of("status").filter(counts),
+    keys: lists,
+  };
+}
+
+/** What the log says of keys: every change, and of each revoked device key the revocation that reaches back furthest. */
+function keyLists(
+  records: readonly KeyRecord[],
+  product: string,
+  policy: Policy | undefined,
+  remarks: string[],
+) {
+  const judged = policy === undefined ? null : ringOf(policy, records);
+  remarks.push(...(judged?.remarks ?? []));
+  const ring = judged?.ring ?? null;
+  const listed = ({ index, bytes }: { index: bigint; bytes: Uint8Array }) => ({
+    index: Number(index),
+    sha256: toHex(nodeCrypto.sha256(bytes)),
+  });
+  const changes = ring?.changes ?? changesOf(records);
+  const rotations = records
+    .filter(({ index }) => changes.some((change) => change.index === index))
+    .map(listed);
+  const byKey = new Map<string, ReturnType<typeof revocationsOf>[number]>();
+  for (const revocation of revocationsOf(ring, records)) {
+    const { keySha256, since } = revocation.statement;
+    const known = byKey.get(keySha256);
+    if (revocation.statement.product !== product) continue;
+    if (known === undefined || since < known.statement.since) byKey.set(keySha256, revocation);
+  }
+  const revocations = sortedBy(
+    [...byKey].map(([key, record]) => ({ key, ...listed(record) })),
+    ({ key }) => key,
+  );
+  const lists = {
+    ...(rotations.length > 0 && { rotations }),
+    ...(revocations.length > 0 && { revocations }),
+  };
+  return { ring, lists };
 }
 
 /** Which products there are, where that is soon found out. */
@@ -178,6 +223,7 @@ function affectsNoLess(later: AdvisoryStatement, earlier: AdvisoryStatement): bo
 }
 
 function checkAddsOnly(earlier: StatusStatement, later: StatusStatement): void {
+  checkKeysKept(earlier, later);
   const hint = "taking one back takes the approvers, not the status key";
   const dropped = earlier.advisories.find(({ id }) => !later.advisories.some((a) => a.id === id));
   if (dropped !== undefined) {
@@ -195,6 +241,18 @@ function checkAddsOnly(earlier: StatusStatement, later: StatusStatement): void {
       { hint },
     );
   }
+}
+
+/** Changes of keys are never undone, and a revoked key stays revoked. */
+function checkKeysKept(earlier: StatusStatement, later: StatusStatement): void {
+  const lost =
+    earlier.rotations?.find((a) => !later.rotations?.some((b) => b.index === a.index)) ??
+    earlier.revocations?.find((a) => !later.revocations?.some((b) => b.key === a.key));
+  if (lost === undefined) return;
+  const found = `the status of log size ${earlier.logSize} lists record ${lost.index}, about a key, which no longer counts`;
+  throw new Refusal("status-drops-key-change", found, {
+    hint: "is it the policy that this log's readers have?",
+  });
 }
 
 /** Ascending by key, as the statement's shape asks: by code unit, whatever the locale. */

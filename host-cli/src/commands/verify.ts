@@ -1,5 +1,6 @@
 // vouch verify BUNDLE --policy P: files in, verdict out. Opens no socket and remembers
-// nothing, but for --ledger-state; the argument itself is shared/src/appraise.ts. --fraud is in verify-fraud.ts.
+// nothing, but for --ledger-state; the argument itself is shared/src/appraise.ts. --fraud is in verify-fraud.ts,
+// --proof in verify-proof.ts.
 
 import { appraise, type Question } from "@vouch/shared/appraise";
 import { MAX_BUNDLE } from "@vouch/shared/bundle";
@@ -20,6 +21,7 @@ import { rebasedOnDemand } from "../rebased";
 import { stardustOnDemand } from "../stardust";
 import { VERSION } from "../version";
 import { keepFraudIn, printFraud } from "./verify-fraud";
+import { printProof } from "./verify-proof";
 
 const MAX_POLICY = 256 * 1024;
 const MAX_EVIDENCE = 64 * 1024;
@@ -139,19 +141,26 @@ export function define(program: Command, io: Io): void {
     .option("--offline", "open no socket (the default; accepted for scripts)")
     .option("--explain", "name the rule and the bytes of each step")
     .option("--fraud <FILE>", "instead: whether this file proves that a log contradicted itself")
-    .option("--log-key <VKEY>", "of --fraud: the log's verifier key, or its file, where no policy names it")
-    .option("--json", "print an EAR attestation result; of --fraud, what it proves")
+    .option("--proof <FILE>", "instead: whether this tlog-proof or COSE receipt places a record in a log")
+    .option("--entry <FILE>", "of --proof: the record")
+    .option(
+      "--log-key <VKEY>",
+      "of --fraud and --proof: the log's verifier key, or its file, where no policy names it",
+    )
+    .option("--json", "print an EAR attestation result; of --fraud and --proof, what it proves")
     .action((bundle: string | undefined, options: Flags) => {
-      if (options.fraud !== undefined) {
-        if (bundle !== undefined) throw usage("--fraud takes no bundle");
-        return printFraud({ ...options, fraud: options.fraud }, io);
-      }
-      const { policy } = options;
-      if (bundle === undefined) throw usage("expected a bundle, or --fraud FILE");
+      const now = Math.floor(Date.now() / 1000);
+      const { policy, fraud, proof } = options;
+      if (fraud !== undefined && proof !== undefined) throw usage("--fraud and --proof exclude each other");
+      if (bundle !== undefined && fraud !== undefined) throw usage("--fraud takes no bundle");
+      if (bundle !== undefined && proof !== undefined) throw usage("--proof takes no bundle");
+      if (proof === undefined && options.entry !== undefined) throw usage("--entry goes with --proof");
+      if (fraud !== undefined) return printFraud({ ...options, fraud }, io);
+      if (proof !== undefined) return printProof({ ...options, proof }, now, io);
+      if (bundle === undefined) throw usage("expected a bundle, --fraud FILE or --proof FILE");
       if (policy === undefined)
         throw usage("expected --policy FILE", "nothing is trusted that no policy names");
-      if (options.logKey !== undefined) throw usage("--log-key goes with --fraud");
-      const now = Math.floor(Date.now() / 1000);
+      if (options.logKey !== undefined) throw usage("--log-key goes with --fraud or --proof");
       const verdict = verifyFiles(bundle, { ...options, policy }, now);
       printVerdict(verdict, bundle, options.explain === true, now, io);
     });
@@ -161,5 +170,7 @@ type Flags = Omit<VerifyOptions, "policy"> & {
   policy?: string;
   explain?: boolean;
   fraud?: string;
+  proof?: string;
+  entry?: string;
   logKey?: string;
 };

@@ -10,17 +10,19 @@
 
 import { CLOCK_SKEW } from "@vouch/shared/anchoring";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
-import { type Checkpoint, openCheckpoint } from "@vouch/shared/checkpoint";
+import { type Checkpoint, openCheckpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
 import { proveConsistency, rootOf } from "@vouch/shared/merkle";
 import { parseNote } from "@vouch/shared/note";
 import type { Policy } from "@vouch/shared/policy";
 import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
+import type { Vkey } from "@vouch/shared/vkey";
 import { cosignatureIn, formatAddCheckpoint } from "@vouch/shared/witness";
 import { nodeCrypto } from "../crypto";
 import { keepFraud } from "../fraudfile";
 import { type HttpClient, httpClient, parseBase } from "../http";
 import type { Cosigning, Silent } from "../log/cosigning";
+import { policyNow, policyOf } from "../log/keys";
 import type { TiledLog } from "../tiledlog";
 import { addCheckpoint, latestOf } from "../witness/client";
 
@@ -57,7 +59,7 @@ export function cosigningOverHttp(policy: Policy, options: AskOptions): Cosignin
     ...(options.tell === undefined ? {} : { tell: options.tell }),
     compare: async (log) => {
       deaf.clear();
-      const outcomes = await settle(policy.witnesses, async (witness) => {
+      const outcomes = await settle(policyNow(log, policy).witnesses, async (witness) => {
         const base = baseOf(witness.url);
         return base === null ? null : shownBy(asking, witness, base, log, options.timeoutMs);
       });
@@ -67,7 +69,7 @@ export function cosigningOverHttp(policy: Policy, options: AskOptions): Cosignin
       }
     },
     gather: async (log, have) => {
-      const asked = policy.witnesses.filter(({ name }) => !have.has(name));
+      const asked = policyNow(log, policy).witnesses.filter(({ name }) => !have.has(name));
       const outcomes = await settle(asked, async (witness) => {
         const heard = deaf.get(witness.name);
         if (heard !== undefined) throw new Refusal(heard.code, heard.message);
@@ -168,8 +170,10 @@ async function shownBy(
   const note = await latestOf(http, base, log.checkpoint.origin, timeoutMs);
   if (note === null) return null;
   let shown: Checkpoint;
+  let key: Vkey;
   try {
-    shown = openCheckpoint(note, policy.log, nodeCrypto).checkpoint;
+    key = policyOf(log, policy, parseCheckpoint(parseNote(note).text).size).log;
+    shown = openCheckpoint(note, key, nodeCrypto).checkpoint;
   } catch (error) {
     if (!isRefusal(error)) throw error;
     return null; // it proves nothing; whether it cosigns is another matter
@@ -180,7 +184,7 @@ async function shownBy(
     ours === null
       ? `this log has ${log.size} records: it was put back to an earlier state, or there are two`
       : `this log's first ${shown.size} records have the root ${toHex(ours)}`;
-  const kept = ours === null ? null : keepFraud([note, log.note], log.hashReader, policy.log, fraudFolder);
+  const kept = ours === null ? null : keepFraud([note, log.note], log.hashReader, key, fraudFolder);
   throw new Refusal(
     "log-forked",
     `A SECOND HISTORY of ${quote(log.checkpoint.origin)}: witness ${name} has cosigned size ${shown.size}, root ${toHex(shown.root)}, signed by this log's key; ${found}. Nothing was published`,

@@ -19,6 +19,7 @@ import { faultRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { parseStatement, type StatusStatement } from "@vouch/shared/statement";
 import { nodeCrypto } from "../crypto";
 import { type Anchor, listAnchors } from "./anchors";
+import { aboutKeysIn, changesOf, type KeyRecord, revocationsOf } from "./keys";
 import { findRecord, findStatements, type Wanted } from "./lookup";
 import { type LoggedStatement, openLog, type ReleaseLog } from "./store";
 import { readWalkFile } from "./walk";
@@ -41,6 +42,7 @@ export interface BundleParts {
 interface Log extends ReleaseLog {
   readonly statements: readonly LoggedStatement[];
   readonly anchors: readonly Anchor[];
+  readonly aboutKeys: readonly KeyRecord[];
 }
 
 /**
@@ -57,6 +59,7 @@ export function makeBundle(parts: BundleParts): Bundle {
     ...folder,
     statements: findStatements(folder, wantedFor(parts, statement.product)),
     anchors: listAnchors(parts.logFolder),
+    aboutKeys: aboutKeysIn(folder),
   };
   const release = placeOf(log, parts.release, `release ${statement.product} ${statement.version}`);
   const status = newestStatus(log, statement.product, release);
@@ -67,7 +70,8 @@ export function makeBundle(parts: BundleParts): Bundle {
     firstHolding(log, i),
   );
   const challenges = devices.map((d) => d.challenge);
-  const indices = [release, ...advisories, ...devices.map((d) => d.commitment)];
+  const keys = keysBeside(log, status, devices);
+  const indices = [release, ...advisories, ...keys, ...devices.map((d) => d.commitment)];
   const head = [...timed, ...challenges, ...indices.map((i) => firstHolding(log, i))].reduce(larger);
   const checkpoints = [...new Set([...timed, ...challenges, head])].sort((a, b) =>
     a.size < b.size ? -1 : 1,
@@ -105,6 +109,7 @@ export function makeBundle(parts: BundleParts): Bundle {
       }),
     ),
     ...(walk === null ? {} : { walk }),
+    ...(keys.length === 0 ? {} : { keys: keys.map(record) }),
   };
 }
 
@@ -115,6 +120,7 @@ function wantedFor({ devices, enrolments }: BundleParts, product: string): Wante
   return [
     { kind: "status", subject: product },
     { kind: "advisory", subject: product },
+    { kind: "advisory-withdrawal", subject: product },
     ...enrolments.map(({ salt, statement }) => ({
       kind: "enrolment-commitment" as const,
       subject: sha256(ENROLMENT_TAG, salt, statement),
@@ -208,6 +214,27 @@ function advisoriesBeside(log: Log, { statement: status }: Placed<StatusStatemen
   return [...new Set([...listed, ...later])].sort((a, b) => (a < b ? -1 : 1));
 }
 
+/** Every change of a key, and revocations of these devices' keys: what the status lists, and what came after it. */
+function keysBeside(
+  log: Log,
+  { statement: status }: Placed<StatusStatement>,
+  devices: readonly { readonly keySha256: string }[],
+): bigint[] {
+  const own = (key: string) => devices.some(({ keySha256 }) => keySha256 === key);
+  const listed = [
+    ...(status.rotations ?? []),
+    ...(status.revocations ?? []).filter(({ key }) => own(key)),
+  ].map(({ index }) => BigInt(index));
+  const anchored = log.anchors.reduce(larger).size;
+  const later = [
+    ...changesOf(log.aboutKeys),
+    ...revocationsOf(null, log.aboutKeys).filter(({ statement }) => own(statement.keySha256)),
+  ]
+    .map(({ index }) => index)
+    .filter((index) => index >= BigInt(status.logSize) && index < anchored);
+  return [...new Set([...listed, ...later])].sort((a, b) => (a < b ? -1 : 1));
+}
+
 function placeDevice(log: Log, files: DeviceFiles, enrolments: readonly EnrolmentFile[]) {
   const { fault, sign1 } = decodeEvidence(files.evidence);
   if (fault !== 0 || sign1?.kid == null) throw faultRefusal(fault, "the evidence");
@@ -233,6 +260,7 @@ function placeDevice(log: Log, files: DeviceFiles, enrolments: readonly Enrolmen
     files,
     challenge,
     enrolment,
+    keySha256: toHex(enrolledKeyHash(enrolment)),
     commitment: findCommitment(log, "enrolment-commitment", opened),
     logged: files.salt && { salt: files.salt, index: loggedEvidence(log, files.evidence, files.salt) },
   };
@@ -262,7 +290,9 @@ function findCommitment(
   );
 }
 
-function enrolledKid(file: EnrolmentFile): Uint8Array {
+const enrolledKid = (file: EnrolmentFile) => kidOf(enrolledKeyHash(file));
+
+function enrolledKeyHash(file: EnrolmentFile): Uint8Array {
   const statement = parseStatement(parseEnvelope(file.statement).payload);
   if (statement.kind !== "enrolment") {
     throw new Refusal(
@@ -270,5 +300,5 @@ function enrolledKid(file: EnrolmentFile): Uint8Array {
       `found a statement of kind ${statement.kind}, expected an enrolment`,
     );
   }
-  return kidOf(nodeCrypto.sha256(statement.publicKey));
+  return nodeCrypto.sha256(statement.publicKey);
 }

@@ -16,6 +16,7 @@ import { evalQuorum, type Policy } from "@vouch/shared/policy";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { nodeCrypto } from "../crypto";
 import { publishStaged, type TiledLog } from "../tiledlog";
+import { policyNow } from "./keys";
 import { dropPending, keepPending } from "./pending";
 
 export interface Silent {
@@ -32,6 +33,7 @@ export interface Gathered {
 }
 
 export interface Cosigning {
+  /** As its file has it: with the keys of record 0. */
   readonly policy: Policy;
   /** Whether what the witnesses have cosigned leads to this log, or comes from it. Refuses `log-forked`. */
   compare(log: TiledLog): Promise<void>;
@@ -47,7 +49,7 @@ export async function cosignAndPublish(
   pending: TiledLog,
   cosigning: Cosigning,
 ): Promise<TiledLog> {
-  const { policy } = cosigning;
+  const policy = policyNow(pending, cosigning.policy); // a witness's key is that of the place, like all others
   const have = cosignaturesIn(pending.note, policy);
   const { lines, silent } = await cosigning.gather(pending, new Set(have.keys()));
   const all = new Map([...have, ...lines]);

@@ -31,6 +31,9 @@ export interface LoggedStatement {
   readonly statement: Statement;
 }
 
+/** The subject of all records that change keys or close a log: whoever wants one of them wants them all. */
+export const ABOUT_KEYS = "";
+
 /** What a statement is found by, besides its bytes: its kind and the one thing it is about. */
 export function subjectKey(kind: StatementKind, subject: string): Uint8Array {
   return nodeCrypto.sha256(utf8Encode(`${kind}\n${subject}`));
@@ -46,6 +49,10 @@ export function keyOf(statement: Statement): Uint8Array | null {
     case "enrolment-commitment":
     case "evidence-commitment":
       return subjectKey(statement.kind, statement.sha256);
+    case "rotation":
+    case "revocation":
+    case "closing":
+      return subjectKey(statement.kind, ABOUT_KEYS);
     case "enrolment":
       return null; // never in a log
   }

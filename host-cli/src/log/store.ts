@@ -10,10 +10,11 @@
 // an earlier state than one that is anchored: its next checkpoint would be a fork.
 
 import { toHex, utf8Encode } from "@vouch/shared/bytes";
-import { openCheckpoint } from "@vouch/shared/checkpoint";
+import { openCheckpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { type HashReader, rootOf } from "@vouch/shared/merkle";
 import { formatNote, signatureLine } from "@vouch/shared/note";
+import type { Policy } from "@vouch/shared/policy";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { parseStatement, type Statement, type StatusStatement } from "@vouch/shared/statement";
 import { KEY_ED25519, makeVkey, type Vkey } from "@vouch/shared/vkey";
@@ -35,6 +36,18 @@ import {
 import { checkNotForked, newestAnchored } from "./anchors";
 import { type Added, appendMany, BATCH, type Incoming } from "./bulk";
 import { type Cosigning, cosignAndPublish } from "./cosigning";
+import {
+  admitKeyRecords,
+  checkOpen,
+  checkPlaces,
+  checkWriter,
+  type KeyRecord,
+  keepKeyRecords,
+  keptKeyRecords,
+  keyRecordsOf,
+  logKeyAt,
+  refuseInBulk,
+} from "./keys";
 import { dropAhead, extendIndex, findRecord, keyOf, type LoggedStatement } from "./lookup";
 import { dropPending, keepPending, readPending } from "./pending";
 
@@ -67,7 +80,8 @@ export async function initLog(folder: string, origin: string | undefined, signer
  * Adds records; the ones already there keep their index. All or none. With `cosigning`, published once the
  * witness quorum is met: until then the checkpoint is pending (pending.ts), and the next call finishes it before
  * anything else. Refuses what checkRecord does, `wrong-log-key`, `locked`, `log-forked`, `log-pending`,
- * `quorum-missing`, `status-other-log`, `status-overreach`, `status-root-mismatch`.
+ * `quorum-missing`, `status-other-log`, `status-overreach`, `status-root-mismatch`, `log-closed`, and what keys.ts refuses
+ * of records about keys, which take a policy.
  */
 export async function addToLog(
   folder: string,
@@ -75,12 +89,14 @@ export async function addToLog(
   signer: Signer,
   lockTimeoutS: number = LOCK_TIMEOUT_S,
   cosigning: Cosigning | null = null,
+  policy: Policy | null = null,
 ): Promise<{ log: TiledLog; records: Added[] }> {
   const incoming = records.map((bytes, i) => ({ bytes, from: `record ${i} of ${records.length}` }));
   const added: Added[] = [];
   const log = await streamToLog(folder, incoming, signer, {
     lockTimeoutS,
     cosigning,
+    policy,
     told: (_, record) => added.push(record),
   });
   return { log, records: added };
@@ -89,6 +105,8 @@ export async function addToLog(
 export interface StreamOptions {
   readonly lockTimeoutS?: number;
   readonly cosigning?: Cosigning | null;
+  /** Whose approvals count, for records about keys. */
+  readonly policy?: Policy | null;
   readonly told: (incoming: Incoming, added: Added) => void;
 }
 
@@ -117,43 +135,32 @@ export async function streamToLog(
   signer: Signer,
   options: StreamOptions,
 ): Promise<TiledLog> {
-  const { lockTimeoutS = LOCK_TIMEOUT_S, cosigning = null } = options;
+  const { lockTimeoutS = LOCK_TIMEOUT_S, cosigning = null, policy = null } = options;
   openLog(folder); // no lock is left in a folder that is no log
   return withLock(folder, lockTimeoutS * 1000, async () => {
     const before = openLog(folder);
-    checkLogKey(before, logKeyOf(signer));
-    checkNotForked(before, newestAnchored(folder), logKeyOf(signer));
+    const key = logKeyOf(signer);
+    checkNotForked(before, newestAnchored(folder), logKeyAt(keptKeyRecords(before), before.size) ?? key);
     dropAhead(before);
-    const log = await finishPending(before, cosigning);
+    const log = await finishPending(before, cosigning, key);
+    const kept = keptKeyRecords(log);
     // What was pending is added by this call as well: nobody was told so before.
     const isNew = ({ index }: Added) => index >= before.size && index < log.size;
     const told: StreamOptions["told"] = (incoming, record) =>
       options.told(incoming, isNew(record) ? { ...record, added: true } : record);
     const batches = inBatches(records);
     const first = await batches.next();
-    if (first.done) return log;
-    const publish = publishing(log, signer, cosigning);
-    if (first.value.length <= FEW) return addFew(log, first.value, publish, told);
-    return appendMany({
-      log,
-      batches: (async function* () {
-        yield first.value;
-        yield* batches;
-      })(),
-      admit(record, place, reader) {
-        const statement = checkRecord(record);
-        if (statement.kind === "status") checkStatusPlace(log, statement, place, reader());
-        const key = keyOf(statement);
-        return key === null ? [] : [key];
-      },
-      ...publish,
-      told,
-    });
+    const growing = { log, kept, key, policy, publish: publishing(log, signer, cosigning), told };
+    if (first.done || first.value.length <= FEW) return addFew(growing, first.value ?? []);
+    return addMany(growing, first.value, batches);
   });
 }
 
-/** What was signed before comes first: a witness that has cosigned it will cosign nothing else of its size. */
-async function finishPending(log: TiledLog, cosigning: Cosigning | null): Promise<TiledLog> {
+/**
+ * What was signed before comes first: a witness that has cosigned it will cosign nothing else of its size. Only for the
+ * log's key as the log and what waits leave it: a change that isn't in either comes after.
+ */
+async function finishPending(log: TiledLog, cosigning: Cosigning | null, key: Vkey): Promise<TiledLog> {
   const pending = readPending(log);
   if (pending === null) {
     dropPending(log); // published, and cut short before this
@@ -165,6 +172,9 @@ async function finishPending(log: TiledLog, cosigning: Cosigning | null): Promis
       `a checkpoint of size ${pending.size} is signed and waits for witnesses, nothing can be added before it`,
       { hint: `\`vouch log add ${log.folder} --witness-policy POLICY\` asks them again` },
     );
+  const known = keptKeyRecords(pending);
+  checkLogKey(log, logKeyAt(known, log.size) ?? key);
+  checkLogKey(pending, logKeyAt(known, pending.size) ?? key);
   await cosigning.compare(pending);
   const after = await cosignAndPublish(log, pending, cosigning);
   extendIndex(after);
@@ -186,11 +196,19 @@ async function* inBatches(records: Iterable<Incoming> | AsyncIterable<Incoming>)
   if (batch.length > 0) yield batch;
 }
 
+/** A log that is about to grow, its writer's key, and what it knows of keys. */
+interface Growing {
+  readonly log: TiledLog;
+  readonly kept: readonly KeyRecord[];
+  readonly key: Vkey;
+  readonly policy: Policy | null;
+  readonly publish: Publishing;
+  readonly told: StreamOptions["told"];
+}
+
 async function addFew(
-  log: TiledLog,
+  { log, kept, key, policy, publish, told }: Growing,
   records: readonly Incoming[],
-  { sign, commit }: Publishing,
-  told: StreamOptions["told"],
 ): Promise<TiledLog> {
   const fresh: Incoming[] = [];
   const added = records.map(({ bytes, from }): Added => {
@@ -201,22 +219,63 @@ async function addFew(
     return { index: log.size + BigInt(fresh.push({ bytes, from }) - 1), added: true };
   });
   let after = log;
-  if (fresh.length > 0) {
-    const bytes = fresh.map((record) => record.bytes);
-    const plan = planAppend(log, bytes);
+  const bytes = fresh.map((record) => record.bytes);
+  const plan = fresh.length === 0 ? null : planAppend(log, bytes);
+  const statements = fresh.map((record) => about(record.from, () => checkRecord(record.bytes)));
+  const placed = bytes.map((record, i) => ({ index: log.size + BigInt(i), bytes: record }));
+  checkLogKey(log, logKeyAt([...kept, ...keyRecordsOf(placed)], log.size) ?? key);
+  if (plan !== null) {
+    checkOpen(log, kept);
     const reader = extendedReader(log, bytes);
-    for (const [i, record] of fresh.entries())
-      about(record.from, () => {
-        const statement = checkRecord(record.bytes);
-        if (statement.kind === "status") checkStatusPlace(log, statement, log.size + BigInt(i), reader);
-      });
-    const note = await sign(plan.checkpointText);
+    for (const [i, { from }] of fresh.entries()) {
+      const statement = statements[i] as Statement;
+      if (statement.kind === "status")
+        about(from, () => checkStatusPlace(log, statement, log.size + BigInt(i), reader));
+    }
+    const keys = admitKeyRecords({ log, kept, fresh: placed, reader, policy });
+    checkWriter([...kept, ...keys], log.size + BigInt(fresh.length), key);
+    const note = await publish.sign(plan.checkpointText);
+    keepKeyRecords(log, keys);
     stageAppend(log, plan);
-    after = await commit(note);
+    after = await publish.commit(note);
     extendIndex(after);
   }
   for (const [i, record] of records.entries()) told(record, added[i] as Added);
   return after;
+}
+
+/** As addFew, but for records about keys: what those do to the ones beside them is judged with all of them at hand. */
+async function addMany(
+  { log, kept, key, publish, told }: Growing,
+  first: readonly Incoming[],
+  others: AsyncIterable<readonly Incoming[]>,
+): Promise<TiledLog> {
+  checkLogKey(log, logKeyAt(kept, log.size) ?? key);
+  return appendMany({
+    log,
+    batches: (async function* () {
+      yield first;
+      yield* others;
+    })(),
+    admit(record, place, reader) {
+      checkOpen(log, kept);
+      const statement = checkRecord(record);
+      refuseInBulk(statement, FEW);
+      checkPlaces(kept, [{ index: place, bytes: record }]);
+      if (statement.kind === "status") checkStatusPlace(log, statement, place, reader());
+      const indexed = keyOf(statement);
+      return indexed === null ? [] : [indexed];
+    },
+    async sign(text) {
+      checkWriter(kept, parseCheckpoint(text).size, key);
+      return publish.sign(text);
+    },
+    commit(note) {
+      keepKeyRecords(log, []); // what an append that was cut short has left would stand for other records
+      return publish.commit(note);
+    },
+    told,
+  });
 }
 
 /** What a status speaks for must be this log as it is where the status will stand. */

@@ -7,8 +7,9 @@ import { evalQuorum } from "@vouch/shared/policy";
 import { isRefusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
 import { formatVkey } from "@vouch/shared/vkey";
+import { closedBy } from "@vouch/shared/watchkeys";
 import { nodeCrypto } from "../crypto";
-import { doneSize, openSigned, type Place, type Round, reportWentBack } from "./round";
+import { doneSize, openSigned, type Place, policyFor, type Round, reportWentBack } from "./round";
 
 /** Places that show one log are renewed one after another. */
 const GRACE_S = 600;
@@ -24,9 +25,9 @@ export function judgeShown(round: Round, places: readonly Place[]): void {
 }
 
 function judgeSize(round: Round, { source, shown, checkpoint: { size } }: Place): void {
-  const { state, policy, board, at } = round;
+  const { state, board, at } = round;
   const before = state.sources.get(source) ?? 0n;
-  const read = doneSize(state, policy);
+  const read = doneSize(round);
   if (size < before) {
     const message = `it shows a checkpoint of size ${size}, and showed one of ${before} before`;
     board.raise({ code: "checkpoint-shrunk", message, source });
@@ -39,12 +40,14 @@ function judgeSize(round: Round, { source, shown, checkpoint: { size } }: Place)
 }
 
 /** Somebody has seen more of the log than it shows: a witness, a ledger, ourselves. */
-function judgeBehind({ state, policy, board, at }: Round, places: readonly Place[]): void {
+function judgeBehind(round: Round, places: readonly Place[]): void {
+  const { state, board, at } = round;
   for (const { from, note: bytes } of state.pending) {
-    const { checkpoint, note } = openSigned(policy, bytes);
+    const { checkpoint, note } = openSigned(round, bytes);
     const { size } = checkpoint;
+    const { witnesses } = policyFor(round, size);
     if (places.some((place) => place.checkpoint.size >= size)) continue;
-    const times = policy.witnesses.flatMap(({ vkey }) => timeOf(note, vkey) ?? []);
+    const times = witnesses.flatMap(({ vkey }) => timeOf(note, vkey) ?? []);
     // A maker gathers cosignatures before it publishes.
     if (times.length > 0 && at - Math.min(...times) <= GRACE_S) continue;
     const largest = places.map((place) => place.checkpoint.size).join(", ");
@@ -65,7 +68,9 @@ function timeOf(note: Parameters<typeof verifyCosignature>[0], vkey: Witness["vk
 }
 
 /** Who of the policy's witnesses cosigned what a place shows, by name. */
-function judgeCosignatures({ state, policy, board, at }: Round, { source, note }: Place): Set<string> {
+function judgeCosignatures(round: Round, { source, note, checkpoint }: Place): Set<string> {
+  const { state, board, at } = round;
+  const policy = policyFor(round, checkpoint.size);
   const cosigned = new Set<string>();
   for (const { name, vkey } of policy.witnesses) {
     if (signaturesBy(note, vkey).length === 0) continue;
@@ -89,8 +94,9 @@ function judgeCosignatures({ state, policy, board, at }: Round, { source, note }
 }
 
 function judgeQuorum(round: Round, places: readonly Place[], cosigned: readonly Set<string>[]): void {
-  const { policy, board, state } = round;
+  const { board, state } = round;
   places.forEach(({ source, shown, checkpoint, note }, i) => {
+    const policy = policyFor(round, checkpoint.size);
     const by = cosigned[i] as Set<string>;
     // The same checkpoint with newer cosignatures.
     if (state.done !== null && parseNote(state.done.note).text === note.text) state.done = shown;
@@ -104,9 +110,11 @@ function judgeQuorum(round: Round, places: readonly Place[], cosigned: readonly 
  * A witness cosigns when it is asked to, and a log that nothing was added to asks nobody. So it is quiet when the
  * checkpoint has been there for long without its cosignature, or it has not answered us for as long.
  */
-function judgeWitnesses({ state, policy, board, at, quietAfterS }: Round): void {
+function judgeWitnesses(round: Round): void {
+  const { state, board, at, quietAfterS } = round;
   if (state.done === null) return;
-  const { note } = openSigned(policy, state.done.note);
+  const { note, checkpoint } = openSigned(round, state.done.note);
+  const policy = policyFor(round, checkpoint.size);
   for (const { name, vkey, url } of policy.witnesses) {
     const { cosigned, answered } = state.witnesses.get(formatVkey(vkey)) ?? { cosigned: 0, answered: 0 };
     const last =
@@ -122,8 +130,10 @@ function judgeWitnesses({ state, policy, board, at, quietAfterS }: Round): void 
 }
 
 /** No record and no fresh cosignature: what is shown may be an old view of a log that went on. */
-function judgeAge({ state, policy, board, at, staleAfterS }: Round): void {
-  if (staleAfterS === null || state.done === null) return;
+function judgeAge(round: Round): void {
+  const { state, board, at, staleAfterS } = round;
+  if (staleAfterS === null || state.done === null || closedBy(state.memory) !== null) return;
+  const policy = policyFor(round, doneSize(round));
   const times = policy.witnesses.flatMap(({ vkey }) => state.witnesses.get(formatVkey(vkey))?.cosigned ?? []);
   const newest = Math.max(state.doneAt, ...times);
   if (at - newest <= staleAfterS) return;

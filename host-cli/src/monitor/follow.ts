@@ -9,6 +9,7 @@ import { equalBytes } from "@vouch/shared/bytes";
 import { leafHash, rootOf } from "@vouch/shared/merkle";
 import { isRefusal } from "@vouch/shared/refusal";
 import { openWatch } from "@vouch/shared/watch";
+import { rememberedRing } from "@vouch/shared/watchkeys";
 import { nodeCrypto } from "../crypto";
 import { type LogReader, readLogAt } from "../log/remote";
 import { doneSize, markOf, openSigned, type Place, type Round, reportFork } from "./round";
@@ -32,8 +33,7 @@ export async function follow(round: Round, places: readonly Place[]): Promise<vo
   }
 }
 
-const isNews = ({ state, policy }: Round, size: bigint): boolean =>
-  state.done === null || size > doneSize(state, policy);
+const isNews = (round: Round, size: bigint): boolean => round.state.done === null || size > doneSize(round);
 
 /** False when the place shows another history. */
 async function readOn(round: Round, place: Place): Promise<boolean> {
@@ -42,7 +42,9 @@ async function readOn(round: Round, place: Place): Promise<boolean> {
   const reader = await readLogAt(files, shown.note);
   if (!(await extendsAll(round, reader, shown))) return false;
   state.reading = shown; // it was signed: whatever comes later must lead on from it
-  if (!(await readRecords(round, reader, place))) return true;
+  const finished = await readRecords(round, reader, place);
+  round.ring = rememberedRing(round.policy, state.memory, nodeCrypto);
+  if (!finished) return true;
   const root = rootOf(checkpoint.size, state.hashes.readerAt(checkpoint.size), nodeCrypto);
   if (!equalBytes(root, checkpoint.root))
     throw new Error("the records don't hash to the root they were read under");
@@ -73,7 +75,7 @@ async function extendsAll(round: Round, reader: LogReader, shown: Shown): Promis
 }
 
 async function isExtended(round: Round, before: Shown, reader: LogReader, shown: Shown): Promise<boolean> {
-  const { size, root } = openSigned(round.policy, before.note).checkpoint;
+  const { size, root } = openSigned(round, before.note).checkpoint;
   if (size > reader.size) return true; // once that many are read
   const implied = await reader.rootAt(size);
   if (equalBytes(implied, root)) return true;

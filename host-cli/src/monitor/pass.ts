@@ -14,6 +14,7 @@ import { equalBytes } from "@vouch/shared/bytes";
 import type { Checkpoint } from "@vouch/shared/checkpoint";
 import type { Level } from "@vouch/shared/findings";
 import { rootOf } from "@vouch/shared/merkle";
+import { rememberedRing } from "@vouch/shared/watchkeys";
 import { nodeCrypto } from "../crypto";
 import { openFiles } from "../log/files";
 import { fetchCheckpoint } from "../log/remote";
@@ -30,6 +31,7 @@ import {
   type Round,
   reportFork,
 } from "./round";
+import { openScouted } from "./scout";
 import type { MonitorState, Shown } from "./state";
 import { askWitnesses } from "./witnesses";
 
@@ -50,7 +52,8 @@ export async function monitorPass(state: MonitorState, options: MonitorOptions):
   const origin = options.policy.log.name;
   const before = state.size;
   const board = openBoard(state, origin, at);
-  const round: Round = { ...options, state, board, at, forked: new Set() };
+  const ring = rememberedRing(options.policy, state.memory, nodeCrypto);
+  const round: Round = { ...options, state, board, at, ring, forked: new Set() };
   const places = await lookAtAll(round);
   try {
     const heard = await askWitnesses(round);
@@ -74,11 +77,12 @@ async function lookAtAll(round: Round): Promise<Place[]> {
   return found.filter((place) => place !== null);
 }
 
-async function lookAt({ policy, read, board }: Round, source: string): Promise<Place | null> {
+async function lookAt(round: Round, source: string): Promise<Place | null> {
+  const { read, board } = round;
   const files = openFiles(source, read);
   try {
     const bytes = await fetchCheckpoint(files);
-    const { checkpoint, note } = openSigned(policy, bytes);
+    const { checkpoint, note } = await openScouted(round, files, bytes);
     return { source, files, shown: { from: source, note: bytes }, checkpoint, note };
   } catch (error) {
     files.close();
@@ -91,19 +95,19 @@ const MOST_PENDING = 16;
 
 /** Each checkpoint against what was read; one of a size that wasn't yet waits. */
 function compareAll(round: Round, claims: readonly Shown[]): void {
-  const { state, policy, board } = round;
+  const { state, board } = round;
   const waiting = new Map<string, Shown>();
   for (const claim of claims) {
     let checkpoint: Checkpoint;
     try {
-      checkpoint = openSigned(policy, claim.note).checkpoint;
+      checkpoint = openSigned(round, claim.note).checkpoint;
     } catch (error) {
       board.trouble(claim.from, error);
       continue;
     }
     const { size, root } = checkpoint;
     if (round.forked.has(markOf(claim.note))) continue; // told already
-    if (state.done === null || size > doneSize(state, policy)) {
+    if (state.done === null || size > doneSize(round)) {
       const mark = markOf(claim.note);
       const rival = [...waiting].find(([other]) => other !== mark && other.startsWith(`${size}:`));
       if (rival !== undefined) reportFork(round, rival[1], claim, null);
@@ -111,7 +115,7 @@ function compareAll(round: Round, claims: readonly Shown[]): void {
       continue;
     }
     if (equalBytes(rootOf(size, state.hashes.readerAt(size), nodeCrypto), root)) continue;
-    reportFork(round, state.done, claim, state.hashes.readerAt(doneSize(state, policy)));
+    reportFork(round, state.done, claim, state.hashes.readerAt(doneSize(round)));
   }
   state.pending = [...waiting.values()];
 }

@@ -3,6 +3,7 @@
 import { toHex } from "@vouch/shared/bytes";
 import { type Checkpoint, openCheckpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
 import { proveStale } from "@vouch/shared/fraud";
+import { type Keyring, policyAt } from "@vouch/shared/keyring";
 import type { HashReader } from "@vouch/shared/merkle";
 import { type Note, parseNote } from "@vouch/shared/note";
 import type { Policy } from "@vouch/shared/policy";
@@ -50,6 +51,8 @@ export interface Round extends MonitorOptions {
   readonly state: MonitorState;
   readonly board: Board;
   readonly at: number;
+  /** The policy's keys, as the records about keys leave them that are known so far. */
+  ring: Keyring;
   /** Checkpoints (markOf) that contradict what was read. */
   readonly forked: Set<string>;
 }
@@ -60,27 +63,36 @@ export const markOf = (note: Uint8Array): string => {
   return `${size}:${toHex(root)}`;
 };
 
-/** A checkpoint that this log signed. Refuses as openCheckpoint does. */
-export const openSigned = (policy: Policy, note: Uint8Array) => openCheckpoint(note, policy.log, nodeCrypto);
+/** The policy with the keys of a checkpoint's size, as far as records about keys are known. */
+export const policyFor = ({ ring }: Pick<Round, "ring">, size: bigint): Policy => policyAt(ring, size);
 
-export const doneSize = (state: MonitorState, policy: Policy): bigint =>
-  state.done === null ? 0n : openSigned(policy, state.done.note).checkpoint.size;
+/** A checkpoint that this log signed, by its key of that size. Refuses as openCheckpoint does. */
+export function openSigned(round: Pick<Round, "ring">, note: Uint8Array) {
+  const { size } = parseCheckpoint(parseNote(note).text);
+  return openCheckpoint(note, policyFor(round, size).log, nodeCrypto);
+}
+
+export const doneSize = (round: Pick<Round, "ring" | "state">): bigint =>
+  round.state.done === null ? 0n : openSigned(round, round.state.done.note).checkpoint.size;
 
 /** Two checkpoints that contradict each other: the proof, as a file, and the finding. */
 export function reportFork(
-  { policy, board, fraudOut }: Round,
+  round: Round,
   known: Shown,
   other: Shown,
   tree: HashReader | readonly Uint8Array[] | null,
 ): void {
-  const opened = [known, other].map(({ note }) => openSigned(policy, note).checkpoint);
+  const { board, fraudOut } = round;
+  const opened = [known, other].map(({ note }) => openSigned(round, note).checkpoint);
   const [a, b] = opened as [Checkpoint, Checkpoint];
   const mark = [known, other]
     .map(({ note }) => markOf(note))
     .sort()
     .join(" ");
-  const kept = keepFraud([known.note, other.note], tree, policy.log, fraudOut);
-  const what = `${policy.log.name} signed size ${a.size}, shown by ${known.from}, and size ${b.size}, shown by ${other.from}, which contradict each other`;
+  // A proof is for one key: of two checkpoints with a change of it in between there is none.
+  const { log } = policyFor(round, a.size);
+  const kept = keepFraud([known.note, other.note], tree, log, fraudOut);
+  const what = `${log.name} signed size ${a.size}, shown by ${known.from}, and size ${b.size}, shown by ${other.from}, which contradict each other`;
   if (kept === null) board.raise({ code: "log-inconsistent", message: what, mark });
   else
     board.raise({
@@ -92,8 +104,10 @@ export function reportFork(
 }
 
 /** A smaller checkpoint that a witness cosigned after it had cosigned what was read. */
-export function reportWentBack({ state, policy, board, fraudOut }: Round, smaller: Shown): void {
+export function reportWentBack(round: Round, smaller: Shown): void {
+  const { state, board, fraudOut } = round;
   if (state.done === null) return;
+  const policy = policyFor(round, doneSize(round));
   const witnesses = policy.witnesses.map(({ vkey }) => vkey);
   const fraud = proveStale([state.done.note, smaller.note], policy.log, witnesses, nodeCrypto);
   if (fraud === null) return;

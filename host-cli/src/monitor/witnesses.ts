@@ -11,12 +11,14 @@ import { isRefusal } from "@vouch/shared/refusal";
 import { formatVkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "../crypto";
 import { httpClient, isAddress, parseBase } from "../http";
-import type { Round } from "./round";
+import { policyFor, type Round } from "./round";
 import type { Shown } from "./state";
 
 const ASK_MS = 20_000;
 
-export async function askWitnesses({ state, policy, read, at }: Round): Promise<Shown[]> {
+export async function askWitnesses(round: Round): Promise<Shown[]> {
+  const { state, read, at } = round;
+  const policy = policyFor(round, state.size);
   const client = httpClient();
   const origin = toHex(nodeCrypto.sha256(utf8Encode(policy.log.name)));
   const timeoutMs = Math.min(read.askMs ?? ASK_MS, read.timeoutMs ?? ASK_MS);
