@@ -227,6 +227,7 @@ export function osvOf(
             product: s.product,
             images: s.subjects.map(({ sha256 }) => sha256),
             releases: s.releases ?? [],
+            fixed: s.fixedVersions,
           },
         },
       },

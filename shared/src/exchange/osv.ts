@@ -124,6 +124,7 @@ const affected = known({
           product: name,
           images: list(matching(/^[0-9a-f]{64}$/, "a SHA-256 in hex"), 0, 64),
           releases: list(SAID, 0, 256),
+          fixed: list(prose(64), 0, 64),
         }),
       ),
     }),
@@ -196,7 +197,9 @@ function readAffected(each: OsvAffected, out: Imported): void {
       );
     }
     out.affected.push(...intervals);
-    out.fixed.push(...events.filter(({ kind }) => kind === "fixed").map(({ version }) => version));
+    // What a range ends before mends it, unless the record says more exactly what does.
+    if (each.database_specific?.vouch === undefined)
+      out.fixed.push(...events.filter(({ kind }) => kind === "fixed").map(({ version }) => version));
   }
   const versions = each.versions ?? [];
   if (versions.length > MAX_OURS || out.affected.length > MAX_OURS)
@@ -207,10 +210,11 @@ function readAffected(each: OsvAffected, out: Imported): void {
       throw new Refusal("version-unsupported", `version ${quote(version)} isn't a semantic one`);
     if (!isWithin(version, whole)) out.affected.push(exactly(version));
   }
-  const { images = [], releases = [] } = each.database_specific?.vouch ?? {};
+  const { images = [], releases = [], fixed = [] } = each.database_specific?.vouch ?? {};
   if (versions.length + (each.ranges ?? []).length + images.length + releases.length === 0)
     out.affected.push({ from: null, to: null }); // the package as such
   out.images.push(...images);
+  out.fixed.push(...fixed);
   out.releases.push(...(releases as Imported["releases"]));
 }
 
