@@ -57,6 +57,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "receipt-signatures",
   "rolled-back",
   "salt-mismatch",
+  "sbom-image-mismatch",
   "sender-signature",
   "signature-length",
   "signature-range",

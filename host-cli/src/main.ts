@@ -32,6 +32,7 @@ const SUMMARIES: Record<string, string> = {
   release: "state, sign and seal a release (new, sign, seal)",
   advisory: "state that releases are affected or recalled",
   status: "state which advisories are in force",
+  sbom: "check a bill of materials, and look for vulnerabilities in it",
   log: "keep the release log (init, add, check)",
   anchor: "place a log's checkpoint on a ledger",
   ledger: "make and look at ledgers",

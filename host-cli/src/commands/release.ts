@@ -31,6 +31,7 @@ import { openImage } from "../image";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { table } from "../output/terminal";
+import { type SbomFile, sbomOf } from "../sbom";
 import { sealRelease } from "../seal";
 import { loadSigner, readVkey, type Signer, type SignerOptions, withSigner } from "../signer";
 import {
@@ -42,7 +43,6 @@ import {
 } from "../statementfile";
 import { readPolicy } from "./policy";
 
-const MAX_SBOM = 64 * 1024 * 1024;
 const MAX_SUIT = 64 * 1024; // whatever lies beside the statement under that name
 
 export interface Component {
@@ -64,7 +64,7 @@ export interface NewRelease {
   output: string;
   changeClass?: "patch" | "major" | undefined;
   udiDi?: string | undefined;
-  sbom?: { path: string; mediaType?: string | undefined } | undefined;
+  sbom?: SbomFile | undefined;
   sourceCommit?: string | undefined;
   supportEnds?: string | undefined;
 }
@@ -77,7 +77,7 @@ export interface DraftedRelease {
 
 /**
  * Writes the two drafts. `now` is their `created`, Unix seconds. Refuses `malformed-statement`, `no-app`,
- * `malformed-udi`, `udi-check-digit`, `udi-personal`, `sbom-type`, `manifest-limits`, `exists`.
+ * `malformed-udi`, `udi-check-digit`, `udi-personal`, `manifest-limits`, `exists`, and what sbomOf does.
  */
 export function newRelease(wanted: NewRelease, now: number): DraftedRelease {
   const images = wanted.components.map(({ name, path }) => openImage(name, path));
@@ -114,7 +114,7 @@ export function newRelease(wanted: NewRelease, now: number): DraftedRelease {
     changeClass: wanted.changeClass ?? "patch",
     created: isoTime(now),
     ...(wanted.udiDi !== undefined && { udiDi: deviceIdentifier(wanted.udiDi) }),
-    ...(wanted.sbom !== undefined && { sbom: sbomOf(wanted.sbom.path, wanted.sbom.mediaType) }),
+    ...(wanted.sbom !== undefined && { sbom: sbomOf(wanted.sbom, wanted.version, toHex(app.sha256)) }),
     ...(wanted.sourceCommit !== undefined && { sourceCommit: wanted.sourceCommit }),
     ...(wanted.supportEnds !== undefined && { supportEnds: wanted.supportEnds }),
   };
@@ -157,24 +157,6 @@ function deviceIdentifier(text: string): string {
     );
   }
   return di;
-}
-
-const MEDIA_TYPES: readonly (readonly [RegExp, string])[] = [
-  [/^\s*\{[\s\S]*"bomFormat"\s*:\s*"CycloneDX"/, "application/vnd.cyclonedx+json"],
-  [/^\s*\{[\s\S]*"(spdxVersion"|@context"\s*:\s*"https:\/\/spdx\.org\/)/, "application/spdx+json"],
-  [/^\s*<[\s\S]*xmlns="http:\/\/cyclonedx\.org\/schema\/bom\//, "application/vnd.cyclonedx+xml"],
-];
-
-function sbomOf(path: string, mediaType: string | undefined): { sha256: string; mediaType: string } {
-  const bytes = readInput(path, MAX_SBOM);
-  const head = Buffer.from(bytes.subarray(0, 64 * 1024)).toString("utf8");
-  const found = mediaType ?? MEDIA_TYPES.find(([pattern]) => pattern.test(head))?.[1];
-  if (found === undefined) {
-    throw new Refusal("sbom-type", `${path} is neither CycloneDX nor SPDX as far as its first 64 KiB show`, {
-      hint: "--sbom-type TYPE says what it is",
-    });
-  }
-  return { sha256: toHex(nodeCrypto.sha256(bytes)), mediaType: found };
 }
 
 /** What an approver is about to put their name to, a line each. */
@@ -260,6 +242,7 @@ interface NewFlags {
   udiDi?: string;
   sbom?: string;
   sbomType?: string;
+  sbomWithoutSupport?: boolean;
   sourceCommit?: string;
   supportEnds?: string;
   created?: string;
@@ -282,6 +265,12 @@ export function define(program: Command, io: Io): void {
   defineSeal(release, io);
 }
 
+const sbomFlags = (path: string, { sbomType, sbomWithoutSupport }: NewFlags): SbomFile => ({
+  path,
+  mediaType: sbomType,
+  withoutSupport: sbomWithoutSupport === true,
+});
+
 function defineNew(release: Command, io: Io): void {
   release
     .command("new")
@@ -300,7 +289,11 @@ function defineNew(release: Command, io: Io): void {
     .requiredOption("-o, --output <PREFIX>", "writes PREFIX.dsse.json and PREFIX.suit")
     .option("--change-class <CLASS>", "patch or major", "patch")
     .option("--udi-di <UDI>", "device identifier on the label; no serial number")
-    .option("--sbom <FILE>", "bill of materials, named by its digest")
+    .option(
+      "--sbom <FILE>",
+      "bill of materials, named by its digest; CycloneDX JSON is checked against the image",
+    )
+    .option("--sbom-without-support", "take one that doesn't tell support and its end for each component")
     .option("--sbom-type <TYPE>", "its media type, where the file doesn't tell")
     .option("--source-commit <ID>", "full commit id of the source")
     .option("--support-ends <DAY>", "YYYY-MM-DD")
@@ -309,7 +302,8 @@ function defineNew(release: Command, io: Io): void {
     .action((flags: NewFlags) => {
       const now =
         flags.created === undefined ? Math.floor(Date.now() / 1000) : parseMoment(flags.created, "--created");
-      if (flags.sbomType !== undefined && flags.sbom === undefined) throw usage("--sbom-type without --sbom");
+      for (const flag of ["sbomType", "sbomWithoutSupport"] as const)
+        if (flags[flag] !== undefined && flags.sbom === undefined) throw usage("--sbom-… without --sbom");
       const drafted = newRelease(
         {
           ...flags,
@@ -317,7 +311,7 @@ function defineNew(release: Command, io: Io): void {
           components: flags.component.map((value) => splitComponentFlag("--component", value)),
           vendor: readVkey(flags.vendor),
           changeClass: changeClassOf(flags.changeClass),
-          sbom: flags.sbom === undefined ? undefined : { path: flags.sbom, mediaType: flags.sbomType },
+          sbom: flags.sbom === undefined ? undefined : sbomFlags(flags.sbom, flags),
         },
         now,
       );
