@@ -21,7 +21,7 @@ import { quote, Refusal } from "@vouch/shared/refusal";
 import type { ReleaseStatement } from "@vouch/shared/statement";
 import { decodeEnvelope, encodeEnvelope, encodeManifest, type Manifest } from "@vouch/shared/suit";
 import { isoTime } from "@vouch/shared/time";
-import { parseUdi } from "@vouch/shared/udi";
+import { deviceIdentifier, oddIdentifier } from "@vouch/shared/udi";
 import { KEY_ED25519, type Vkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -142,23 +142,6 @@ const exists = (path: string) =>
     hint: "choose another -o, or move the old draft away yourself",
   });
 
-/** The model's part of a UDI. What names one item (serial, lot) is personal and has no place in a public log. */
-function deviceIdentifier(text: string): string {
-  const udi = parseUdi(/^[0-9]{14}$/.test(text) ? `(01)${text}` : text);
-  if (udi.checkValid === false) {
-    throw new Refusal("udi-check-digit", `the check digit of ${quote(text)} is wrong`);
-  }
-  const { issuer: _issuer, di, checkValid: _valid, ...item } = udi;
-  const personal = Object.keys(item);
-  if (personal.length > 0) {
-    throw new Refusal(
-      "udi-personal",
-      `${quote(text)} also holds ${personal.join(", ")}, expected the device identifier alone`,
-    );
-  }
-  return di;
-}
-
 /** What an approver is about to put their name to, a line each. */
 export function describeRelease(statement: ReleaseStatement): string {
   const { hardware, floor, securityVersion } = statement;
@@ -240,6 +223,7 @@ interface NewFlags {
   output: string;
   changeClass?: string;
   udiDi?: string;
+  previous?: string;
   sbom?: string;
   sbomType?: string;
   sbomWithoutSupport?: boolean;
@@ -290,6 +274,10 @@ function defineNew(release: Command, io: Io): void {
     .option("--change-class <CLASS>", "patch or major", "patch")
     .option("--udi-di <UDI>", "device identifier on the label; no serial number")
     .option(
+      "--previous <FILE>",
+      "the release before, a .dsse.json: its UDI-DI is compared, by the change class",
+    )
+    .option(
       "--sbom <FILE>",
       "bill of materials, named by its digest; CycloneDX JSON is checked against the image",
     )
@@ -316,8 +304,14 @@ function defineNew(release: Command, io: Io): void {
         now,
       );
       const { dssePath, suitPath, statement } = drafted;
+      const before = flags.previous === undefined ? null : readReleaseFile(flags.previous).statement;
+      const odd = before && oddIdentifier(before.udiDi, statement.udiDi, statement.changeClass);
+      const warnings = odd === null ? [] : [{ code: "udi-di-odd", message: odd }];
+      for (const { code, message } of warnings) io.stderr(`warning: ${message} [${code}]\n`);
       if (io.json)
-        io.stdout(`${JSON.stringify({ statement: dssePath, manifest: suitPath, release: statement })}\n`);
+        io.stdout(
+          `${JSON.stringify({ statement: dssePath, manifest: suitPath, release: statement, warnings })}\n`,
+        );
       else io.stdout(`${describeRelease(statement)}${dssePath}\n${suitPath}\n`);
     });
 }
