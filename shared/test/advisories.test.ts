@@ -372,7 +372,7 @@ bundles(
         });
         assert.is.not(ask(unreachable).word, "patched", "a ledger that says nothing");
       }),
-      { numRuns: 6 },
+      { numRuns: 4 },
     );
   },
 );

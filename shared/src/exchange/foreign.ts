@@ -29,30 +29,47 @@ export function parseForeign(bytes: Uint8Array, what: string, maxBytes: number =
   }
 }
 
-/** No object names a key twice, and none is "__proto__". Text that isn't JSON is JSON.parse's to refuse. */
+const [QUOTE, BACKSLASH] = [0x22, 0x5c];
+
+/**
+ * No object names a key twice, and none is "__proto__". Text that isn't JSON is JSON.parse's to refuse. By hand and
+ * in one pass: a regular expression would begin again at each quote of a string that never ends.
+ */
 function checkKeys(text: string, what: string): void {
   const open: (Set<string> | null)[] = []; // null for an array
-  const token = /"(?:[^"\\]|\\.)*"|[{}[\]]/gs;
-  for (let found = token.exec(text); found !== null; found = token.exec(text)) {
-    const [piece] = found;
-    if (piece === "{" || piece === "[") {
-      if (open.push(piece === "{" ? new Set() : null) > MAX_DEPTH)
+  for (let at = 0; at < text.length; at++) {
+    const c = text[at]!;
+    if (c === "{" || c === "[") {
+      if (open.push(c === "{" ? new Set() : null) > MAX_DEPTH)
         throw new Refusal("malformed-json", `${what} nests deeper than ${MAX_DEPTH} levels`);
-    } else if (piece === "}" || piece === "]") open.pop();
-    else if (isKey(text, token.lastIndex)) {
-      const keys = open[open.length - 1];
-      const key = nameOf(piece);
-      if (key === "__proto__" || keys?.has(key) === true)
-        throw new Refusal("malformed-json", `${what} names the key ${quote(key)} twice in one object`);
-      keys?.add(key);
+    } else if (c === "}" || c === "]") open.pop();
+    else if (c === '"') {
+      const end = endOfString(text, at);
+      if (end === null) return;
+      if (isKey(text, end)) addKey(open[open.length - 1], nameOf(text.slice(at, end)), what);
+      at = end - 1;
     }
   }
+}
+
+function addKey(keys: Set<string> | null | undefined, key: string, what: string): void {
+  if (key === "__proto__") throw new Refusal("malformed-json", `${what} has a key ${quote(key)}`);
+  if (keys?.has(key) === true)
+    throw new Refusal("malformed-json", `${what} names the key ${quote(key)} twice in one object`);
+  keys?.add(key);
+}
+
+/** After its closing quote; null when there is none. */
+function endOfString(text: string, start: number): number | null {
+  let at = start + 1;
+  while (at < text.length && text.charCodeAt(at) !== QUOTE) at += text.charCodeAt(at) === BACKSLASH ? 2 : 1;
+  return at < text.length ? at + 1 : null;
 }
 
 /** Whether a colon follows. */
 function isKey(text: string, from: number): boolean {
   let at = from;
-  while (" \t\r\n".includes(text[at] ?? "x")) at++;
+  while (at < text.length && " \t\r\n".includes(text[at]!)) at++;
   return text[at] === ":";
 }
 

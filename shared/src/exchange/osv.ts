@@ -9,6 +9,7 @@
 
 import { parseCvss } from "../cvss";
 import { list, matching, oneOf, type Shape } from "../json";
+import { JUSTIFICATIONS } from "../predicates";
 import { isRefusal, quote, Refusal } from "../refusal";
 import { compareSemver, isSemver } from "../semver";
 import { type Interval, isWithin, unite } from "../vers";
@@ -22,6 +23,7 @@ import {
   optional,
   prose,
   readForeign,
+  semver,
 } from "./foreign";
 
 const name = prose(1024);
@@ -107,9 +109,9 @@ const severity: Shape<string | null> = (value, at) => {
 };
 
 const SAID = known({
-  version: prose(64),
+  version: semver,
   status: oneOf("affected", "fixed", "not_affected", "under_investigation"),
-  justification: optional(prose(64)),
+  justification: optional(oneOf(...JUSTIFICATIONS)),
 });
 
 const affected = known({
@@ -124,7 +126,7 @@ const affected = known({
           product: name,
           images: list(matching(/^[0-9a-f]{64}$/, "a SHA-256 in hex"), 0, 64),
           releases: list(SAID, 0, 256),
-          fixed: list(prose(64), 0, 64),
+          fixed: list(semver, 0, 64),
         }),
       ),
     }),
@@ -215,7 +217,7 @@ function readAffected(each: OsvAffected, out: Imported): void {
     out.affected.push({ from: null, to: null }); // the package as such
   out.images.push(...images);
   out.fixed.push(...fixed);
-  out.releases.push(...(releases as Imported["releases"]));
+  out.releases.push(...releases);
 }
 
 /** Ecosystems whose versions are semantic ones, so that their own ranges can be ordered here. */
