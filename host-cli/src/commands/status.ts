@@ -5,7 +5,7 @@
 // the newest status before it: whoever signs one may add to that, never take away.
 //   advisories  all of the product that are in force (shared/src/advisories.ts)
 //   withdrawn   those of the newest status, and what --withdraw names
-//   newest      of each major version the newest stable release that isn't withdrawn
+//   newest      of each major version the newest stable release that isn't withdrawn (and, with a policy, is approved)
 // With a policy, statements signed by others than it names don't count; and only with one can a
 // withdrawal or a narrower update count, since those take the approvers it names.
 
@@ -78,11 +78,12 @@ export async function newStatus(wanted: NewStatus, signer: Signer, now: number):
     if (!withdrawn.has(sha256)) withdrawn.set(sha256, wanted.reason ?? "");
   }
   const judged = standings(told);
-  const newestVersions = newestOfLines(
-    releases
-      .map(({ statement }) => statement)
-      .filter(({ subjects }) => !subjects.some((s) => withdrawn.has(s.sha256))),
+  const standing = releases.filter(
+    (record) =>
+      !record.statement.subjects.some(({ sha256 }) => withdrawn.has(sha256)) &&
+      (wanted.policy === undefined || authorityUnder(wanted.policy, record, wanted.product) === "approvers"),
   );
+  const newestVersions = newestOfLines(standing.map((record) => record.statement));
   const statement: StatusStatement = {
     kind: "status",
     origin: log.checkpoint.origin,
