@@ -195,6 +195,21 @@ for (const [name, code, byValidator, plant] of [
   });
 }
 
+csaf("what is said of a component of our product is said of the product's version", () => {
+  const document = parsed(CSAF);
+  set(node(document, "product_tree"), "full_product_names", [{ product_id: "LIB", name: "libx 1" }]);
+  set(node(document, "product_tree"), "relationships", [
+    {
+      category: "default_component_of",
+      product_reference: "LIB",
+      relates_to_product_reference: "CSAFPID-0001",
+      full_product_name: { product_id: "LIB-IN-PUMP", name: "libx 1 in pump-400" },
+    },
+  ]);
+  set(node(document, ...STATUS), "known_affected", ["LIB-IN-PUMP"]);
+  assert.is(importIt(encode(document)).affected, FULL.affected);
+});
+
 csaf("later forms give a history; one that is missing is asked for", async () => {
   const later = { ...FULL, revision: 2, created: "2026-11-24T08:00:00Z" };
   const document = parsed(csafOf([later, FULL], PUBLISHER));

@@ -112,8 +112,13 @@ function productsOf({ product_tree: tree }: CsafDocument): Map<string, Product> 
   walk(tree.branches ?? [], { productName: null, version: null, range: null });
   for (const each of tree.full_product_names ?? [])
     add(each, { productName: each.name, version: null, range: null });
-  for (const { full_product_name } of tree.relationships ?? [])
-    add(full_product_name, { productName: full_product_name.name, version: null, range: null });
+  // "A as a component of B" is about B: what is said of it is said of B's version.
+  for (const { full_product_name, relates_to_product_reference: whole } of tree.relationships ?? []) {
+    const { productName, version, range } = products.get(whole) ?? {
+      ...{ productName: full_product_name.name, version: null, range: null },
+    };
+    add(full_product_name, { productName, version, range });
+  }
   for (const { product_reference, relates_to_product_reference } of tree.relationships ?? [])
     for (const used of [product_reference, relates_to_product_reference])
       checkDefined(used, "relationships", products);
