@@ -15,10 +15,11 @@ import { Refusal } from "@vouch/shared/refusal";
 import type { AdvisoryStatement, AdvisoryWithdrawal } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
+import { countersign } from "../countersign";
 import type { Io } from "../io";
 import { table } from "../output/terminal";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
-import { readStatementFile, type StatementFile, signInPlace } from "../statementfile";
+import { readStatementFile, type StatementFile } from "../statementfile";
 import { updateAdvisory, withdrawAdvisory } from "./advisory-change";
 import { defineExport, defineImport } from "./advisory-exchange";
 import {
@@ -190,7 +191,7 @@ function defineSign(advisory: Command, io: Io): void {
     .option("--json", "print one JSON object")
     .action(async (file: string, flags: SignerOptions) => {
       if (!io.quiet) io.stderr(describeAdvisory(readAdvisoryFile(file).statement));
-      const signed = await signInPlace(file, readAdvisoryFile, () => {}, await loadSigner(flags, io));
+      const signed = await countersign(file, readAdvisoryFile, await loadSigner(flags, io));
       const { statement, keyid, signatures } = signed;
       const { id, product, kind } = statement;
       if (io.json) io.stdout(`${JSON.stringify({ kind, id, product, keyid, signatures })}\n`);

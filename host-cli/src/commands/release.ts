@@ -24,6 +24,7 @@ import { isoTime } from "@vouch/shared/time";
 import { deviceIdentifier, oddIdentifier } from "@vouch/shared/udi";
 import { KEY_ED25519, type Vkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
+import { type Countersigned, countersign } from "../countersign";
 import { nodeCrypto } from "../crypto";
 import { usage } from "../exit";
 import { readInput, writeWhole } from "../files";
@@ -34,13 +35,7 @@ import { table } from "../output/terminal";
 import { type SbomFile, sbomOf } from "../sbom";
 import { sealRelease } from "../seal";
 import { loadSigner, readVkey, type Signer, type SignerOptions, withSigner } from "../signer";
-import {
-  draftEnvelope,
-  readReleaseFile,
-  type SignedInPlace,
-  signInPlace,
-  splitComponentFlag,
-} from "../statementfile";
+import { draftEnvelope, readReleaseFile, splitComponentFlag } from "../statementfile";
 import { readPolicy } from "./policy";
 
 const MAX_SUIT = 64 * 1024; // whatever lies beside the statement under that name
@@ -142,6 +137,8 @@ const exists = (path: string) =>
     hint: "choose another -o, or move the old draft away yourself",
   });
 
+export type SignedRelease = Countersigned<ReleaseStatement>;
+
 /** What an approver is about to put their name to, a line each. */
 export function describeRelease(statement: ReleaseStatement): string {
   const { hardware, floor, securityVersion } = statement;
@@ -171,16 +168,14 @@ export function describeRelease(statement: ReleaseStatement): string {
  * approver has at hand, to be compared. Refuses `wrong-statement`, `already-signed`, `already-sealed`,
  * `image-mismatch`, `component-unnamed`, `changed-meanwhile`, `locked`.
  */
-export async function signRelease(
+export function signRelease(
   file: string,
   components: readonly Component[],
   signer: Signer,
-): Promise<SignedInPlace<ReleaseStatement>> {
-  const checked = (statement: ReleaseStatement) => {
-    for (const { name, path } of components) checkComponent(statement, name, path);
-    checkUnsealed(file, statement);
-  };
-  return signInPlace(file, readReleaseFile, checked, signer);
+): Promise<SignedRelease> {
+  const { statement } = readReleaseFile(file);
+  for (const { name, path } of components) checkComponent(statement, name, path);
+  return countersign(file, readReleaseFile, signer, () => checkUnsealed(file, statement));
 }
 
 /** The record of a sealed release may be in the log by now; with one approval more it is another record. */
