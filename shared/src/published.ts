@@ -167,7 +167,7 @@ function openStatus(
   history: History,
 ): { statement: StatusStatement; time: number | null } {
   const record = c.bundle.status;
-  const { statement } = openMakers(c, record.statement, "status");
+  const { statement } = openMakers(c, record, "status");
   if (statement.product !== release.statement.product) {
     throw new Refusal(
       "wrong-product",
@@ -245,8 +245,8 @@ function checkStatusAge(c: Case, statement: StatusStatement, time: number): void
 }
 
 /** A statement of one of these kinds, signed by one status key of the policy or by enough approvers. */
-function openMakers<K extends MakersStatement["kind"]>(c: Case, bytes: Uint8Array, ...kinds: readonly K[]) {
-  const envelope = parseEnvelope(bytes);
+function openMakers<K extends MakersStatement["kind"]>(c: Case, record: LogRecord, ...kinds: readonly K[]) {
+  const envelope = parseEnvelope(record.statement);
   const statusKeys = c.policy.status.map((vkey) => ({ name: vkey.name, role: "status", vkey }));
   const signers = signersOf(envelope, [...statusKeys, ...c.policy.approvers], c.crypto);
   const statement = parseStatement(envelope.payload);
@@ -268,7 +268,7 @@ const isOfKind = <K extends MakersStatement["kind"]>(
 
 /** A record that states an advisory, or takes one back. */
 function openAdvisory(c: Case, record: LogRecord, release: Release, history: History): OpenedAdvisory {
-  const { statement, byApprovers } = openMakers(c, record.statement, "advisory", "advisory-withdrawal");
+  const { statement, byApprovers } = openMakers(c, record, "advisory", "advisory-withdrawal");
   if (statement.product !== release.statement.product)
     throw new Refusal(
       "surplus-advisory",

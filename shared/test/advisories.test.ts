@@ -295,7 +295,7 @@ bundles("a withdrawal bent in any byte, moved, or with one signature less takes 
   const [advisory, withdrawal] = world.bundle.advisories;
   const withRecord = (change: Partial<typeof withdrawal>) =>
     ask({ ...world, bundle: { ...world.bundle, advisories: [advisory!, { ...withdrawal!, ...change }] } });
-  for (let at = 0; at < withdrawal!.statement.length; at += 3) {
+  for (let at = 0; at < withdrawal!.statement.length; at += 7) {
     const bent = withdrawal!.statement.slice();
     bent[at]! ^= 1 << (at % 7);
     assert.is.not(withRecord({ statement: bent }).word, "patched", `byte ${at}`);
