@@ -12,6 +12,7 @@
 //     4. language.mjs refuses what is ES5 and yet not everybody's: hoisting, labels
 //
 //   host-cli/src/commands/X.ts ──▶ host-cli/dist/commands/X.cjs   one bundle a verb
+//   package-lock.json           ──▶ host-cli/dist/vouch.cdx.json    what the program is made of (sbom.mjs)
 //   shared/src/rebased/judge.ts ─▶ host-cli/dist/commands/rebased.cjs   what a verb loads once it meets a receipt of IOTA's
 //   shared/src/stardust/proof.ts ▶ host-cli/dist/commands/stardust.cjs  … or of a Tangle
 //   host-cli/src/ledger/stardust-ledger.ts ▶ host-cli/dist/commands/tangle.cjs   what anchors on one: IOTA's library
@@ -32,6 +33,7 @@ import { setFlagsFromString } from "node:v8";
 import { Script } from "node:vm";
 import { tableModule } from "./ed25519-table.mjs";
 import { judgeLanguage } from "./language.mjs";
+import { ownBom } from "./sbom.mjs";
 import { inlineNumbers, shortNames } from "./shorten.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -328,6 +330,7 @@ async function main() {
       writeFileSync(join(fresh, name), code);
     }
     await buildCli(tools, verbs, fresh);
+    writeFileSync(join(fresh, "vouch.cdx.json"), ownBom());
     compileAhead([
       join(fresh, "main.cjs"),
       ...[...verbs, ...Object.keys(APART)].map((verb) => join(fresh, `commands/${verb}.cjs`)),

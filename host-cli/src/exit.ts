@@ -61,6 +61,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "rotation-overreach",
   "salt-mismatch",
   "same-size-other-root",
+  "sbom-image-mismatch",
   "sender-signature",
   "signature-length",
   "signature-range",

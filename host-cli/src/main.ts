@@ -32,6 +32,7 @@ const SUMMARIES: Record<string, string> = {
   release: "state, sign and seal a release (new, sign, seal)",
   advisory: "state that releases are affected or recalled",
   status: "state which advisories are in force",
+  sbom: "check a bill of materials, and look for vulnerabilities in it",
   log: "keep the release log, and read one (init, add, check, close, receipt, prove, read, serve)",
   key: "replace and revoke keys (rotate, retire, revoke, sign)",
   witness: "cosign the checkpoints of logs that only grow (serve, cosign)",

@@ -85,8 +85,51 @@ async function approved(...names: Person[]) {
   for (const name of names) await signRelease(at("pump.dsse.json"), [], people[name][0]);
 }
 
+/** A bill of materials of the app, with these changes to its firmware. */
+const bom = (changes: object = {}, specVersion = "1.6") =>
+  JSON.stringify({
+    bomFormat: "CycloneDX",
+    specVersion,
+    metadata: {
+      component: {
+        type: "firmware",
+        name: "pump",
+        version: "2.4.1",
+        hashes: [{ alg: "SHA-256", content: toHex(nodeCrypto.sha256(APP)) }],
+        properties: [
+          { name: "vouch:support-level", value: "maintained" },
+          { name: "vouch:end-of-support", value: "2031-12-31" },
+        ],
+        ...changes,
+      },
+    },
+  });
+
+for (const [name, code, text] of [
+  [
+    "is about another image",
+    "sbom-image-mismatch",
+    bom({ hashes: [{ alg: "SHA-256", content: "ab".repeat(32) }] }),
+  ],
+  ["is about another version", "sbom-version", bom({ version: "2.4.0" })],
+  ["holds no firmware", "sbom-no-firmware", bom({ type: "application" })],
+  ["doesn't tell support", "sbom-support", bom({ properties: [] })],
+  ["is of a version not known", "unsupported-version", bom({}, "1.4")],
+  ["has a hash that is none", "malformed-cyclonedx", bom({ hashes: [{ alg: "SHA-256", content: "ab" }] })],
+] as const)
+  release(`new refuses a bill of materials that ${name}`, async () => {
+    writeFileSync(at("other.json"), text);
+    await refuses(code, () => newRelease(wanted({ sbom: { path: at("other.json") } }), NOON));
+  });
+
+release("new takes a bill of materials without support, when that is meant, and others as they are", () => {
+  writeFileSync(at("silent.json"), bom({ properties: [] }));
+  const { statement } = newRelease(wanted({ sbom: { path: at("silent.json"), withoutSupport: true } }), NOON);
+  assert.is(statement.sbom?.mediaType, "application/vnd.cyclonedx+json");
+});
+
 release("new states what it was told, of which the manifest says the same, unsigned", () => {
-  writeFileSync(at("sbom.json"), `{"bomFormat": "CycloneDX", "specVersion": "1.6"}`);
+  writeFileSync(at("sbom.json"), bom());
   const { statement } = newRelease(
     wanted({
       udiDi: "09506000117843",

@@ -42,8 +42,14 @@ function effectOnVersion(advisory: AdvisoryStatement, version: string): Effect {
   return isWithin(version, rangeOf(advisory)) ? advisory.state : "none";
 }
 
-const rangeOf = ({ affected }: AdvisoryStatement): Range =>
-  affected === undefined ? [] : parseRange(affected);
+const ranges = new WeakMap<AdvisoryStatement, Range>(); // read once: each is compared with many
+
+function rangeOf(statement: AdvisoryStatement): Range {
+  const { affected } = statement;
+  const range = ranges.get(statement) ?? (affected === undefined ? [] : parseRange(affected));
+  ranges.set(statement, range);
+  return range;
+}
 
 const KIND_RANK: Record<AdvisoryStatement["advisoryKind"], number> = {
   security: 0,

@@ -174,7 +174,11 @@ export const PREDICATES = {
   status: object({
     product: word,
     logSize: integer(0),
-    advisories: sorted(object({ id: word, index: integer(0), digest: sha256Digest }), 256, (a) => a.id),
+    advisories: sorted(
+      object({ id: word, index: integer(0), digest: sha256Digest }),
+      256,
+      (a) => `${a.id} ${String(a.index).padStart(16, "0")}`, // a space comes before all that a word may hold
+    ),
     withdrawn: sorted(object({ digest: sha256Digest, reason: text(256) }), 64, (w) => w.digest.sha256),
     rotations: maybe(records),
     revocations: maybe(revoked),

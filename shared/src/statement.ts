@@ -80,7 +80,7 @@ export interface StatusStatement {
   readonly rootSha256: string;
   readonly product: string;
   readonly logSize: number;
-  /** Ascending by id. */
+  /** Ascending by id, then by index: two forms of one advisory may both be in force. */
   readonly advisories: readonly { readonly id: string; readonly index: number; readonly sha256: string }[];
   /** Ascending by digest. */
   readonly withdrawn: readonly { readonly sha256: string; readonly reason: string }[];

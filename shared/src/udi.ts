@@ -8,8 +8,12 @@
 //   ICCBBA  =/A9999XYZ100T0944=,000025=A99971312345600=>014032=}013032&,1000000000000XYZ123
 //            DI               serial donation          expires made    lot
 //
+// What a scanner reads of a GS1 symbol is read too: ]d2 or nothing, then the same without
+// parentheses, FNC1 (0x1D) after what has no fixed length.
+//
 // Labels in the field, regulators' own examples among them, carry wrong check digits:
-// those are read and reported (`checkValid`), so that the caller decides how strict to be.
+// those are read and reported (`checkValid`), so that the caller decides how strict to be;
+// `checkUdi` and `deviceIdentifier` are strict. ICCBBA's identifiers carry no check character.
 // Two-digit years are of this century: UDIs began in 2013.
 
 import { quote, Refusal } from "./refusal";
@@ -33,8 +37,10 @@ type Part = "manufactureDate" | "expirationDate" | "lot" | "serial" | "donation"
 
 const MAX_UDI = 256;
 
-/** Reads the human-readable form of a UDI. Throws `malformed-udi`. */
-export function parseUdi(text: string): Udi {
+/** Reads the human-readable form of a UDI, or what a scanner read. Throws `malformed-udi`. */
+export function parseUdi(scanned: string): Udi {
+  const body = scannedGs1(scanned);
+  const text = body === null ? scanned : spelledOut(body);
   if (text.length > MAX_UDI || !/^[ -~]+$/.test(text)) {
     throw malformed(`${quote(text)} isn't 1 to ${MAX_UDI} printable ASCII characters`);
   }
@@ -44,12 +50,79 @@ export function parseUdi(text: string): Udi {
   throw malformed(`${quote(text)} begins like no UDI: expected (01), + or =`);
 }
 
+/** A UDI whose check character is right, where its agency has one. Throws `malformed-udi`, `udi-check-digit`. */
+export function checkUdi(text: string): Udi {
+  const udi = parseUdi(text);
+  if (udi.checkValid === false)
+    throw new Refusal("udi-check-digit", `the check character of ${quote(text)} is wrong`);
+  return udi;
+}
+
+/**
+ * The model's part of a UDI, for a public log: 14 digits of a GTIN, or a UDI that names no single item. Throws
+ * as checkUdi, and `udi-personal`.
+ */
+export function deviceIdentifier(text: string): string {
+  const udi = checkUdi(/^[0-9]{14}$/.test(text) ? `(01)${text}` : text);
+  const { issuer: _issuer, di, checkValid: _valid, ...item } = udi;
+  const personal = Object.keys(item);
+  if (personal.length === 0) return di;
+  throw new Refusal(
+    "udi-personal",
+    `the UDI of ${quote(di)} also holds ${personal.join(", ")}, expected the device identifier alone`,
+  );
+}
+
+/**
+ * What is odd about a release's device identifier, after the one before it; null when nothing is. A change of
+ * performance, safety or intended use is a new model (EU MDR annex VI C 6.5.2); a patch is not, and only shows
+ * in the part of the UDI that names the version (6.5.3).
+ */
+export function oddIdentifier(
+  before: string | undefined,
+  now: string | undefined,
+  changeClass: "patch" | "major",
+): string | null {
+  if (before === undefined && now === undefined) return null;
+  if (now === undefined) return `the release before has the UDI-DI ${before}, this one none`;
+  if (before === undefined) return null;
+  if (changeClass === "major" && before === now)
+    return `a major change keeps the UDI-DI ${now}: a change of performance, safety or intended use takes a new one`;
+  if (changeClass === "patch" && before !== now)
+    return `a patch changes the UDI-DI from ${before} to ${now}: a patch keeps it`;
+  return null;
+}
+
 const GS1_PARTS: { readonly [id: string]: Part } = {
   "11": "manufactureDate",
   "17": "expirationDate",
   "10": "lot",
   "21": "serial",
 };
+
+const FNC1 = "\x1d";
+
+/** What a scanner read without its symbology (GS1 DataMatrix, GS1-128, DataBar, QR Code) and leading FNC1; or null. */
+function scannedGs1(text: string): string | null {
+  const body = text.replace(/^\](?:d2|C1|e0|Q3)/, "").replace(new RegExp(`^${FNC1}`), "");
+  if (text.length > MAX_UDI || !/^01[0-9]{14}/.test(body)) return null;
+  // It would read as the next identifier once that is what parentheses mean.
+  if (body.includes("(")) throw malformed(`${quote(text)} has a parenthesis in a value`);
+  return body;
+}
+
+/** The same with parentheses: dates are six digits, all else ends at FNC1 or at the end. */
+function spelledOut(body: string): string {
+  let out = `(01)${body.slice(2, 16)}`;
+  for (let at = 16; at < body.length; ) {
+    const id = body.slice(at, at + 2);
+    const end = id === "11" || id === "17" ? at + 8 : body.indexOf(FNC1, at);
+    const stop = end < 0 ? body.length : Math.min(end, body.length);
+    out += `(${id})${body.slice(at + 2, stop)}`;
+    at = body[stop] === FNC1 ? stop + 1 : stop;
+  }
+  return out;
+}
 
 function parseGs1(text: string): Udi {
   if (!/^(\([0-9]{2,4}\)[^()]+)+$/.test(text))

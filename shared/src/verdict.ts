@@ -176,7 +176,7 @@ export interface Flag {
   readonly message: string;
 }
 
-/** An advisory in force that counts against the release. */
+/** An advisory in force that affects the release, or may: it is here even where the policy allows under investigation. */
 export interface AdvisoryResult {
   readonly id: string;
   readonly revision: number;

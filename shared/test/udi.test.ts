@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { isRefusal } from "../src/refusal";
-import { parseUdi } from "../src/udi";
+import { checkUdi, deviceIdentifier, oddIdentifier, parseUdi } from "../src/udi";
 import { publishedJson, refusal } from "./vectors";
 
 const udis = suite("udi");
@@ -97,6 +97,64 @@ for (const [name, udi] of [
   ["an ICCBBA date of the last century", "=/A9999XYZ100T0944=>914032"],
 ] as const)
   udis(`refuses: ${name}`, () => assert.throws(() => parseUdi(udi), refusal("malformed-udi")));
+
+const SCANNED = { issuer: "GS1", di: "09506000117843", checkValid: true };
+for (const [name, scanned, more] of [
+  ["the identifier alone", "0109506000117843", {}],
+  ["dates, lot and serial", "]d2010950600011784311141231172012311\u001d", null],
+  [
+    "a lot that FNC1 ends, then a serial",
+    "]d201095060001178431114123117201231101234AB\u001d215678CD",
+    { manufactureDate: "2014-12-31", expirationDate: "2020-12-31", lot: "1234AB", serial: "5678CD" },
+  ],
+  ["FNC1 in place of the symbology", "\u001d010950600011784321X\u001d", { serial: "X" }],
+  ["digits of another identifier", "010950600011784399X", null],
+  ["a parenthesis in a lot", "010950600011784310A(21)B", null],
+  ["a date cut short", "01095060001178431114", null],
+  ["a lot of 21 characters", `010950600011784310${"A".repeat(21)}`, null],
+] as const)
+  udis(`a scanned GS1 symbol: ${name}`, () => {
+    if (more === null) assert.throws(() => parseUdi(scanned), refusal("malformed-udi"));
+    else assert.equal(parseUdi(scanned), { ...SCANNED, ...more });
+  });
+
+udis("strict reading refuses a wrong check character, and what names one item", () => {
+  assert.is(checkUdi("(01)09506000117843(21)X").serial, "X");
+  assert.throws(() => checkUdi("(01)09506000117844(21)X"), refusal("udi-check-digit"));
+  assert.throws(() => checkUdi("+A999ABC123DE0/$+1234567X"), refusal("udi-check-digit"));
+  assert.is(deviceIdentifier("09506000117843"), "09506000117843");
+  assert.is(deviceIdentifier("=/A9999XYZ100T0944"), "A9999XYZ100T0944");
+  assert.is(deviceIdentifier("+BLUEUNICORN7N"), "BLUEUNICORN7");
+  assert.throws(() => deviceIdentifier("(01)09506000117843(21)SN1042"), refusal("udi-personal"));
+  assert.throws(() => deviceIdentifier("09506000117844"), refusal("udi-check-digit"));
+  try {
+    deviceIdentifier("(01)09506000117843(21)SN1042");
+  } catch (error) {
+    assert.not.match((error as Error).message, /SN1042/);
+  }
+});
+
+udis("every other check digit and character is wrong", () => {
+  for (let digit = 0; digit < 10; digit++)
+    assert.is(parseUdi(`(01)0950600011784${digit}`).checkValid, digit === 3);
+  const right = [..."0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-. $/+%"].filter(
+    (c) => parseUdi(`+BLUEUNICORN7${c}`).checkValid === true,
+  );
+  assert.equal(right, ["N"]);
+});
+
+for (const [name, before, now, changeClass, odd] of [
+  ["a patch keeps it", "1", "1", "patch", false],
+  ["a patch changes it", "1", "2", "patch", true],
+  ["a major change changes it", "1", "2", "major", false],
+  ["a major change keeps it", "1", "1", "major", true],
+  ["it is lost", "1", undefined, "patch", true],
+  ["it is new", undefined, "1", "patch", false],
+  ["there is none", undefined, undefined, "major", false],
+] as const)
+  udis(`change class and device identifier: ${name}`, () =>
+    assert.is(oddIdentifier(before, now, changeClass) !== null, odd),
+  );
 
 udis("ten thousand strings near a UDI are read or refused, never a crash", () => {
   const piece = fc.oneof(

@@ -26,6 +26,7 @@ import { quote, Refusal } from "@vouch/shared/refusal";
 import { keyPairFromSeed } from "@vouch/shared/sign";
 import { type EnrolmentStatement, formatStatement, parseStatement } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
+import { checkUdi } from "@vouch/shared/udi";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { type LineFlags, type Link, type LinkOptions, linkFrom, withLine, withLink } from "../device/link";
@@ -295,10 +296,19 @@ interface Flags extends SignerOptions, LineFlags {
   log?: string;
   product: string;
   serial: string;
+  udi?: string;
   model?: string;
   output: string;
   dryRun?: boolean;
   yes?: boolean;
+}
+
+/** The label's UDI is whole and of this item. It is compared, and kept nowhere. */
+function checkLabel(text: string, serial: string): void {
+  const udi = checkUdi(text);
+  if (udi.serial === serial) return;
+  const found = udi.serial === undefined ? "no serial number" : `serial number ${quote(udi.serial)}`;
+  throw new Refusal("udi-other-serial", `the UDI has ${found}, --serial says ${quote(serial)}`);
 }
 
 export function define(program: Command, io: Io): void {
@@ -309,6 +319,7 @@ export function define(program: Command, io: Io): void {
     .option("--log <DIR>", "where keys of the policy were changed, if any was")
     .requiredOption("--product <NAME>", "which product the device is")
     .requiredOption("--serial <TEXT>", "the serial number on its label")
+    .option("--udi <UDI>", "the UDI on its label, read strictly: its serial number must be that one")
     .option("--model <NAME>", "the model it must be; without, what it says is written")
     .requiredOption("-o, --output <FILE>", "the enrolment, for the device's owner; never to be logged")
     .option("--dry-run", "say what would be done, change nothing")
@@ -316,6 +327,7 @@ export function define(program: Command, io: Io): void {
     .option("--json", "print one JSON object");
   withSigner(withLine(command, DEFAULT_TIMEOUT_S)).action(async (flags: Flags) => {
     const { port, product, serial, model, output } = flags;
+    if (flags.udi !== undefined) checkLabel(flags.udi, serial);
     const policy = readPolicyFor(flags.policy, flags.log);
     const signer = await loadSigner(flags, io);
     const enrolled = await enrol(

@@ -21,7 +21,7 @@ import { quote, Refusal } from "@vouch/shared/refusal";
 import type { ReleaseStatement } from "@vouch/shared/statement";
 import { decodeEnvelope, encodeEnvelope, encodeManifest, type Manifest } from "@vouch/shared/suit";
 import { isoTime } from "@vouch/shared/time";
-import { parseUdi } from "@vouch/shared/udi";
+import { deviceIdentifier, oddIdentifier } from "@vouch/shared/udi";
 import { KEY_ED25519, type Vkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { type Countersigned, countersign } from "../countersign";
@@ -32,13 +32,13 @@ import { openImage } from "../image";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { table } from "../output/terminal";
+import { type SbomFile, sbomOf } from "../sbom";
 import { sealRelease } from "../seal";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { draftEnvelope, readReleaseFile, splitComponentFlag } from "../statementfile";
 import { readVkey } from "../vkeyfile";
 import { readPolicyFor } from "./policy";
 
-const MAX_SBOM = 64 * 1024 * 1024;
 const MAX_SUIT = 64 * 1024; // whatever lies beside the statement under that name
 
 export interface Component {
@@ -60,7 +60,7 @@ export interface NewRelease {
   output: string;
   changeClass?: "patch" | "major" | undefined;
   udiDi?: string | undefined;
-  sbom?: { path: string; mediaType?: string | undefined } | undefined;
+  sbom?: SbomFile | undefined;
   sourceCommit?: string | undefined;
   supportEnds?: string | undefined;
 }
@@ -73,7 +73,7 @@ export interface DraftedRelease {
 
 /**
  * Writes the two drafts. `now` is their `created`, Unix seconds. Refuses `malformed-statement`, `no-app`,
- * `malformed-udi`, `udi-check-digit`, `udi-personal`, `sbom-type`, `manifest-limits`, `exists`.
+ * `malformed-udi`, `udi-check-digit`, `udi-personal`, `manifest-limits`, `exists`, and what sbomOf does.
  */
 export function newRelease(wanted: NewRelease, now: number): DraftedRelease {
   const images = wanted.components.map(({ name, path }) => openImage(name, path));
@@ -110,7 +110,7 @@ export function newRelease(wanted: NewRelease, now: number): DraftedRelease {
     changeClass: wanted.changeClass ?? "patch",
     created: isoTime(now),
     ...(wanted.udiDi !== undefined && { udiDi: deviceIdentifier(wanted.udiDi) }),
-    ...(wanted.sbom !== undefined && { sbom: sbomOf(wanted.sbom.path, wanted.sbom.mediaType) }),
+    ...(wanted.sbom !== undefined && { sbom: sbomOf(wanted.sbom, wanted.version, toHex(app.sha256)) }),
     ...(wanted.sourceCommit !== undefined && { sourceCommit: wanted.sourceCommit }),
     ...(wanted.supportEnds !== undefined && { supportEnds: wanted.supportEnds }),
   };
@@ -137,41 +137,6 @@ const exists = (path: string) =>
   new Refusal("exists", `${path} is already there and is never overwritten`, {
     hint: "choose another -o, or move the old draft away yourself",
   });
-
-/** The model's part of a UDI. What names one item (serial, lot) is personal and has no place in a public log. */
-function deviceIdentifier(text: string): string {
-  const udi = parseUdi(/^[0-9]{14}$/.test(text) ? `(01)${text}` : text);
-  if (udi.checkValid === false) {
-    throw new Refusal("udi-check-digit", `the check digit of ${quote(text)} is wrong`);
-  }
-  const { issuer: _issuer, di, checkValid: _valid, ...item } = udi;
-  const personal = Object.keys(item);
-  if (personal.length > 0) {
-    throw new Refusal(
-      "udi-personal",
-      `${quote(text)} also holds ${personal.join(", ")}, expected the device identifier alone`,
-    );
-  }
-  return di;
-}
-
-const MEDIA_TYPES: readonly (readonly [RegExp, string])[] = [
-  [/^\s*\{[\s\S]*"bomFormat"\s*:\s*"CycloneDX"/, "application/vnd.cyclonedx+json"],
-  [/^\s*\{[\s\S]*"(spdxVersion"|@context"\s*:\s*"https:\/\/spdx\.org\/)/, "application/spdx+json"],
-  [/^\s*<[\s\S]*xmlns="http:\/\/cyclonedx\.org\/schema\/bom\//, "application/vnd.cyclonedx+xml"],
-];
-
-function sbomOf(path: string, mediaType: string | undefined): { sha256: string; mediaType: string } {
-  const bytes = readInput(path, MAX_SBOM);
-  const head = Buffer.from(bytes.subarray(0, 64 * 1024)).toString("utf8");
-  const found = mediaType ?? MEDIA_TYPES.find(([pattern]) => pattern.test(head))?.[1];
-  if (found === undefined) {
-    throw new Refusal("sbom-type", `${path} is neither CycloneDX nor SPDX as far as its first 64 KiB show`, {
-      hint: "--sbom-type TYPE says what it is",
-    });
-  }
-  return { sha256: toHex(nodeCrypto.sha256(bytes)), mediaType: found };
-}
 
 export type SignedRelease = Countersigned<ReleaseStatement>;
 
@@ -254,8 +219,10 @@ interface NewFlags {
   output: string;
   changeClass?: string;
   udiDi?: string;
+  previous?: string;
   sbom?: string;
   sbomType?: string;
+  sbomWithoutSupport?: boolean;
   sourceCommit?: string;
   supportEnds?: string;
   created?: string;
@@ -278,6 +245,12 @@ export function define(program: Command, io: Io): void {
   defineSeal(release, io);
 }
 
+const sbomFlags = (path: string, { sbomType, sbomWithoutSupport }: NewFlags): SbomFile => ({
+  path,
+  mediaType: sbomType,
+  withoutSupport: sbomWithoutSupport === true,
+});
+
 function defineNew(release: Command, io: Io): void {
   release
     .command("new")
@@ -296,7 +269,15 @@ function defineNew(release: Command, io: Io): void {
     .requiredOption("-o, --output <PREFIX>", "writes PREFIX.dsse.json and PREFIX.suit")
     .option("--change-class <CLASS>", "patch or major", "patch")
     .option("--udi-di <UDI>", "device identifier on the label; no serial number")
-    .option("--sbom <FILE>", "bill of materials, named by its digest")
+    .option(
+      "--previous <FILE>",
+      "the release before, a .dsse.json: its UDI-DI is compared, by the change class",
+    )
+    .option(
+      "--sbom <FILE>",
+      "bill of materials, named by its digest; CycloneDX JSON is checked against the image",
+    )
+    .option("--sbom-without-support", "take one that doesn't tell support and its end for each component")
     .option("--sbom-type <TYPE>", "its media type, where the file doesn't tell")
     .option("--source-commit <ID>", "full commit id of the source")
     .option("--support-ends <DAY>", "YYYY-MM-DD")
@@ -305,7 +286,8 @@ function defineNew(release: Command, io: Io): void {
     .action((flags: NewFlags) => {
       const now =
         flags.created === undefined ? Math.floor(Date.now() / 1000) : parseMoment(flags.created, "--created");
-      if (flags.sbomType !== undefined && flags.sbom === undefined) throw usage("--sbom-type without --sbom");
+      for (const flag of ["sbomType", "sbomWithoutSupport"] as const)
+        if (flags[flag] !== undefined && flags.sbom === undefined) throw usage("--sbom-… without --sbom");
       const drafted = newRelease(
         {
           ...flags,
@@ -313,13 +295,19 @@ function defineNew(release: Command, io: Io): void {
           components: flags.component.map((value) => splitComponentFlag("--component", value)),
           vendor: readVkey(flags.vendor),
           changeClass: changeClassOf(flags.changeClass),
-          sbom: flags.sbom === undefined ? undefined : { path: flags.sbom, mediaType: flags.sbomType },
+          sbom: flags.sbom === undefined ? undefined : sbomFlags(flags.sbom, flags),
         },
         now,
       );
       const { dssePath, suitPath, statement } = drafted;
+      const before = flags.previous === undefined ? null : readReleaseFile(flags.previous).statement;
+      const odd = before && oddIdentifier(before.udiDi, statement.udiDi, statement.changeClass);
+      const warnings = odd === null ? [] : [{ code: "udi-di-odd", message: odd }];
+      for (const { code, message } of warnings) io.stderr(`warning: ${message} [${code}]\n`);
       if (io.json)
-        io.stdout(`${JSON.stringify({ statement: dssePath, manifest: suitPath, release: statement })}\n`);
+        io.stdout(
+          `${JSON.stringify({ statement: dssePath, manifest: suitPath, release: statement, warnings })}\n`,
+        );
       else io.stdout(`${describeRelease(statement)}${dssePath}\n${suitPath}\n`);
     });
 }
