@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { toHex, utf8Encode } from "@vouch/shared/bytes";
 import { addSignature, formatEnvelope, IN_TOTO, pae } from "@vouch/shared/dsse";
 import type { KeyStatement } from "@vouch/shared/keychange";
-import { parsePolicy } from "@vouch/shared/policy";
+import { parseNote } from "@vouch/shared/note";
+import { type Policy, parsePolicy } from "@vouch/shared/policy";
 import { formatStatement } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
 import { formatVkey, makeVkey } from "@vouch/shared/vkey";
@@ -14,11 +15,15 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { checkLog } from "../src/commands/log-check";
 import { newClosing } from "../src/commands/log-close";
+import { cosignFromFiles } from "../src/commands/log-witnesses";
 import { newStatus } from "../src/commands/status";
+import { cosigningOverHttp } from "../src/commands/witnesses";
 import { nodeCrypto } from "../src/crypto";
 import { keptKeyRecords } from "../src/log/keys";
+import { readPending } from "../src/log/pending";
 import { addToLog, initLog, openLog } from "../src/log/store";
 import { NOON, newFolder, newSigner, refuses, smallRecord, type TestSigner, withCut } from "./maker-kit";
+import { lineBy, witnessKeyOf } from "./witness-kit";
 
 const keys = suite("key records");
 
@@ -265,6 +270,130 @@ keys("nothing of it touches a log without such records", async () => {
   assert.ok(readFileSync(join(path, "checkpoint")).length > 0);
   const { keys: told } = checkLog(path, null);
   assert.equal(told, []);
+});
+
+keys("many at once obey the changes of keys, and are none themselves", async () => {
+  const path = await newLog(3);
+  const many = await Promise.all(Array.from({ length: 300 }, (_, i) => smallRecord(enroller, 1000 + i)));
+  const record = await signed(rotation("log", 5, log, log2), alice, bob);
+  await refuses("key-record-in-bulk", () => addToLog(path, [...many, record], log, 5, null, policy));
+  assert.is(openLog(path).size, 3n);
+  await add(path, record, log);
+  await refuses("wrong-log-key", () => addToLog(path, many, log));
+  // What an append that was cut short has left would stand for a record of theirs.
+  cpSync(join(path, "keys/3.dsse.json"), join(path, "keys/9.dsse.json"));
+  await addToLog(path, [...many, record], log2);
+  assert.equal(readdirSync(join(path, "keys")), ["3.dsse.json"]);
+  const { log: grown, keys: told } = checkLog(path, policy);
+  assert.is(grown.size, 304n);
+  assert.is(told.length, 1);
+  const gone = await signed(rotation("status", 305, status, status2), alice, bob);
+  await add(path, gone, log2);
+  const old = await smallRecord(status, 1);
+  const more = await Promise.all(Array.from({ length: 300 }, (_, i) => smallRecord(enroller, 2000 + i)));
+  await refuses("key-replaced", () => addToLog(path, [...more, old], log2));
+  const end = newClosing(path, named("next.example").vkey, "moved", NOON);
+  await add(path, await signed(end, alice, bob), log2);
+  await refuses("log-closed", () => addToLog(path, more, log2));
+  assert.is((await addToLog(path, many, log2)).records[299]?.index, 303n, "what is there already is no news");
+});
+
+keys("who speaks for the log finds a kept record that is lost", async () => {
+  const path = await newLog(1);
+  await add(path, await signed(rotation("approver", 2, alice, alice2), alice, bob), log);
+  rmSync(join(path, "keys/1.dsse.json"));
+  await refuses("log-damaged", () =>
+    newStatus({ log: path, product: "pump", withdraw: [], policy }, status, NOON),
+  );
+});
+
+/** The policy with a witness that no network reaches, which must cosign. */
+const vault = named("vault.example");
+const witnessed: Policy = {
+  ...policy,
+  ...parsePolicy(
+    utf8Encode(
+      `log ${line(log)}\nwitness vault ${formatVkey(witnessKeyOf(vault))}\nquorum vault\napprover alice eng ${line(alice)}\napprover bob qa ${line(bob)}\napprove pump 2 qa\n`,
+    ),
+    nodeCrypto,
+  ),
+};
+
+async function addWitnessed(path: string, record: Uint8Array, signer: TestSigner) {
+  const cosigning = cosigningOverHttp(witnessed, { timeoutMs: 1000, now: () => NOON });
+  try {
+    return await addToLog(path, [record], signer, 5, cosigning, witnessed);
+  } finally {
+    cosigning.close();
+  }
+}
+
+/** Takes what waits to the witness, and back. */
+async function finish(path: string) {
+  const pending = readPending(openLog(path));
+  if (pending === null) return false;
+  const file = join(folder, "vault.line");
+  writeFileSync(file, `${await lineBy(vault, parseNote(pending.note).text, NOON)}\n`);
+  await cosignFromFiles(path, [file], witnessed, 5);
+  return true;
+}
+
+keys("a change of the log's key that waits for witnesses is one once it is published", async () => {
+  const path = await newLog(2);
+  const record = await signed(rotation("log", 3, log, log2), alice, bob);
+  await refuses("quorum-missing", () => addWitnessed(path, record, log2));
+  assert.equal(keptKeyRecords(openLog(path)), []);
+  const next = await smallRecord(enroller, 7);
+  await refuses("log-pending", () => addToLog(path, [next], log2));
+  await refuses("quorum-missing", () => addWitnessed(path, next, log)); // what waits comes first, and is signed
+  assert.ok(await finish(path));
+  assert.is(keptKeyRecords(openLog(path)).length, 1);
+  checkLog(path, witnessed);
+  await refuses("wrong-log-key", () => addWitnessed(path, next, log));
+  await refuses("quorum-missing", () => addWitnessed(path, next, log2));
+  assert.ok(await finish(path));
+  assert.is(checkLog(path, witnessed).log.size, 4n);
+});
+
+keys("a witness whose key was replaced counts by the new one", async () => {
+  const path = await newLog(2);
+  const heir = named("heir.example");
+  const change = {
+    ...rotation("log", 3, log, log2),
+    role: "witness" as const,
+    old: formatVkey(witnessKeyOf(vault)),
+    new: formatVkey(witnessKeyOf(heir)),
+  };
+  await refuses("quorum-missing", async () => addWitnessed(path, await signed(change, alice, bob), log));
+  await refuses("unknown-cosigner", () => finish(path));
+  const file = join(folder, "heir.line");
+  writeFileSync(file, `${await lineBy(heir, parseNote(readPending(openLog(path))!.note).text, NOON)}\n`);
+  const { cosigned } = await cosignFromFiles(path, [file], witnessed, 5);
+  assert.equal(cosigned, ["vault"]);
+});
+
+keys("a kill while a change of keys waits for witnesses leaves all of it, or nothing", async () => {
+  const record = await signed(rotation("log", 4, log, log2), alice, bob);
+  const other = await smallRecord(enroller, 99);
+  const base = await newLog(3);
+  const seen = new Set<boolean>();
+  for (const torn of [false, true])
+    for (let cut = 0; ; cut++) {
+      const path = join(folder, `waits-${torn}-${cut}`);
+      cpSync(base, path, { recursive: true });
+      const { finished } = await withCut(cut, torn, async () => {
+        await refuses("quorum-missing", () => addWitnessed(path, record, log2));
+      });
+      const changed = await finish(path);
+      if (!changed) await addToLog(path, [other], log);
+      seen.add(changed);
+      const { log: grown, keys: told } = checkLog(path, changed ? witnessed : policy);
+      assert.is(grown.size, 4n);
+      assert.is(told.length, changed ? 1 : 0, `cut ${cut}`);
+      await refuses("wrong-log-key", () => addToLog(path, [other, record], changed ? log : log2));
+      if (finished) break;
+    }
+  assert.is(seen.size, 2);
 });
 
 keys.run();

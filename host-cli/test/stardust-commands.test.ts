@@ -18,6 +18,8 @@ import { makeWorld, NOW, T0 } from "../../shared/test/world";
 import { newestAnchored } from "../src/commands/attest";
 import { nodeCrypto } from "../src/crypto";
 import { listAnchors, storeAnchor } from "../src/log/anchors";
+import { initLog } from "../src/log/store";
+import { newSigner } from "./maker-kit";
 import { vouch } from "./session";
 
 const test = suite("stardust commands");
@@ -101,13 +103,14 @@ test("a log that keeps receipts of a Tangle: checked, bundled, verified", () => 
   assert.match(verified.stdout, /^note +time-source: self-asserted$/m);
 });
 
-test("attest's nonce takes the receipt of a Tangle that the policy names, once it holds", () => {
+test("attest's nonce takes the receipt of a Tangle that the policy names, once it holds", async () => {
   const { bundle, policyText } = makeWorld({
     dropPolicyLines: /^ledger/,
     policyLines: [lineOf(tangle.trust)],
   });
   const { note, receipts } = bundle.checkpoints[0]!;
   const log = join(folder, "attested");
+  await initLog(log, undefined, newSigner("log.example"));
   storeAnchor(log, note, "directory", receipts[0]!.proof);
   const policyOf = (text: string) => parsePolicy(new TextEncoder().encode(text), nodeCrypto);
   assert.throws(() => newestAnchored(log, policyOf(policyText)), refusal("ledger-not-trusted"));

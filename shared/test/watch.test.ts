@@ -7,6 +7,7 @@ import { toHex, utf8Encode } from "../src/bytes";
 import { parseEnvelope } from "../src/dsse";
 import { FINDINGS, LEVEL_STATUS, LEVELS, levelOf } from "../src/findings";
 import { parseJson } from "../src/json";
+import type { RotationStatement } from "../src/keychange";
 import { leafHash, memoryReader, rootOf } from "../src/merkle";
 import { parsePolicy } from "../src/policy";
 import type { AdvisoryStatement, ReleaseStatement, Statement, StatusStatement } from "../src/statement";
@@ -28,6 +29,7 @@ const [log, alice, bob, carol, psirt, station, stranger] = [
   "station",
   "stranger",
 ].map(key) as [Key, Key, Key, Key, Key, Key, Key];
+const alice2 = key("alice2");
 const vkey = ({ vkey: one }: Key) => formatVkey(one);
 const policy = parsePolicy(
   utf8Encode(
@@ -172,6 +174,49 @@ const withdrawal = (...records: readonly Make[]): Statement => ({
   created: CREATED,
 });
 const A1 = by(advisory("A-1"), psirt);
+
+/** alice's successor, from a size of the log on. */
+function rotation(from: number, change: Partial<RotationStatement> = {}): RotationStatement {
+  const [old, successor] = [vkey(alice), vkey(alice2)];
+  const created = CREATED;
+  return {
+    kind: "rotation",
+    role: "approver",
+    log: "log.example",
+    from,
+    old,
+    new: successor,
+    reason: "lost",
+    created,
+    ...change,
+  };
+}
+
+const revocation: Statement = {
+  kind: "revocation",
+  keySha256: sha("device"),
+  product: "pump-400",
+  since: CREATED,
+  reason: "stolen",
+  created: CREATED,
+};
+
+/** The end of the log as it is then, or says otherwise. */
+const closing =
+  (signers: readonly Key[], rootSha256?: string): Make =>
+  (before) =>
+    dsse(
+      {
+        kind: "closing",
+        origin: log.vkey.name,
+        size: before.length,
+        rootSha256: rootSha256 ?? toHex(rootAfter(before, before.length)),
+        successor: vkey(key("log2.example")),
+        reason: "moved",
+        created: CREATED,
+      },
+      signers,
+    );
 
 const ROWS: readonly (readonly [
   what: string,
@@ -395,6 +440,34 @@ const ROWS: readonly (readonly [
     ["unknown-signer"],
   ],
   ["an enrolment in the open", [by(enrolment(), station)], ["private-statement"]],
+  ["an approver's key replaced", [by(rotation(1), ...OK)], ["key-changed"]],
+  ["and its successor's approval", [by(rotation(1), ...OK), by(release("2.4.1"), alice2, bob)], ["release"]],
+  ["and its own, too late", [by(rotation(1), ...OK), by(release("2.4.1"), ...OK)], ["key-replaced"]],
+  ["and its own, in time", [by(rotation(2), ...OK), by(release("2.4.1"), ...OK)], ["release"]],
+  ["its successor's, too early", [by(rotation(2), ...OK), by(release("2.4.1"), alice2, bob)], ["key-early"]],
+  [
+    "a second successor",
+    [by(rotation(1), ...OK), by(rotation(9, { new: vkey(stranger) }), alice2, bob)],
+    ["rotation-conflict"],
+  ],
+  [
+    "one of its approvers alone, and nothing changes",
+    [by(rotation(1), alice), by(release("2.4.1"), ...OK)],
+    ["release"],
+  ],
+  ["too few for a change of keys", [by(rotation(1), alice)], ["approvals-missing"]],
+  ["a change in the past", [raw("hello"), by(rotation(1), ...OK)], ["rotation-overreach"]],
+  ["a change for another log", [by(rotation(1, { log: "another" }), ...OK)], ["rotation-other-log"]],
+  ["a device's key revoked", [by(revocation, ...OK)], ["device-key-revocation"]],
+  ["by the status key alone", [by(revocation, psirt)], ["approvals-missing"]],
+  ["the log's end", [R1, closing(OK)], ["log-closing"]],
+  ["an end of another history", [R1, closing(OK, sha("other"))], ["closing-misplaced"]],
+  [
+    "a record after the end",
+    [R1, closing(OK), by(release("2.4.2"), ...OK)],
+    ["record-after-closing", "release"],
+  ],
+  ["a record after no end", [R1, closing([alice]), by(release("2.4.2"), ...OK)], ["release"]],
   ["text", [raw("hello")], ["unknown-record"]],
   ["nothing at all", [raw("")], ["unknown-record"]],
   [
@@ -454,6 +527,11 @@ watch("the rows show every code that a record can give", () => {
       ["status-other-log", "wrong"],
       ["status-root-mismatch", "wrong"],
       ["status-overreach", "wrong"],
+      ["key-replaced", "unsure"],
+      ["key-early", "unsure"],
+      ["rotation-conflict", "unsure"],
+      ["rotation-overreach", "wrong"],
+      ["rotation-other-log", "wrong"],
     ],
   );
   assert.equal(

@@ -24,7 +24,6 @@ import {
 } from "@vouch/shared/companions";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { type Claims, challengeNonce } from "@vouch/shared/evidence";
-import { policyAt } from "@vouch/shared/keyring";
 import { parseNote } from "@vouch/shared/note";
 import { type Policy, parsePolicy } from "@vouch/shared/policy";
 import { walkMember } from "@vouch/shared/rebased/walkform";
@@ -42,7 +41,7 @@ import { about, printable } from "../exit";
 import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { listAnchors } from "../log/anchors";
-import { keptKeyRecords, policyNow, ringOf } from "../log/keys";
+import { policyNow, policyOf } from "../log/keys";
 import { openLog } from "../log/store";
 import { readWalkFile } from "../log/walk";
 import { startProgress } from "../output/terminal";
@@ -160,9 +159,8 @@ function checkAnchor(
   receipt: { kind: string; proof: Uint8Array },
   policy: Policy,
 ): void {
-  const log = openLog(logFolder);
   const { size } = parseCheckpoint(parseNote(note).text);
-  openCheckpoint(note, policyAt(ringOf(policy, keptKeyRecords(log)).ring, size).log, nodeCrypto);
+  openCheckpoint(note, policyOf(openLog(logFolder), policy, size).log, nodeCrypto);
   if (receipt.kind === "rebased") {
     const walk = readWalkFile(logFolder);
     const { open } = rebasedOnDemand(null);
