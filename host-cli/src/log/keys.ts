@@ -238,11 +238,11 @@ export function checkPlaces(records: readonly KeyRecord[], fresh: readonly Place
     about(`record ${index}`, () => refuseReplaced({ changes }, parseEnvelope(bytes), index, nodeCrypto));
 }
 
-/** Refuses `key-record-in-bulk` for a record about keys, or one that closes the log. */
+/** Refuses `not-in-bulk` for a record about keys, or one that closes the log. */
 export function refuseInBulk(statement: Statement, few: number): void {
   if (!isKeyStatement(statement)) return;
   const found = `a ${statement.kind} is judged with all that is added beside it, and that is more than ${few} records`;
-  throw new Refusal("key-record-in-bulk", found, { hint: "add it by itself, with --policy FILE" });
+  throw new Refusal("not-in-bulk", found, { hint: "add it by itself, with --policy FILE" });
 }
 
 export interface Appended {
