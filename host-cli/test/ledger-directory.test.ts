@@ -22,7 +22,7 @@ import { withLock } from "../src/lock";
 import { listAnchors } from "../src/log/anchors";
 import { addToLog, initLog, openLog } from "../src/log/store";
 import { openTiledLog } from "../src/tiledlog";
-import { NOON, newFolder, newSigner, refuses, smallRecord, withCut } from "./maker-kit";
+import { inFolder, NOON, newFolder, newSigner, refuses, smallRecord, withCut } from "./maker-kit";
 
 const directory = suite("directory ledger");
 const logSigner = newSigner("log.example");
@@ -115,7 +115,8 @@ directory("log check takes the ledger's key from the policy, and tells a forked 
   await grow(1);
   await anchor(NOON + 2);
   cpSync(join(log, "anchors"), join(fork, "anchors"), { recursive: true });
-  await refuses("log-forked", () => checkLog(fork, named));
+  const refused = await inFolder(folder, () => refuses("log-forked", () => checkLog(fork, named)));
+  assert.match((refused as { hint?: string }).hint ?? "", /\.fraud\.json proves it to anybody/);
 });
 
 directory("of several ledgers the key decides by which a receipt is judged, not the name", async () => {

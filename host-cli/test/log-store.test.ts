@@ -40,7 +40,7 @@ import { withLock } from "../src/lock";
 import { addToLog, checkRecord, initLog, openLog, readStatements } from "../src/log/store";
 import { draftEnvelope, signStatement } from "../src/statementfile";
 import { initTiledLog, openTiledLog, type TiledLog } from "../src/tiledlog";
-import { NOON, newFolder, newSigner, refuses, smallRecord, withCut } from "./maker-kit";
+import { inFolder, NOON, newFolder, newSigner, refuses, smallRecord, withCut } from "./maker-kit";
 
 const store = suite("log store");
 const signer = newSigner("log.example");
@@ -464,7 +464,8 @@ store("a log put back to before an anchored checkpoint is neither added to nor a
   }
   // As long as the anchored one, with another last record.
   cpSync(join(path, "anchors"), join(fork, "anchors"), { recursive: true });
-  await refuses("log-forked", () => addToLog(fork, first(1), signer));
+  await inFolder(folder, () => refuses("log-forked", () => addToLog(fork, first(1), signer)));
+  assert.ok(readdirSync(folder).includes("log.example-4-4.fraud.json"), "a proof for whoever asks");
   await refuses("log-forked", () => anchor(fork));
   assert.is(openTiledLog(where).size, 1n);
   await addToLog(path, [other], signer);

@@ -40,6 +40,17 @@ export async function refuses(code: string, work: () => unknown): Promise<Error>
   return error;
 }
 
+/** Runs `work` with this as the current folder: proofs of fraud go there. */
+export async function inFolder<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  const before = process.cwd();
+  process.chdir(folder);
+  try {
+    return await work();
+  } finally {
+    process.chdir(before);
+  }
+}
+
 export const newFolder = (name: string) => fs.mkdtempSync(join(tmpdir(), `vouch-${name}-`));
 
 export interface TestSigner extends Signer {
