@@ -11,7 +11,7 @@
 //     side opens a simulated board for the port `sim:`, and nothing above knows
 //   - flash is the work of one verb on several kinds of device: it may use device and output,
 //     and commands alone use it; so monitor may use log
-//   - nothing but main and commands may import commands; demo alone imports main, since
+//   - nothing but main and commands may import commands; demo-story alone imports main, since
 //     it hands command lines to the dispatcher
 //   - each npm package has exactly one importing file, named below
 //
@@ -41,7 +41,7 @@ const IMPORTERS = {
 };
 
 /** Types command lines into the program, as a person would. */
-const TYPIST = "host-cli/src/commands/demo.ts";
+const TYPIST = "host-cli/src/commands/demo-story.ts";
 
 const ROOMS = ["device", "ledger", "log", "fhir", "output", "sim", "flash", "monitor", "witness"];
 

@@ -33,14 +33,47 @@ const BUNDLE = [
 
 test.after(() => rmSync(home, { recursive: true, force: true }));
 
-test("it tells the story in under 40 lines: patched, four refusals, vulnerable", () => {
+test("it tells the story in under 45 lines: patched, five refusals, vulnerable, fraud proven", () => {
   const { status, stdout, stderr } = vouch("demo", "--keep", kept);
   assert.is(status, 0, stderr);
-  assert.ok(stdout.split("\n").length < 40, `${stdout.split("\n").length} lines`);
+  assert.ok(stdout.split("\n").length < 45, `${stdout.split("\n").length} lines`);
   assert.match(stdout, /^patched$/m);
   assert.match(stdout, /^vulnerable$/m);
   const refusals = [...stdout.matchAll(/refused, exit 20 \[([a-z-]+)\]/g)].map((m) => m[1]);
-  assert.equal(refusals, ["rolled-back", "image-mismatch", "nonce-mismatch", "evidence-bad-signature"]);
+  assert.equal(refusals, [
+    "rolled-back",
+    "image-mismatch",
+    "nonce-mismatch",
+    "evidence-bad-signature",
+    "log-forked",
+  ]);
+  assert.match(
+    stdout,
+    /^fraud proven: fwlog\.acme\.example signed size 7, and other records before as its first 6$/m,
+  );
+});
+
+test("whoever has the log's key alone can check that the log was forked, and nobody else's key shows it", () => {
+  const proof = readdirSync(at("later")).filter((name) => name.endsWith(".fraud.json"));
+  assert.is(proof.length, 1);
+  const fraud = ["verify", "--fraud", at(`later/${proof[0]}`), "--log-key"];
+  assert.match(vouch(...fraud, at("fwlog.acme.example.vkey")).last ?? "", /^fraud proven: /);
+  const other = vouch(...fraud, at("alice.vkey"));
+  assert.is(other.status, 21);
+  assert.match(other.stderr, /\[unknown-log\]/);
+});
+
+test("what the demo's witness cosigned and what it was refused are in its state and its log", () => {
+  const notes = readdirSync(at("later/log/anchors")).map((size) =>
+    existsSync(at(`later/log/anchors/${size}/checkpoint`))
+      ? readFileSync(at(`later/log/anchors/${size}/checkpoint`), "utf8")
+      : "",
+  );
+  assert.ok(
+    notes.some((note) => note.includes("\n— witness.example ")),
+    "the warning's checkpoint is cosigned",
+  );
+  assert.not(readFileSync(at("later/fork/checkpoint"), "utf8").includes("witness.example"));
 });
 
 test("the files it keeps verify as the README says", () => {

@@ -1,12 +1,13 @@
 // vouch demo: the whole story on a simulated device and a directory ledger, one of IOTA's, or a Tangle, told in
-// under 40 lines. Every line is the outcome of a real command: the demo hands command
+// under 45 lines. Every line is the outcome of a real command: the demo hands command
 // lines to the program's own dispatcher, as a person would type them.
 //
 //   maker     three people, two of whom approve; seal, log, status, anchor
 //   bench     flash, enrol, attest; log and anchor the commitments
 //   auditor   verify, from files                                            → patched
 //   attacker  an older image, an altered one, an old answer, a bent bit     → four refusals
-//   maker     one advisory                                                  → vulnerable
+//   maker     one advisory, published once a witness has cosigned           → vulnerable
+//   attacker  a second log without it (demo-fork.ts)                        → refused, and proven
 //
 // What --keep leaves in its folder is the state at the good verdict; the rest of the
 // story plays in the subfolder `later`.
@@ -21,85 +22,12 @@ import type { Command } from "commander";
 import { usage } from "../exit";
 import { writeWhole } from "../files";
 import type { Io } from "../io";
-import { type Build, run } from "../main";
-import { VERSION } from "../version";
-import * as advisory from "./advisory";
-import * as anchor from "./anchor";
-import * as attest from "./attest";
 import { newestAnchored } from "./attest";
-import * as bundle from "./bundle";
-import * as enrol from "./enrol";
-import * as flash from "./flash";
-import * as keygen from "./keygen";
-import * as ledger from "./ledger";
-import * as log from "./log";
-import * as release from "./release";
-import * as sim from "./sim";
-import * as status from "./status";
-import * as verify from "./verify";
-
-const VERBS = {
-  advisory,
-  anchor,
-  attest,
-  bundle,
-  enrol,
-  flash,
-  keygen,
-  ledger,
-  log,
-  release,
-  sim,
-  status,
-  verify,
-};
-const BUILD: Build = {
-  version: VERSION,
-  verbs: Object.keys(VERBS),
-  load: (verb) => VERBS[verb as keyof typeof VERBS],
-};
+import { attackerForks, startWatching, WATCHED } from "./demo-fork";
+import { type Ledger, Story, type, unexpected } from "./demo-story";
 
 const PRODUCT = "pump-400";
 const IMAGE_BYTES = 24 * 1024; // enough for a progress bar, little enough for half a minute
-
-interface Outcome {
-  readonly exit: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Types one command line. File names in `args` are taken inside `folder` where they start with "./". */
-async function type(folder: string, args: readonly string[], io: Io): Promise<Outcome> {
-  let [stdout, stderr] = ["", ""];
-  const own: Io = {
-    ...io,
-    tty: { stdin: false, stdout: false, stderr: false },
-    color: { stdout: false, stderr: false },
-    stdout: (chunk) => {
-      stdout += typeof chunk === "string" ? chunk : new TextDecoder().decode(chunk);
-    },
-    stderr: (text) => {
-      stderr += text;
-    },
-    exitCode: 0,
-  };
-  await run(
-    args.map((arg) => arg.replace(/^((?:[a-z]+=|sim:|directory:)?)\.\//, `$1${folder}/`)),
-    own,
-    BUILD,
-  );
-  return { exit: own.exitCode, stdout, stderr };
-}
-
-/** Where the demo anchors: its key, the line for the policy, and the commands. */
-interface Ledger {
-  /** How the key of who anchors is made; null where none is needed. */
-  readonly keygen: string | null;
-  /** Given that key's verifier key, if there is one. */
-  policyLine(story: Story, vkey: () => string): string | Promise<string>;
-  readonly init: string | null;
-  readonly anchor: string;
-}
 
 const KEYGEN = "keygen ledger.acme.example --plain --quiet -o ./ledger.key";
 
@@ -136,51 +64,6 @@ function ledgerOf(where: string | undefined, root: string | undefined): Ledger {
     init: null,
     anchor: `anchor ./log --ledger ${where} --ledger-key ./ledger.key --root ${root} --yes`,
   };
-}
-
-class Story {
-  constructor(
-    readonly folder: string,
-    readonly io: Io,
-    readonly ledger: Ledger,
-  ) {}
-
-  /** A command that must succeed; the story ends here when it doesn't. */
-  async does(line: string): Promise<Outcome> {
-    const outcome = await type(this.folder, line.split(" "), this.io);
-    if (outcome.exit !== 0) throw unexpected(line, outcome);
-    return outcome;
-  }
-
-  /** A command that must be refused with status 20. Returns the refusal's line. */
-  async refuses(who: string, what: string, line: string): Promise<string> {
-    const outcome = await type(this.folder, line.split(" "), this.io);
-    const told = outcome.stderr.split("\n").findLast((text) => /\[[a-z0-9-]+\]$/.test(text)) ?? "";
-    const code = /\[([a-z0-9-]+)\]$/.exec(told)?.[1];
-    if (outcome.exit !== 20 || code === undefined) throw unexpected(line, outcome);
-    this.tell(who, `${what}: refused, exit 20 [${code}]`);
-    return code;
-  }
-
-  tell(who: string, what: string): void {
-    if (!this.io.json) this.io.stdout(`${who.padEnd(10)}${what}\n`);
-  }
-
-  show(text: string): void {
-    if (!this.io.json) this.io.stdout(text);
-  }
-
-  path(name: string): string {
-    return join(this.folder, name);
-  }
-}
-
-function unexpected(line: string, outcome: Outcome): Refusal {
-  const last = outcome.stderr.trimEnd().split("\n").slice(-2).join("; ");
-  return new Refusal(
-    "demo-failed",
-    `\`vouch ${line}\` ended with status ${outcome.exit}: ${last || outcome.stdout.slice(0, 200)}`,
-  );
 }
 
 async function makerReleases(story: Story): Promise<void> {
@@ -257,6 +140,8 @@ async function seal(
 
 const logged = (story: Story, ...files: string[]) =>
   story.does(`log add ./log ${files.map((f) => `./${f}`).join(" ")} --key ./fwlog.acme.example.key`);
+const watchedLog = (story: Story, file: string) =>
+  story.does(`log add ./log ./${file} --key ./fwlog.acme.example.key ${WATCHED}`);
 const anchored = (story: Story) => story.does(story.ledger.anchor);
 
 async function benchWorks(story: Story): Promise<void> {
@@ -329,16 +214,16 @@ async function makerWarns(story: Story): Promise<void> {
   await story.does(
     `advisory new --id ACME-2026-1 --product ${PRODUCT} --affects app=./pump.bin --fixed 2.4.2 --kind security --summary flow-sensor-input-is-not-checked --key ./acme-status.key -o ./advisory.dsse.json`,
   );
-  await logged(story, "advisory.dsse.json");
+  await watchedLog(story, "advisory.dsse.json");
   await story.does(
     `status new --log ./log --product ${PRODUCT} --key ./acme-status.key -o ./status2.dsse.json`,
   );
-  await logged(story, "status2.dsse.json");
+  await watchedLog(story, "status2.dsse.json");
   await anchored(story);
   await story.does(`${BUNDLE} -o ./now.vouch.json`);
   story.tell(
     "maker",
-    "advisory ACME-2026-1 for 2.4.1, logged with a new status, anchored; the same device again:",
+    "advisory ACME-2026-1 for 2.4.1 and a new status, cosigned by a witness, anchored; the same device again:",
   );
   const line = `verify ./now.vouch.json ${VERIFY}`;
   const outcome = await type(story.folder, line.split(" "), story.io);
@@ -371,10 +256,17 @@ export async function play(keep: string | undefined, io: Io, ledger: Ledger = DI
       if (name !== "later") cpSync(story.path(name), later.path(name), { recursive: true });
     }
     const refusals = await attackerTries(later);
-    await makerWarns(later);
+    const witness = await startWatching(later);
+    let proof: string;
+    try {
+      await makerWarns(later);
+      proof = await attackerForks(later, PRODUCT);
+    } finally {
+      await witness.close();
+    }
     if (io.json)
       io.stdout(
-        `${JSON.stringify({ verdict: "patched", refusals, after: "vulnerable", kept: keep ?? null })}\n`,
+        `${JSON.stringify({ verdict: "patched", refusals, after: "vulnerable", fraud: proof, kept: keep ?? null })}\n`,
       );
     else if (keep !== undefined)
       io.stdout(`kept in ${keep}; what came after the good verdict in ${basename(later.folder)}/\n`);
