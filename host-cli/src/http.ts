@@ -12,6 +12,7 @@ import { Agent as AgentTls, request as requestHttps } from "node:https";
 import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { systemCas } from "./cas";
 import { usage } from "./exit";
+import { unreachableHint } from "./unreachable";
 
 export interface Ask {
   readonly method?: "GET" | "HEAD" | "POST";
@@ -114,6 +115,7 @@ function askOnce(url: URL, ask: Ask, agent: Agent): Promise<Answer> {
       fail(
         new Refusal("server-unreachable", `${who} can't be reached: ${cause.code ?? cause.message}`, {
           cause,
+          ...unreachableHint(cause.code),
         }),
       ),
     );
