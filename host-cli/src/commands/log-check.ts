@@ -4,7 +4,7 @@ import { equalBytes, toBase64 } from "@vouch/shared/bytes";
 import { rootOf } from "@vouch/shared/merkle";
 import type { Policy } from "@vouch/shared/policy";
 import type { StatementKind } from "@vouch/shared/predicates";
-import { Refusal } from "@vouch/shared/refusal";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -63,6 +63,17 @@ export function checkLog(
   });
 }
 
+/** A byte that was bent in the anchored note is no second history: only the log's key can make one. */
+function isSignedBy(anchor: Anchor, { log }: Policy): boolean {
+  try {
+    checkLogKey(anchor, log);
+    return true;
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return false;
+  }
+}
+
 function checkAnchor(
   folder: string,
   log: ReleaseLog,
@@ -75,12 +86,12 @@ function checkAnchor(
     throw damaged(`the anchor of size ${size} is not a checkpoint of this log of ${log.size} records`);
   }
   if (!equalBytes(rootOf(size, log.hashReader, nodeCrypto), checkpoint.root)) {
+    const found = `the anchored checkpoint of size ${size} has another root than this log's first ${size} records`;
+    if (policy !== null && !isSignedBy(anchor, policy))
+      throw damaged(`${found}, and the log's key didn't sign it`);
     const kept = policy && keepFraud([anchor.note, log.note], log.hashReader, policy.log);
-    throw new Refusal(
-      "log-forked",
-      `the anchored checkpoint of size ${size} has another root than this log's first ${size} records`,
-      kept === null ? {} : { hint: kept.hint },
-    );
+    const hint = kept ? kept.hint : policy === null && "--policy says whether the log's key signed that one";
+    throw new Refusal("log-forked", found, { ...(hint && { hint }) });
   }
   return anchor.receipts.map((receipt) => ({
     size,
@@ -120,6 +131,7 @@ export function defineCheck(log: Command, io: Io): void {
       const policy = flags.policy === undefined ? null : readPolicy(flags.policy);
       const {
         log: found,
+        waiting,
         kinds,
         signed,
         anchors,
@@ -132,7 +144,7 @@ export function defineCheck(log: Command, io: Io): void {
           time: time === null ? null : isoTime(time),
         }));
         io.stdout(
-          `${JSON.stringify({ ...headOf(found), kinds: Object.fromEntries(kinds), signatureChecked: signed, anchors: list, leftovers })}\n`,
+          `${JSON.stringify({ ...headOf(found), kinds: Object.fromEntries(kinds), signatureChecked: signed, anchors: list, waiting: waiting === null ? null : decimal(waiting), leftovers })}\n`,
         );
         return;
       }
@@ -141,6 +153,14 @@ export function defineCheck(log: Command, io: Io): void {
         table([
           ["records", `${found.size}${counts === "" ? "" : `: ${counts}`}`],
           ["root", `${toBase64(found.checkpoint.root)}, as the records give it`],
+          ...(waiting === null
+            ? []
+            : [
+                [
+                  "waiting",
+                  `size ${waiting} is signed and waits for witnesses: \`vouch log add\` goes on with it`,
+                ],
+              ]),
           ...(leftovers === 0
             ? []
             : [
