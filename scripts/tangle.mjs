@@ -14,7 +14,7 @@
 //   --no-namespace    without one, also where one could be made
 //   --simulated       the fake node of the tests instead; nothing in it is IOTA's. Lines on stdin order its faults
 
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -49,6 +49,18 @@ const count = (name, text, least) => {
   throw new Error(`${name} ${text}: expected a whole number from ${least}`);
 };
 
+const taken = (path) =>
+  `${path} is there already, and this network's keys are new: give another --trust, or move it away`;
+
+/** The head of this file, which says it all. */
+function help() {
+  const lines = readFileSync(fileURLToPath(import.meta.url), "utf8").split("\n");
+  return lines
+    .slice(0, lines.indexOf(""))
+    .map((line) => line.replace(/^\/\/ ?/, ""))
+    .join("\n");
+}
+
 async function main() {
   const { values } = parseArgs({
     options: {
@@ -60,8 +72,10 @@ async function main() {
       keeper: { type: "boolean", default: false },
       "no-namespace": { type: "boolean", default: false },
       simulated: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
     },
   });
+  if (values.help) return console.log(help());
   const options = {
     intervalMs: count("--interval", values.interval, 100),
     minPowScore: count("--min-pow", values["min-pow"], 0),
@@ -70,6 +84,8 @@ async function main() {
     keeper: values.keeper,
     namespace: !values["no-namespace"],
   };
+  const path = resolve(process.env.INIT_CWD ?? ".", values.trust); // npm runs us in the repository's folder
+  if (existsSync(path)) throw new Error(taken(path)); // before a network is started
   let finish;
   const finished = new Promise((done) => {
     finish = done;
@@ -78,7 +94,6 @@ async function main() {
   const simulated = values.simulated ? await startSimulated(options) : undefined;
   const tangle = simulated?.fake ?? (await startTangle(options));
   try {
-    const path = resolve(process.env.INIT_CWD ?? ".", values.trust); // npm runs us in the repository's folder
     writeFileSync(path, trustFile(tangle.trust), { flag: "wx" });
     const what = simulated === undefined ? "HORNET 2.0.1" : "SIMULATED, nothing here is IOTA's";
     const where =
@@ -109,9 +124,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   main().then(
     () => process.exit(0),
     (error) => {
-      console.error(
-        `tangle: ${error.code === "EEXIST" ? `${error.path} is there already: give another --trust` : error.message}`,
-      );
+      console.error(`tangle: ${error.code === "EEXIST" ? taken(error.path) : error.message}`);
       process.exit(1);
     },
   );

@@ -275,6 +275,12 @@ export function flushFolder(folder: string): void {
   }
 }
 
+/** Before a person is asked whether to write it. Refuses `exists`; what is true of it counts when it is written. */
+export const checkFree = (path: string): void =>
+  about(path, () => {
+    if (existsSync(path)) throw exists();
+  });
+
 const exists = () =>
   new Refusal("exists", "a file of this name is already there and is never overwritten", {
     hint: "choose another name, or move the old file away yourself",

@@ -12,6 +12,7 @@ import { Agent as AgentTls, request as requestHttps } from "node:https";
 import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { systemCas } from "./cas";
 import { usage } from "./exit";
+import { unreachableHint } from "./unreachable";
 
 export interface Ask {
   readonly method?: "GET" | "HEAD" | "POST";
@@ -88,7 +89,7 @@ function askOnce(url: URL, ask: Ask, agent: Agent): Promise<Answer> {
     };
     const fail = (error: unknown) => end(() => reject(error), false);
     const timer = setTimeout(() => {
-      fail(new Refusal("server-slow", `${who} gave no whole answer in ${ask.timeoutMs / 1000} s`));
+      fail(new Refusal("server-slow", `${who} gave no whole answer in ${Math.round(ask.timeoutMs) / 1000} s`));
     }, ask.timeoutMs);
     const asked = request(url, { method: ask.method ?? "GET", headers, agent }, (response) => {
       try {
@@ -114,6 +115,7 @@ function askOnce(url: URL, ask: Ask, agent: Agent): Promise<Answer> {
       fail(
         new Refusal("server-unreachable", `${who} can't be reached: ${cause.code ?? cause.message}`, {
           cause,
+          ...unreachableHint(cause.code),
         }),
       ),
     );

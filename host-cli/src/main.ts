@@ -9,8 +9,8 @@
 // (scripts/build.mjs); what each is for stands here, so that `vouch --help`
 // loads none of them.
 
-import { Command, CommanderError } from "commander";
-import { describe, EXIT, statusOf, usage } from "./exit";
+import { type Argument, Command, CommanderError, type Option } from "commander";
+import { about, describe, EXIT, statusOf, usage } from "./exit";
 import { type Io, processIo } from "./io";
 
 export interface VerbModule {
@@ -74,12 +74,13 @@ export async function start(build: Build): Promise<void> {
 export async function run(argv: readonly string[], io: Io, build: Build): Promise<void> {
   const args = globalFlags(argv, io);
   if (io.debug) process.setSourceMapsEnabled(true); // before the verb is loaded, whose names are minified
+  const program = newProgram(io);
   try {
-    await dispatch(args, io, build);
+    await dispatch(program, args, io, build);
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return; // help that was asked for
     io.exitCode = statusOf(error);
-    const shown = error instanceof CommanderError ? mistake(error, args) : error;
+    const shown = error instanceof CommanderError ? mistake(error, args, program) : error;
     if (shown !== undefined) io.stderr(`${describe(shown, io.debug)}\n`);
   }
 }
@@ -92,14 +93,14 @@ function globalFlags(argv: readonly string[], io: Io): string[] {
   return argv.filter((arg, at) => at >= end || (arg !== "--debug" && arg !== "--quiet"));
 }
 
-async function dispatch(args: string[], io: Io, build: Build): Promise<void> {
-  const program = newProgram(io);
+async function dispatch(program: Command, args: string[], io: Io, build: Build): Promise<void> {
   const [first = "", second] = args;
   if (first === "--version" || first === "-V") return io.stdout(`vouch ${build.version}\n`);
   if (first === "--help" || first === "-h" || (first === "help" && second === undefined)) {
     return io.stdout(describeVerbs(program, build));
   }
-  if (first === "help" && second !== undefined) return dispatch([...args.slice(1), "--help"], io, build);
+  if (first === "help" && second !== undefined)
+    return dispatch(program, [...args.slice(1), "--help"], io, build);
   if (first === "") {
     io.exitCode = EXIT.trouble;
     return io.stderr(describeVerbs(program, build));
@@ -157,11 +158,20 @@ function settle(command: Command, io: Io): void {
     writeErr: (text) => io.stderr(text),
     outputError: () => {}, // printed by run(), in our form
   });
+  for (const taking of [...command.options, ...command.registeredArguments]) sayWhich(taking);
   for (const child of command.commands) settle(child, io);
 }
 
+/** What a value is refused for says whose value it was: `--timeout: found "0", expected …`. */
+function sayWhich(taking: Option | Argument): void {
+  const parse = taking.parseArg;
+  if (parse === undefined) return;
+  const subject = "long" in taking ? (taking.long ?? taking.flags) : taking.name().toUpperCase();
+  taking.argParser((text: string, before) => about(subject, () => parse(text, before)));
+}
+
 /** Commander's complaint in our words; undefined when it has already printed the help as its complaint. */
-function mistake(error: CommanderError, args: readonly string[]): Error | undefined {
+function mistake(error: CommanderError, args: readonly string[], program: Command): Error | undefined {
   if (error.code === "commander.help") return undefined;
   const [message = "", ...rest] = error.message.replace(/^error: /, "").split("\n");
   const missing = /^required option '(?:-\w, )?(--[a-z-]+)/.exec(message)?.[1];
@@ -169,9 +179,20 @@ function mistake(error: CommanderError, args: readonly string[]): Error | undefi
   const typo =
     missing && args.find((arg) => /^-/.test(arg) && arg !== missing && nearest(arg, [missing]) !== undefined);
   const meant = typo ? missing : /Did you mean (.*)\?/.exec(rest.join(" "))?.[1];
+  const verb = verbOf(program, args);
   const hint =
-    meant === undefined ? `\`vouch ${args[0]} --help\` shows what it takes` : `did you mean ${meant}?`;
-  return usage(`${args[0]}: ${message}`, hint);
+    meant === undefined ? `\`vouch ${verb} --help\` shows what it takes` : `did you mean ${meant}?`;
+  return usage(`${verb}: ${message}`, hint);
+}
+
+/** The verb as far as it was understood: "log add" of `vouch log add --key K`. */
+function verbOf(program: Command, args: readonly string[]): string {
+  const words: string[] = [];
+  for (let at: Command | undefined = program; ; ) {
+    at = at.commands.find((command) => command.name() === args[words.length]);
+    if (at === undefined) return words.join(" ") || (args[0] ?? "");
+    words.push(at.name());
+  }
 }
 
 /** The verb a typo was probably meant to be: the closest, if at most two edits (or a third of it) away. */

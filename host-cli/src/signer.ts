@@ -59,7 +59,7 @@ export function withSigner(command: Command): Command {
 export function seconds(text: string): number {
   const value = Number(text);
   if (!/^[0-9]{1,6}$/.test(text) || value === 0)
-    throw usage(`found ${quote(text)}, expected a number of seconds`);
+    throw usage(`found ${quote(text)}, expected whole seconds, 1 to 999999`);
   return value;
 }
 

@@ -99,7 +99,8 @@ export function openTiledLogAt(folder: string, noteOf: () => Uint8Array): TiledL
       }
       return null;
     };
-    return { folder, note, checkpoint, size, hashReader, entry, findLeaf };
+    const named = (index: bigint) => about(folder, () => entry(index)); // whoever reads many logs must know which
+    return { folder, note, checkpoint, size, hashReader, entry: named, findLeaf };
   });
 }
 

@@ -101,7 +101,9 @@ trust(
 
 trust("a file that is there stays as it is", async () => {
   writeFileSync(at("mine"), "mine");
-  const io = await withNode({}, (url) => vouch(["--from", url, "-o", at("mine"), "--yes"]));
+  const asked: string[] = [];
+  const io = await withNode({ asked }, (url) => vouch(["--from", url, "-o", at("mine"), "--yes"]));
+  assert.equal(asked, [], "before anybody compares keys for nothing");
   assert.match(io.err(), /\[exists\]/);
   assert.is(io.exitCode, 1);
   assert.is(readFileSync(at("mine"), "utf8"), "mine");

@@ -269,8 +269,12 @@ function findChallenge(asked: Presented["challenge"], history: History): Dated {
   );
 }
 
-const evidenceText = ({ notBefore, notAfter }: Shown) =>
-  `measured not before ${notBefore === null ? "none" : isoTime(notBefore)}, not after ${notAfter === null ? "none" : isoTime(notAfter)}`;
+function evidenceText({ notBefore, notAfter }: Shown): string {
+  if (notBefore === null && notAfter === null) return "when it was measured isn't proved";
+  if (notBefore === null) return `measured not after ${isoTime(notAfter!)}; since when isn't proved`;
+  if (notAfter === null) return `measured not before ${isoTime(notBefore)}; until when isn't proved`;
+  return `measured not before ${isoTime(notBefore)}, not after ${isoTime(notAfter)}`;
+}
 
 /** What the device says of itself must be what the enrolment and the release say. */
 function checkIdentity(key: Key, claims: Claims, release: Release, crypto: Crypto): void {

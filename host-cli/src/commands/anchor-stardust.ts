@@ -3,6 +3,7 @@
 //
 //   vouch anchor LOG --ledger stardust:http://127.0.0.1:14265,poi=http://127.0.0.1:9687 --trust tangle.trust
 
+import { quote } from "@vouch/shared/refusal";
 import { MAX_TRUST } from "@vouch/shared/stardust/trust";
 import { about, usage } from "../exit";
 import { readInput } from "../files";
@@ -21,6 +22,8 @@ export const isTangle = (flags: AnchorFlags) => /^stardust:/.test(flags.ledger ?
 export function checkTangleFlags(flags: AnchorFlags): void {
   const { prepare, sign, submit, trust, pow, tag } = flags;
   if (!isTangle(flags)) {
+    if (flags.ledger !== undefined && !/^(directory|rebased):./s.test(flags.ledger))
+      throw unknownKind(flags.ledger);
     if ([trust, pow, tag].some((flag) => flag !== undefined))
       throw usage("--trust, --pow and --tag are for --ledger stardust:URL");
     return;
@@ -28,8 +31,16 @@ export function checkTangleFlags(flags: AnchorFlags): void {
   if ([prepare, sign, submit].some((flag) => flag !== undefined))
     throw usage("blocks of a Tangle aren't signed: there is nothing to --prepare, --sign or --submit");
   if (trust === undefined)
-    throw usage("--ledger stardust:URL needs --trust FILE, the keys of the network's coordinator");
+    throw usage(
+      "--ledger stardust:URL needs --trust FILE, the keys of the network's coordinator",
+      "`vouch ledger trust --from http://HOST:14265 -o FILE` writes it, once you have compared the keys",
+    );
 }
+
+const KINDS = "directory:PATH, rebased:mainnet, rebased:testnet, rebased:URL or stardust:URL";
+
+/** A URL alone is no ledger: nothing in it says what answers there. */
+export const unknownKind = (where: string) => usage(`--ledger: found ${quote(where)}, expected ${KINDS}`);
 
 /** The Tangle that the flags name. Refuses `usage`, and what is wrong with the trust file. */
 export function openTangle(logFolder: string, flags: AnchorFlags, io: Io): Ledger {

@@ -24,7 +24,7 @@ import { makeFolders } from "../tiledlog";
 import { readVkey } from "../vkeyfile";
 import { openPublic, prepareDraft, signDraft, submitDraft } from "./anchor-draft";
 import { keepAnchoring } from "./anchor-every";
-import { checkTangleFlags, isTangle, openTangle } from "./anchor-stardust";
+import { checkTangleFlags, isTangle, openTangle, unknownKind } from "./anchor-stardust";
 
 export interface AnchoredCheckpoint {
   readonly size: bigint;
@@ -105,10 +105,7 @@ async function finishEarlier(logFolder: string, ledger: Ledger, size: bigint): P
 /** The directory ledger that `directory:PATH` names. Refuses `usage` for another kind. */
 export function openLedger(where: string, signer: Signer, lockTimeoutS?: number): Ledger {
   const match = /^directory:(.+)$/s.exec(where);
-  if (match === null)
-    throw usage(
-      "--ledger: expected directory:PATH, rebased:mainnet, rebased:testnet, rebased:URL or stardust:URL",
-    );
+  if (match === null) throw unknownKind(where);
   return openDirectoryLedger(match[1] as string, signer, lockTimeoutS);
 }
 
@@ -189,12 +186,17 @@ async function anchor(logFolder: string | undefined, flags: AnchorFlags, io: Io)
   checkTangleFlags(flags);
   if (flags.sign !== undefined) return signDraft(flags.sign, await loadSigners(flags, io), io);
   if (logFolder === undefined || flags.ledger === undefined)
-    throw usage("expected LOGDIR and --ledger KIND:WHERE");
+    throw usage(
+      "expected LOGDIR and --ledger KIND:WHERE",
+      "such as `vouch anchor log --ledger directory:ledger --ledger-key ledger.key`",
+    );
   const { checkpoint, size } = openLog(logFolder);
   const { origin } = checkpoint;
   if (!io.quiet && !io.json) io.stderr(`anchoring ${origin}, size ${size}, on ${flags.ledger}\n`);
   if (flags.dryRun) {
+    if (isTangle(flags)) openTangle(logFolder, flags, io); // reads the trust file, and asks nobody
     if (io.json) io.stdout(`${JSON.stringify({ dryRun: true, origin, size: Number(size) })}\n`);
+    else io.stdout(`${origin}, size ${size}: would be anchored on ${flags.ledger}, which wasn't asked\n`);
     return;
   }
   const consent = consentOf(flags, io);

@@ -2,6 +2,7 @@
 // coordinator is asked for at a node, shown to a person, and written down once. Neither changes a policy.
 
 import { toHex } from "@vouch/shared/bytes";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { PRESETS, retiredPreset } from "@vouch/shared/stardust/presets";
 import { formatStardustRoot } from "@vouch/shared/stardust/root";
 import {
@@ -17,7 +18,7 @@ import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, printable, usage } from "../exit";
-import { readInput, writeWhole } from "../files";
+import { checkFree, readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import type { SeenCoordinator } from "../ledger/tangle-keys";
 import { seconds } from "../signer";
@@ -45,7 +46,19 @@ const shownJson = (trust: Trust) => ({
 /** The preset of that name, or what a trust file says. */
 function readTrust(what: string): Trust {
   const preset = PRESETS.find(({ trust }) => trust.network === what);
-  return preset?.trust ?? about(what, () => parseTrust(readInput(what, MAX_TRUST)));
+  if (preset !== undefined) return preset.trust;
+  return about(what, () => {
+    try {
+      return parseTrust(readInput(what, MAX_TRUST));
+    } catch (error) {
+      if (!isRefusal(error) || error.code !== "not-found") throw error;
+      const ships = PRESETS.map(({ trust }) => trust.network).join(" and ");
+      throw new Refusal(error.code, error.message, {
+        hint: `${ships} ship; all else is a file`,
+        cause: error,
+      });
+    }
+  });
 }
 
 /** What a person compares, before it is written. */
@@ -87,6 +100,7 @@ async function trustFrom({ from, output, timeout, dryRun, yes }: TrustFlags, io:
     throw usage("expected --from NODE", "`vouch ledger trust show` prints what ships, or a file");
   if (output === undefined && dryRun !== true) throw usage("expected --output FILE, or --dry-run");
   const node = nodeOf(from);
+  if (output !== undefined && dryRun !== true) checkFree(output);
   const { askCoordinator } = await import("../ledger/tangle-keys");
   const seen = await askCoordinator(node, timeout * 1000);
   const isAsking = dryRun !== true && yes !== true; // nobody is asked about what they can't see

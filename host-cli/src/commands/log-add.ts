@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { toBase64 } from "@vouch/shared/bytes";
 import { MAX_DSSE } from "@vouch/shared/dsse";
 import type { Policy } from "@vouch/shared/policy";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
 import { about, usage } from "../exit";
 import { readInput, readLines } from "../files";
@@ -34,11 +35,21 @@ interface AddFlags extends SignerOptions, WitnessFlags {
 
 function* statementsIn(files: readonly string[], entries: string | undefined): Generator<Incoming> {
   for (const file of files)
-    for (const from of filesIn(file)) yield { bytes: about(from, () => readInput(from, MAX_DSSE)), from };
+    for (const from of filesIn(file)) yield { bytes: about(from, () => readStatement(from)), from };
   if (entries === undefined) return;
   let line = 0;
   for (const bytes of about(entries, () => readLines(entries, MAX_DSSE)))
     yield { bytes, from: `${entries === "-" ? "stdin" : entries}:${++line}` };
+}
+
+function readStatement(from: string): Uint8Array {
+  try {
+    return readInput(from, MAX_DSSE);
+  } catch (error) {
+    if (!isRefusal(error) || error.code !== "too-large") throw error;
+    const hint = "for a file of many statements, one a line, there is --entries FILE";
+    throw new Refusal(error.code, error.message, { hint, cause: error });
+  }
 }
 
 function filesIn(path: string): string[] {

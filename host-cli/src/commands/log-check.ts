@@ -5,7 +5,7 @@ import { policyAt } from "@vouch/shared/keyring";
 import { rootOf } from "@vouch/shared/merkle";
 import type { Policy } from "@vouch/shared/policy";
 import type { StatementKind } from "@vouch/shared/predicates";
-import { Refusal } from "@vouch/shared/refusal";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -72,6 +72,17 @@ export function checkLog(
   });
 }
 
+/** A byte that was bent in the anchored note is no second history: only the log's key can make one. */
+function isSignedBy(anchor: Anchor, { log }: Policy): boolean {
+  try {
+    checkLogKey(anchor, log);
+    return true;
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return false;
+  }
+}
+
 function checkAnchor(
   folder: string,
   log: ReleaseLog,
@@ -84,12 +95,12 @@ function checkAnchor(
     throw damaged(`the anchor of size ${size} is not a checkpoint of this log of ${log.size} records`);
   }
   if (!equalBytes(rootOf(size, log.hashReader, nodeCrypto), checkpoint.root)) {
+    const found = `the anchored checkpoint of size ${size} has another root than this log's first ${size} records`;
+    if (policy !== null && !isSignedBy(anchor, policy))
+      throw damaged(`${found}, and the log's key didn't sign it`);
     const kept = policy && keepFraud([anchor.note, log.note], log.hashReader, policy.log);
-    throw new Refusal(
-      "log-forked",
-      `the anchored checkpoint of size ${size} has another root than this log's first ${size} records`,
-      kept === null ? {} : { hint: kept.hint },
-    );
+    const hint = kept ? kept.hint : policy === null && "--policy says whether the log's key signed that one";
+    throw new Refusal("log-forked", found, { ...(hint && { hint }) });
   }
   return anchor.receipts.map((receipt) => ({
     size,
@@ -129,6 +140,7 @@ export function defineCheck(log: Command, io: Io): void {
       const policy = flags.policy === undefined ? null : readPolicy(flags.policy);
       const {
         log: found,
+        waiting,
         kinds,
         signed,
         anchors,
@@ -142,7 +154,7 @@ export function defineCheck(log: Command, io: Io): void {
           time: time === null ? null : isoTime(time),
         }));
         io.stdout(
-          `${JSON.stringify({ ...headOf(found), kinds: Object.fromEntries(kinds), signatureChecked: signed, anchors: list, leftovers, keys })}\n`,
+          `${JSON.stringify({ ...headOf(found), kinds: Object.fromEntries(kinds), signatureChecked: signed, anchors: list, waiting: waiting === null ? null : decimal(waiting), leftovers, keys })}\n`,
         );
         return;
       }
@@ -151,6 +163,14 @@ export function defineCheck(log: Command, io: Io): void {
         table([
           ["records", `${found.size}${counts === "" ? "" : `: ${counts}`}`],
           ["root", `${toBase64(found.checkpoint.root)}, as the records give it`],
+          ...(waiting === null
+            ? []
+            : [
+                [
+                  "waiting",
+                  `size ${waiting} is signed and waits for witnesses: \`vouch log add\` goes on with it`,
+                ],
+              ]),
           ...(leftovers === 0
             ? []
             : [

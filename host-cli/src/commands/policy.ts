@@ -128,7 +128,10 @@ export function describePolicy(policy: Policy): [string, string][] {
   ]);
   return [
     ["log", `${policy.log.name}${policy.logUrl === undefined ? "" : ` at ${policy.logUrl}`}`],
-    ...policy.witnesses.map(({ name, vkey }): [string, string] => ["witness", `${name}, key ${vkey.name}`]),
+    ...policy.witnesses.map(({ name, vkey, url }): [string, string] => [
+      "witness",
+      `${name}, key ${vkey.name}${url === undefined ? ", asked by hand" : ` at ${url}`}`,
+    ]),
     ...groups,
     [
       "quorum",

@@ -9,6 +9,8 @@
 // The key is one of type 04 (`vouch keygen NAME --cosigner`). Several processes may share a state.
 
 import { utf8Decode } from "@vouch/shared/bytes";
+import { parseCheckpoint } from "@vouch/shared/checkpoint";
+import { parseNote } from "@vouch/shared/note";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
 import { formatVkey, KEY_ED25519, parseVkey, sameVkey, type Vkey } from "@vouch/shared/vkey";
@@ -215,14 +217,21 @@ async function cosign(file: string, flags: WitnessOptions & { output?: string },
   }
 }
 
+/** A log that has fewer records than were cosigned can't write a request from there. */
+const isSmaller = (request: Uint8Array, knownSize: bigint) =>
+  parseCheckpoint(parseNote(parseAddCheckpoint(request).note).text).size < knownSize;
+
 async function cosignWith(witness: Witness, request: Uint8Array): Promise<Cosigned> {
   try {
     return await witness.addCheckpoint(request);
   } catch (error) {
     if (!(error instanceof OldSizeMismatch)) throw error;
+    const { knownSize } = error;
     throw new Refusal(error.code, error.message, {
       cause: error,
-      hint: `\`vouch log request LOG --from ${error.knownSize}\` writes one that begins there`,
+      hint: isSmaller(request, knownSize)
+        ? "the log is smaller than that: an old copy, or put back from a backup? Ask whoever keeps it"
+        : `\`vouch log request LOG --from ${knownSize}\` writes one that begins there`,
     });
   }
 }

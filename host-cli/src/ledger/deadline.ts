@@ -1,6 +1,7 @@
 // How long a node may take: each question for itself, and all of them together.
 
 import { Refusal } from "@vouch/shared/refusal";
+import { unreachableHint } from "../unreachable";
 
 /** A node that hasn't answered one question by then isn't going to. */
 const ASK_MS = 20_000;
@@ -58,4 +59,7 @@ export function within<T>(
 
 /** A socket's own complaint, as a Refusal about who was asked. */
 export const unreachable = (who: string, cause: Error & { code?: string }) =>
-  new Refusal("node-unreachable", `${who} can't be reached: ${cause.code ?? cause.message}`, { cause });
+  new Refusal("node-unreachable", `${who} can't be reached: ${cause.code ?? cause.message}`, {
+    cause,
+    ...unreachableHint(cause.code),
+  });

@@ -213,7 +213,10 @@ function refusalOf(host: string, what: string, answered: HttpAnswer | null, erro
   if (answered === null) return error; // a bug, not an answer
   const { status } = answered;
   const said = quote(ownWords(error instanceof Error ? error.message : String(error)));
-  if (status === 404) return new Refusal("node-not-found", `${host}: ${what}: ${said}`);
+  if (status === 404)
+    return new Refusal("node-not-found", `${host}: ${what}: ${said}`, {
+      ...(what === "info" && { hint: "is it the API of a HORNET node? inx-poi's own port goes behind poi=" }),
+    });
   if (status >= 400) return new Refusal("node-refused", `${host}: ${what}: HTTP status ${status}: ${said}`);
   return new Refusal(
     "node-answer",

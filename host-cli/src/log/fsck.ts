@@ -7,7 +7,7 @@
 // one that was changed; when they don't, and the tiles do, the bundle is; when records and tiles agree with one
 // another, the checkpoint is. What else lies there is looked at as well: earlier partial tiles begin like their
 // successors, the index passes its own checks, and what an append that was cut short has left is counted and
-// left alone, as the next append overwrites it.
+// left alone, as the next append overwrites it. What waits for witnesses is none of that, and is to be kept.
 
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -31,6 +31,7 @@ import { readInput } from "../files";
 import { damaged, openTiledLog, type TiledLog } from "../tiledlog";
 import { growTree } from "../treegrowth";
 import { IndexDamaged, listRuns, openRun } from "./index";
+import { readPending } from "./pending";
 
 const MAX_BUNDLE = TILE_WIDTH * (2 + MAX_ENTRY);
 const NAMED = 20; // damaged files that are told by name
@@ -40,13 +41,15 @@ export interface Checked {
   readonly log: TiledLog;
   /** Files of appends that were cut short: not part of the log, and overwritten by the next one. */
   readonly leftovers: number;
+  /** How large the log will be once witnesses have cosigned what waits for them (pending.ts); null when nothing does. */
+  readonly waiting: bigint | null;
   /** Bytes of records. */
   readonly bytes: number;
 }
 
 /**
  * Recomputes a log. Refuses `log-damaged`, which names the files, `index-damaged`, `not-a-log`, and what reading the
- * checkpoint or `visit` refuses. `visit` sees each record; what it saw counts only when this returns.
+ * checkpoint, what waits or `visit` refuses. `visit` sees each record; what it saw counts only when this returns.
  */
 export function checkFolder(
   folder: string,
@@ -71,12 +74,14 @@ export function checkFolder(
   };
   const { root, bytes, torn } = recompute(folder, checkpoint, look, note, progress);
   if (torn === null && !equalBytes(root, checkpoint.root)) blame(folder, checkpoint, root, wrong, note);
-  const { leftovers } = checkOthers(folder, checkpoint.size, note);
+  const { temporary, ahead } = checkOthers(folder, checkpoint.size, note, (path) => wrong.has(path));
   if (wrong.size > 0) throw damaged(describe(wrong));
   if (refused !== undefined) throw refused;
   const log = openTiledLog(folder);
   checkIndex(log);
-  return { log, leftovers, bytes };
+  const waiting = readPending(log)?.size ?? null;
+  const leftovers = temporary + ahead.filter((tile) => isAhead(tile, waiting ?? log.size)).length;
+  return { log, leftovers, waiting, bytes };
 }
 
 function readCheckpoint(folder: string): Checkpoint {
@@ -215,23 +220,29 @@ const rootOfHalves = (left: Uint8Array, right: Uint8Array) =>
   nodeCrypto.sha256(Buffer.concat([Uint8Array.of(1), left, right]));
 
 /** What lies below tile/ and isn't in the tree of this size. */
-function checkOthers(folder: string, size: bigint, note: Note): { leftovers: number } {
-  let leftovers = 0;
+function checkOthers(
+  folder: string,
+  size: bigint,
+  note: Note,
+  isWrong: (path: string) => boolean,
+): { temporary: number; ahead: Tile[] } {
+  let temporary = 0;
+  const ahead: Tile[] = [];
   const walk = (below: string) => {
     for (const entry of readdirSync(join(folder, below), { withFileTypes: true })) {
       const path = `${below}/${entry.name}`;
       if (entry.isDirectory()) walk(path);
-      else if (LEFTOVER.test(entry.name)) leftovers++;
+      else if (LEFTOVER.test(entry.name)) temporary++;
       else {
         const tile = entry.isFile() ? parseTilePath(path) : null;
         if (tile === null) note(path, "is no file of a log");
-        else if (isAhead(tile, size)) leftovers++;
-        else checkEarlier(folder, tile, size, note);
+        else if (isAhead(tile, size)) ahead.push(tile);
+        else checkEarlier(folder, tile, size, note, isWrong);
       }
     }
   };
   if (existsSync(join(folder, "tile"))) walk("tile");
-  return { leftovers };
+  return { temporary, ahead };
 }
 
 /** How many hashes or records the tile has in a tree of `size`. */
@@ -242,14 +253,23 @@ function widthIn(size: bigint, { level, index }: Tile): bigint {
 
 const isAhead = (tile: Tile, size: bigint) => BigInt(tile.width) > widthIn(size, tile);
 
-/** A partial tile that was outgrown since: it begins like the one in its place, which was compared before. */
-function checkEarlier(folder: string, tile: Tile, size: bigint, note: Note): void {
+/**
+ * A partial tile that was outgrown since: it begins like the one in its place, which was compared before. Where that
+ * one is wrong, its predecessors aren't blamed for differing from it.
+ */
+function checkEarlier(
+  folder: string,
+  tile: Tile,
+  size: bigint,
+  note: Note,
+  isWrong: (path: string) => boolean,
+): void {
   const now = widthIn(size, tile);
   const width = now < 256n ? Number(now) : TILE_WIDTH;
   if (tile.width === width) return;
   const path = pathOf(tile);
   const whole = fileOf(folder, { ...tile, width }, () => {});
-  if (whole === null) return;
+  if (whole === null || isWrong(whole.path)) return;
   const bytes = readInput(join(folder, path), MAX_BUNDLE);
   if (equalBytes(bytes, whole.bytes.subarray(0, bytes.length)) && lengthFits(tile, bytes)) return;
   note(path, `isn't the beginning of ${whole.path}`);

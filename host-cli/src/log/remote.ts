@@ -95,7 +95,8 @@ export function fetchCheckpoint(files: LogFiles): Promise<Uint8Array> {
   return about(files.name, async () => {
     const note = await files.read("checkpoint", MAX_NOTE);
     if (note !== null) return note;
-    throw new Refusal("not-a-log", `there is no checkpoint in ${files.name}`);
+    const isMeant = /^[a-z0-9.-]+:[0-9]+$/i.test(files.name) ? ": an address begins with http://" : "";
+    throw new Refusal("not-a-log", `there is no checkpoint there${isMeant}`);
   });
 }
 
