@@ -1,0 +1,55 @@
+// What could make a monitor say nothing of a lie: one trouble before another.
+
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { fastFolder, makeHistory, noteIn, recordOf, runMonitor } from "./monitor-kit";
+
+const silence = suite("monitor silence");
+
+const folder = fastFolder("silence");
+let real: (size: number) => string;
+let states = 0;
+const newState = () => join(folder, `state-${++states}`);
+const place = (name: string) => join(folder, name);
+
+silence.before(async () => {
+  real = await makeHistory(folder, "real", 7, (n) => recordOf(0, n));
+});
+silence.after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** The checkpoint with its signature turned into one that doesn't verify. */
+const forged = (log: string) => {
+  const text = Buffer.from(noteIn(log)).toString();
+  return text.replace(/^(—.*)$/m, (line) => line.replace(/.(?=.{8}$)/, (c) => (c === "A" ? "B" : "A")));
+};
+
+silence("a place in trouble that then shows a forged checkpoint is told of again", async () => {
+  const state = newState();
+  const at = place("down");
+  mkdirSync(at);
+  const first = await runMonitor(state, [real(5), at]);
+  assert.equal(
+    first.told.map(({ code, level }) => [code, level]),
+    [["not-a-log", "trouble"]],
+  );
+  writeFileSync(join(at, "checkpoint"), forged(real(5)));
+  const second = await runMonitor(state, [real(5), at]);
+  assert.equal(
+    second.told.map(({ code, level, source }) => [code, level, source]),
+    [["bad-signature", "wrong", at]],
+  );
+  assert.is(second.pass.worst, "wrong");
+  assert.equal((await runMonitor(state, [real(5), at])).codes, [], "once");
+  rmSync(join(at, "checkpoint"));
+  assert.equal((await runMonitor(state, [real(5), at])).codes, ["not-a-log"]);
+  cpSync(real(5), at, { recursive: true });
+  const { told } = await runMonitor(state, [real(5), at]);
+  assert.equal(
+    told.map(({ code, of }) => [code, of]),
+    [["over", "not-a-log"]],
+  );
+});
+
+silence.run();
