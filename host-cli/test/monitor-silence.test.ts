@@ -1,10 +1,14 @@
-// What could make a monitor say nothing of a lie: one trouble before another.
+// What could make a monitor say nothing of a lie: one trouble before another, a receipt that comes late.
 
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { fastFolder, makeHistory, noteIn, recordOf, runMonitor } from "./monitor-kit";
+import { initDirectoryLedger, openDirectoryLedger } from "../src/ledger/directory";
+import { recordNote } from "../src/ledger/ledger";
+import { storeAnchor } from "../src/log/anchors";
+import { NOON } from "./maker-kit";
+import { fastFolder, ledgerKey, makeHistory, noteIn, recordOf, runMonitor } from "./monitor-kit";
 
 const silence = suite("monitor silence");
 
@@ -50,6 +54,38 @@ silence("a place in trouble that then shows a forged checkpoint is told of again
     told.map(({ code, of }) => [code, of]),
     [["over", "not-a-log"]],
   );
+});
+
+async function anchorsAt(name: string) {
+  cpSync(real(7), place(name), { recursive: true });
+  await initDirectoryLedger(place(`${name}-ledger`), undefined, ledgerKey, NOON);
+  const ledger = openDirectoryLedger(place(`${name}-ledger`), ledgerKey);
+  return async (size: number) => (await recordNote(ledger, noteIn(real(size)), ledgerKey, NOON)).receipt;
+}
+
+silence("a receipt that comes later than that of a larger size is looked at", async () => {
+  const state = newState();
+  const receiptOf = await anchorsAt("late");
+  const [five, six] = [await receiptOf(5), await receiptOf(6)];
+  storeAnchor(place("late"), noteIn(real(6)), "directory", six);
+  assert.equal((await runMonitor(state, [place("late")])).codes, []);
+  storeAnchor(place("late"), noteIn(real(5)), "directory", six);
+  const wrong = await runMonitor(state, [place("late")]);
+  assert.equal(wrong.codes, ["inclusion-mismatch"]);
+  assert.equal((await runMonitor(state, [place("late")])).codes, [], "once");
+  writeFileSync(join(place("late"), "anchors/5/directory.tlog-proof"), five);
+  assert.equal((await runMonitor(state, [place("late")])).codes, []);
+});
+
+silence("a receipt beside another place's larger one is looked at", async () => {
+  const state = newState();
+  const receiptOf = await anchorsAt("one");
+  const [five, six] = [await receiptOf(5), await receiptOf(6)];
+  storeAnchor(place("one"), noteIn(real(6)), "directory", six);
+  cpSync(real(7), place("other"), { recursive: true });
+  assert.equal((await runMonitor(state, [place("one")])).codes, []);
+  storeAnchor(place("other"), noteIn(real(5)), "directory", five.slice(0, -9));
+  assert.equal((await runMonitor(state, [place("one"), place("other")])).told.length, 1);
 });
 
 silence.run();

@@ -17,6 +17,7 @@ import { LEVELS, type Level } from "@vouch/shared/findings";
 import {
   base64,
   formatJson,
+  hex,
   integer,
   list,
   matching,
@@ -64,8 +65,8 @@ export interface Facts {
   sources: Map<string, bigint>;
   /** By verifier key: the time of the newest cosignature, and when the witness last answered. */
   witnesses: Map<string, { cosigned: number; answered: number }>;
-  /** Receipts of anchors up to this size were checked. */
-  anchored: bigint;
+  /** SHA-256, hex, of each receipt of an anchor that was checked (anchors.ts). */
+  receipts: Set<string>;
   /** Conditions that were told and not yet told over, by their key (board.ts). */
   standing: Map<string, { readonly code: string; readonly level: Level }>;
 }
@@ -107,7 +108,7 @@ const SHAPE = object({
   pending: list(shown, 0, MOST),
   sources: list(object({ name: text(4096), size }), 0, MOST),
   witnesses: list(object({ key, cosigned: integer(0), answered: integer(0) }), 0, MOST),
-  anchored: size,
+  receipts: list(hex(32), 0, MOST),
   standing: list(object({ key, code: text(128), level: oneOf(...LEVELS) }), 0, MOST),
   findings: object({ count: integer(0), bytes: integer(0) }),
   memory: MEMORY,
@@ -155,7 +156,7 @@ function openLocked(folder: string, logKey: Vkey, now: number, unlock: () => voi
     pending: read?.pending ?? [],
     sources: new Map(read?.sources.map(({ name, size: largest }) => [name, largest])),
     witnesses: new Map(read?.witnesses.map(({ key: vkey, ...times }) => [vkey, times])),
-    anchored: read?.anchored ?? 0n,
+    receipts: new Set(read?.receipts),
     standing: new Map(read?.standing.map(({ key: name, ...condition }) => [name, condition])),
     add: findings.add,
     commit() {
@@ -199,7 +200,7 @@ const stateJson = (state: MonitorState, log: string, findings: { count: number; 
   pending: state.pending.map(shownJson),
   sources: [...state.sources].map(([name, largest]) => ({ name, size: String(largest) })),
   witnesses: [...state.witnesses].map(([vkey, times]) => ({ key: vkey, ...times })),
-  anchored: String(state.anchored),
+  receipts: [...state.receipts],
   standing: [...state.standing].map(([name, condition]) => ({ key: name, ...condition })),
   findings,
   memory: state.memory.toJson(),
