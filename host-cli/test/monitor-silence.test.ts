@@ -1,12 +1,15 @@
-// What could make a monitor say nothing of a lie: one trouble before another, a receipt that comes late.
+// What could make a monitor say nothing of a lie: one trouble before another, a receipt that comes late, more findings
+// than fit in memory.
 
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { utf8Decode, utf8Encode } from "@vouch/shared/bytes";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { initDirectoryLedger, openDirectoryLedger } from "../src/ledger/directory";
 import { recordNote } from "../src/ledger/ledger";
 import { storeAnchor } from "../src/log/anchors";
+import { linesIn } from "../src/monitor/state";
 import { NOON } from "./maker-kit";
 import { fastFolder, ledgerKey, makeHistory, noteIn, recordOf, runMonitor } from "./monitor-kit";
 
@@ -86,6 +89,23 @@ silence("a receipt beside another place's larger one is looked at", async () => 
   assert.equal((await runMonitor(state, [place("one")])).codes, []);
   storeAnchor(place("other"), noteIn(real(5)), "directory", five.slice(0, -9));
   assert.equal((await runMonitor(state, [place("one"), place("other")])).told.length, 1);
+});
+
+silence("findings are handed on in pieces, however many wait and wherever a piece ends", () => {
+  const lines = Array.from({ length: 40 }, (_, i) => `${i} ${"ä".repeat(i)}`);
+  const bytes = utf8Encode(`told before\n${lines.map((line) => `${line}\n`).join("")}cut of`);
+  const [from, to] = ["told before\n".length, bytes.length - "cut of".length];
+  for (let piece = 1; piece < 200; piece += 7) {
+    const asked: number[] = [];
+    const read = (start: number, length: number) => {
+      asked.push(length);
+      assert.ok(start >= from && start + length <= to);
+      return bytes.slice(start, start + length);
+    };
+    const found = [...linesIn({ read }, from, to, piece)].map((line) => utf8Decode(line));
+    assert.equal(found, lines, `pieces of ${piece}`);
+    assert.ok(Math.max(...asked) <= piece);
+  }
 });
 
 silence.run();
