@@ -36,7 +36,10 @@ serve.before(async () => {
   await addToLog(log, records, signer);
   mkdirSync(join(log, "anchors/300"), { recursive: true });
   writeFileSync(join(log, "anchors/300/checkpoint"), "note");
-  writeFileSync(join(log, "anchors/300/rebased.draft"), "signed, not submitted");
+  for (const kind of ["directory.tlog-proof", "rebased.receipt", "stardust.receipt"])
+    writeFileSync(join(log, "anchors/300", kind), "proof");
+  for (const kind of ["rebased", "stardust"])
+    writeFileSync(join(log, `anchors/300/${kind}.draft`), "not submitted");
   writeFileSync(join(log, ".lock"), "{}");
   writeFileSync(join(folder, "secret"), "secret");
   mkdirSync(join(log, "tile/2/000.p"), { recursive: true });
@@ -78,6 +81,9 @@ for (const [path, type, cache, length] of [
   [tilePath(0, 1n, 44), "application/octet-stream", "max-age=300", 44 * 32],
   [tilePath(1, 0n, 1), "application/octet-stream", "max-age=300", 32],
   ["anchors/300/checkpoint", "text/plain; charset=utf-8", "no-cache", 4],
+  ["anchors/300/directory.tlog-proof", "text/plain; charset=utf-8", "no-cache", 5],
+  ["anchors/300/rebased.receipt", "text/plain; charset=utf-8", "no-cache", 5],
+  ["anchors/300/stardust.receipt", "text/plain; charset=utf-8", "no-cache", 5],
 ] as const)
   serve(`${path} is ${type}, ${cache}`, async () => {
     const { status, headers, body } = await ask(`/${path}`);
@@ -107,6 +113,7 @@ for (const path of [
   "/.index/0-300",
   "/link",
   "/anchors/300/rebased.draft",
+  "/anchors/300/stardust.draft",
   "/anchors/../checkpoint",
   "/../secret",
   "/..%2fsecret",

@@ -23,7 +23,7 @@ const YEAR_S = 31_536_000;
 const PARTIAL_S = 300;
 const SLOW_MS = 30_000;
 const ANCHOR =
-  /^anchors\/(?:(0|[1-9][0-9]{0,18})\/(?:checkpoint|[a-z][a-z0-9-]{0,31}\.tlog-proof|rebased\.receipt)|rebased\.walk\.json)$/;
+  /^anchors\/(?:(0|[1-9][0-9]{0,18})\/(?:checkpoint|[a-z][a-z0-9-]{0,31}\.tlog-proof|(?:rebased|stardust)\.receipt)|rebased\.walk\.json)$/;
 
 interface Offered {
   readonly type: string;
