@@ -1,7 +1,15 @@
 // A log offered over HTTP: what belongs to it, with its media type and how long it may be kept, and nothing else.
 
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { request, type Server } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
@@ -73,6 +81,28 @@ const ask = (path: string, method = "GET"): Promise<Answer> =>
     asked.on("error", reject);
     asked.end();
   });
+
+serve(
+  "requests sent without waiting for answers open one file at a time, and end the connection",
+  async () => {
+    const fds = () => (existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").length : 0);
+    const before = fds();
+    const socket = connect(port, "127.0.0.1").pause();
+    socket.on("error", () => {}); // it is cut in the middle of our writing
+    const closed = new Promise<void>((resolve) => socket.on("close", () => resolve()));
+    socket.write(`GET /${tilePath("entries", 0n)} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(500));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.ok(fds() < before + 20, `${fds() - before} files are open`);
+    let answers = "";
+    socket.setEncoding("latin1").on("data", (text) => {
+      answers += text;
+    });
+    socket.resume();
+    await closed;
+    assert.ok(answers.split("HTTP/1.1 200").length <= 2);
+    assert.is((await ask("/checkpoint")).status, 200);
+  },
+);
 
 for (const [path, type, cache, length] of [
   ["checkpoint", "text/plain; charset=utf-8", "no-cache", null],
