@@ -221,6 +221,25 @@ outcomes("a code means the same to every command as it does to verify, and a usa
   assert.is(statusOf(new Error("bug")), 1);
   assert.is(statusOf("thrown text"), 1);
 });
+for (const [status, codes] of [
+  [
+    EXIT.refuted,
+    [
+      "block-malformed",
+      "block-not-included",
+      "milestone-malformed",
+      "milestone-signature",
+      "milestone-signer-repeated",
+      "milestone-signer-unknown",
+      "milestone-signers-unsorted",
+      "milestone-threshold",
+    ],
+  ],
+  [EXIT.unproven, ["stardust-unsupported"]],
+] as const)
+  outcomes(`a receipt of a Tangle is no trouble when it proves nothing: ${status}`, () => {
+    for (const code of codes) assert.is(statusOf(new Refusal(code, "no")), status, code);
+  });
 outcomes.run();
 
 function thrower(error: Error): never {

@@ -1,7 +1,15 @@
 // A log offered over HTTP: what belongs to it, with its media type and how long it may be kept, and nothing else.
 
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { request, type Server } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
@@ -36,7 +44,10 @@ serve.before(async () => {
   await addToLog(log, records, signer);
   mkdirSync(join(log, "anchors/300"), { recursive: true });
   writeFileSync(join(log, "anchors/300/checkpoint"), "note");
-  writeFileSync(join(log, "anchors/300/rebased.draft"), "signed, not submitted");
+  for (const kind of ["directory.tlog-proof", "rebased.receipt", "stardust.receipt"])
+    writeFileSync(join(log, "anchors/300", kind), "proof");
+  for (const kind of ["rebased", "stardust"])
+    writeFileSync(join(log, `anchors/300/${kind}.draft`), "not submitted");
   writeFileSync(join(log, ".lock"), "{}");
   writeFileSync(join(folder, "secret"), "secret");
   mkdirSync(join(log, "tile/2/000.p"), { recursive: true });
@@ -71,6 +82,28 @@ const ask = (path: string, method = "GET"): Promise<Answer> =>
     asked.end();
   });
 
+serve(
+  "requests sent without waiting for answers open one file at a time, and end the connection",
+  async () => {
+    const fds = () => (existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").length : 0);
+    const before = fds();
+    const socket = connect(port, "127.0.0.1").pause();
+    socket.on("error", () => {}); // it is cut in the middle of our writing
+    const closed = new Promise<void>((resolve) => socket.on("close", () => resolve()));
+    socket.write(`GET /${tilePath("entries", 0n)} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(500));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.ok(fds() < before + 20, `${fds() - before} files are open`);
+    let answers = "";
+    socket.setEncoding("latin1").on("data", (text) => {
+      answers += text;
+    });
+    socket.resume();
+    await closed;
+    assert.ok(answers.split("HTTP/1.1 200").length <= 2);
+    assert.is((await ask("/checkpoint")).status, 200);
+  },
+);
+
 for (const [path, type, cache, length] of [
   ["checkpoint", "text/plain; charset=utf-8", "no-cache", null],
   [tilePath(0, 0n), "application/octet-stream", "max-age=31536000, immutable", 8192],
@@ -78,6 +111,9 @@ for (const [path, type, cache, length] of [
   [tilePath(0, 1n, 44), "application/octet-stream", "max-age=300", 44 * 32],
   [tilePath(1, 0n, 1), "application/octet-stream", "max-age=300", 32],
   ["anchors/300/checkpoint", "text/plain; charset=utf-8", "no-cache", 4],
+  ["anchors/300/directory.tlog-proof", "text/plain; charset=utf-8", "no-cache", 5],
+  ["anchors/300/rebased.receipt", "text/plain; charset=utf-8", "no-cache", 5],
+  ["anchors/300/stardust.receipt", "text/plain; charset=utf-8", "no-cache", 5],
 ] as const)
   serve(`${path} is ${type}, ${cache}`, async () => {
     const { status, headers, body } = await ask(`/${path}`);
@@ -107,6 +143,7 @@ for (const path of [
   "/.index/0-300",
   "/link",
   "/anchors/300/rebased.draft",
+  "/anchors/300/stardust.draft",
   "/anchors/../checkpoint",
   "/../secret",
   "/..%2fsecret",

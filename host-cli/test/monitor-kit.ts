@@ -135,7 +135,7 @@ export async function runMonitor(
 }
 
 export function tellAll(state: MonitorState): Finding[] {
-  return state.undelivered().map(({ line, delivered }) => {
+  return [...state.undelivered()].map(({ line, delivered }) => {
     delivered();
     return JSON.parse(line) as Finding;
   });

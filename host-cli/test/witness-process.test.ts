@@ -1,6 +1,6 @@
 // `vouch witness serve` as people run it: what it prints, how it ends, two processes on one state, a kill at any moment.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -140,6 +140,21 @@ processes("killed at any moment, it remembers what it has cosigned", async () =>
     await state.close();
   }
   assert.ok(size > 8, `${size} checkpoints in all`);
+});
+
+processes("a state that can't be written to is told as that, and nothing is cosigned", async () => {
+  const words = ["witness", "cosign", "ask", "--state", "state", "--logs", "logs", "--key"];
+  const bin = join(process.cwd(), "host-cli/bin/vouch.mjs");
+  writeFileSync(join(folder, "ask"), await requestOf(log, tree, 0, 5));
+  const limited = ["-c", 'ulimit -f 12; exec "$@"', "-", process.execPath, bin, ...words];
+  const ended = spawnSync("bash", [...limited, "witness.example.key", "-o", "line"], {
+    cwd: folder,
+    encoding: "utf8",
+  });
+  assert.is(ended.status, 1, ended.stderr);
+  assert.match(ended.stderr, /vouch: .*state can't be written to: .* \[unwritable\]$/m);
+  assert.match(ended.stderr, /^vouch: hint: /m);
+  assert.not(existsSync(join(folder, "line")));
 });
 
 processes("an address must be one, and other than loopback only when it is named", () => {

@@ -99,11 +99,13 @@ export async function deliver(
   tell: (line: string) => Promise<void> | void,
   eachForGood = true,
 ): Promise<void> {
-  const waiting = state.undelivered();
-  for (const [i, { line, delivered }] of waiting.entries()) {
+  let last = () => {};
+  for (const { line, delivered } of state.undelivered()) {
     await tell(line);
-    if (eachForGood || i === waiting.length - 1) delivered();
+    if (eachForGood) delivered();
+    else last = delivered;
   }
+  last();
 }
 
 const STYLES: Partial<Record<Level, Style>> = {

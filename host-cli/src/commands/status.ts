@@ -112,7 +112,7 @@ export async function newStatus(wanted: NewStatus, signer: Signer, now: number):
 }
 
 function recordsOf(log: ReleaseLog, { product, policy }: NewStatus, remarks: string[]) {
-  const { ring, lists } = keyLists(aboutKeysIn(log), product, policy, remarks);
+  const { ring, lists } = keyLists(aboutKeysIn(log, true), product, policy, remarks);
   const authorityOf = (record: LoggedStatement): Authority => {
     const authority =
       ring === null ? "status" : authorityUnder(policyAt(ring, record.index), record, product);
@@ -121,10 +121,9 @@ function recordsOf(log: ReleaseLog, { product, policy }: NewStatus, remarks: str
     return null;
   };
   const kinds = ["release", "advisory", "advisory-withdrawal", "status"] as const;
-  const all = findStatements(
-    log,
-    kinds.map((kind) => ({ kind, subject: product })),
-  );
+  // Whoever can write to the folder can make an index that leaves an advisory out, without any key.
+  const wanted = kinds.map((kind) => ({ kind, subject: product }));
+  const all = findStatements(log, wanted, true);
   const of = <K extends (typeof kinds)[number]>(...some: K[]) =>
     all.filter((record): record is Logged<Extract<LoggedStatement["statement"], { kind: K }>> =>
       (some as string[]).includes(record.statement.kind),

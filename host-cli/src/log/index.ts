@@ -8,8 +8,8 @@
 //   seed   SHA-256("vouch-index/1\n<from>-<to>\n" ‖ root of the log's first `to` records)
 //
 // A row only says where to look: who finds something compares it with the log. What isn't found is believed,
-// therefore the check: it fails for a page that was changed, and for an index of another log or another history of
-// this one. An index that fails is passed over by readers, who then look at every record, and made again by writers.
+// therefore the check: it fails for a page that was changed by accident, and for an index of another log or another
+// history of this one. Against somebody who makes one it is no help, as it takes no key: a status is made without. An index that fails is passed over by readers, who then look at every record, and made again by writers.
 //
 // Up to TAIL records at the end of a log are in no index. New rows go into a file of their own; a file that isn't
 // much larger than the one behind it is merged with it, so that there are few.

@@ -128,9 +128,9 @@ export function checkKept(log: TiledLog, records: readonly KeyRecord[]): void {
  * The same as keptKeyRecords for whoever speaks for the log, once the log's index knows of no other. Refuses
  * `log-damaged` when one isn't kept.
  */
-export function aboutKeysIn(log: TiledLog): KeyRecord[] {
+export function aboutKeysIn(log: TiledLog, every = false): KeyRecord[] {
   const wanted = KEY_STATEMENTS.map((kind) => ({ kind, subject: ABOUT_KEYS }));
-  checkKept(log, aboutKeys(findStatements(log, wanted)));
+  checkKept(log, aboutKeys(findStatements(log, wanted, every)));
   return keptKeyRecords(log);
 }
 

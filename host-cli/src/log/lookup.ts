@@ -114,8 +114,11 @@ export interface Wanted {
   readonly subject: string;
 }
 
-/** All statements of those kinds about those things, ascending, each proved to be in the log. Signatures are not looked at. */
-export function findStatements(log: TiledLog, wanted: readonly Wanted[]): LoggedStatement[] {
+/**
+ * All statements of those kinds about those things, ascending, each proved to be in the log. Signatures are not looked at.
+ * What an index leaves out isn't found; with `every` each record is looked at, and no index.
+ */
+export function findStatements(log: TiledLog, wanted: readonly Wanted[], every = false): LoggedStatement[] {
   const keys = wanted.map(({ kind, subject }) => subjectKey(kind, subject));
   const found = new Map<bigint, LoggedStatement>();
   const consider = (bytes: Uint8Array, index: bigint) => {
@@ -124,8 +127,8 @@ export function findStatements(log: TiledLog, wanted: readonly Wanted[]): Logged
     if (its !== null && keys.some((key) => equalBytes(key, its)))
       found.set(index, { index, bytes, statement });
   };
-  let covered = log.size;
-  for (const key of keys) {
+  let covered = every ? 0n : log.size;
+  for (const key of every ? [] : keys) {
     const looked = indexed(log, key);
     for (const index of looked.places) consider(provedEntry(log, index), index);
     if (looked.covered < covered) covered = looked.covered;

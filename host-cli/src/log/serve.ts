@@ -11,6 +11,7 @@
 
 import { createReadStream, fstatSync, type Stats, statSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { pipeline } from "node:stream";
 import { parseCheckpoint } from "@vouch/shared/checkpoint";
@@ -23,7 +24,7 @@ const YEAR_S = 31_536_000;
 const PARTIAL_S = 300;
 const SLOW_MS = 30_000;
 const ANCHOR =
-  /^anchors\/(?:(0|[1-9][0-9]{0,18})\/(?:checkpoint|[a-z][a-z0-9-]{0,31}\.tlog-proof|rebased\.receipt)|rebased\.walk\.json)$/;
+  /^anchors\/(?:(0|[1-9][0-9]{0,18})\/(?:checkpoint|[a-z][a-z0-9-]{0,31}\.tlog-proof|(?:rebased|stardust)\.receipt)|rebased\.walk\.json)$/;
 
 interface Offered {
   readonly type: string;
@@ -67,10 +68,15 @@ export function logServer(
   told: (method: string, path: string, status: number) => void,
 ): Server {
   const size = sizeIn(folder);
+  const answering = new WeakSet<Socket>();
   const server = createServer(
     { headersTimeout: SLOW_MS, requestTimeout: SLOW_MS, keepAliveTimeout: 5000, maxHeaderSize: 16 * 1024 },
     (request, response) => {
-      const { method = "", url = "" } = request;
+      const { method = "", url = "", socket } = request;
+      // Answers that nobody waits for would open a file each, thousands on one connection.
+      if (answering.has(socket)) return void socket.destroy();
+      answering.add(socket);
+      for (const over of ["finish", "close"]) response.on(over, () => answering.delete(socket));
       const path = url.replace(/^\//, "").replace(/\?.*$/s, "");
       response.on("close", () => told(method, path, response.statusCode));
       answer(folder, path, size, request, response);

@@ -2,7 +2,9 @@
 // receipts say must be so.
 
 import { statSync } from "node:fs";
+import { toHex, utf8Encode } from "@vouch/shared/bytes";
 import { isRefusal } from "@vouch/shared/refusal";
+import { nodeCrypto } from "../crypto";
 import { isAddress } from "../http";
 import { type Anchor, listAnchors } from "../log/anchors";
 import { receiptTime } from "../log/receipts";
@@ -27,25 +29,30 @@ export const anchorsIn = (round: Round): Shown[] =>
     anchorsOf(round, place).map((anchor) => ({ from: nameOf(place, anchor), note: anchor.note })),
   );
 
-/** Receipts that weren't checked before. One of a ledger that the policy doesn't name says nothing here. */
+/** Receipts that weren't checked before. One of a ledger that the policy doesn't name says nothing here, until it does. */
 export function checkReceipts(round: Round): void {
   const { state, policy, board } = round;
-  let highest = state.anchored;
   for (const place of round.places) {
     const rebased = rebasedOnDemand(null); // what one receipt proves is known to the next
     for (const anchor of anchorsOf(round, place)) {
-      if (anchor.size <= state.anchored) continue;
-      if (anchor.size > highest) highest = anchor.size;
       for (const receipt of anchor.receipts) {
+        const mark = markOfReceipt(anchor, receipt);
+        if (state.receipts.has(mark)) continue;
         try {
-          receiptTime(anchor, receipt, place, policy, rebased);
+          if (receiptTime(anchor, receipt, place, policy, rebased) !== null) state.receipts.add(mark);
         } catch (error) {
           if (!isRefusal(error)) throw error;
           const message = `the ${receipt.kind} receipt of ${nameOf(place, anchor)}: ${error.message}`;
           board.once({ code: error.code, message, source: place });
+          state.receipts.add(mark);
         }
       }
     }
   }
-  state.anchored = highest;
 }
+
+/** What was checked: this receipt for this note, wherever it lies. A later one may well be of a smaller size. */
+const markOfReceipt = ({ note }: Anchor, { kind, proof }: Anchor["receipts"][number]): string => {
+  const digest = (bytes: Uint8Array) => toHex(nodeCrypto.sha256(bytes));
+  return digest(utf8Encode(`${kind} ${digest(note)} ${digest(proof)}`));
+};

@@ -3,7 +3,8 @@
 //   findings     about one record: told once, when it is read
 //   conditions   about the log as it is: told when they begin, and when they are over
 //
-// A condition has a key, so that a log that can't be reached is one line and not one an hour. Of a place that couldn't be
+// A condition has a key, so that a log that can't be reached is one line and not one an hour. But each refusal that says
+// more than that something can't be looked at is told, whatever trouble there was before. Of a place that couldn't be
 // looked at nothing is over: what it last showed stands. What is proved stands for ever: a log doesn't become honest by
 // showing the right checkpoint again.
 
@@ -23,6 +24,8 @@ export interface Condition extends Found {
   readonly proof?: string;
   readonly level?: Level;
 }
+
+type Standing = { readonly code: string; readonly level: Level };
 
 export interface Board {
   record(index: bigint, found: Found, source: string): void;
@@ -58,18 +61,17 @@ export function openBoard(state: MonitorState, origin: string, now: number): Boa
       if (!isRefusal(error)) throw error;
       troubled.add(source);
       const level = levelOfStatus(statusOf(error));
-      raised.set(keyOf("trouble", source, ""), {
-        code: error.code,
-        message: error.message,
-        source,
-        level,
-      });
+      const { code, message } = error;
+      const key = keyOf("trouble", source, "");
+      const before = raised.get(key);
+      if (before !== undefined && LEVELS.indexOf(before.level) <= LEVELS.indexOf(level)) return;
+      raised.set(key, { code, message, source, level });
     },
     once: (condition) => tell(levelOf(condition.code), condition),
     settle() {
       for (const [key, condition] of raised) {
         const { code, level } = condition;
-        if (!state.standing.has(key)) tell(level, condition);
+        if (isNews(state.standing.get(key), condition)) tell(level, condition);
         state.standing.set(key, { code, level });
       }
       for (const [key, { code, level }] of [...state.standing]) {
@@ -87,6 +89,10 @@ export function openBoard(state: MonitorState, origin: string, now: number): Boa
     },
   };
 }
+
+/** One trouble after another is the same: a server that is slow now, and gone an hour later. */
+const isNews = (before: Standing | undefined, { code, level }: Standing): boolean =>
+  before === undefined || (before.code !== code && (before.level !== "trouble" || level !== "trouble"));
 
 const BETWEEN = "\t"; // in no code, and shown as an escape in no address
 const keyOf = (code: string, source: string, mark: string) =>

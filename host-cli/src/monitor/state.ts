@@ -12,11 +12,12 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { toBase64, utf8Decode, utf8Encode } from "@vouch/shared/bytes";
+import { concatBytes, toBase64, utf8Decode, utf8Encode } from "@vouch/shared/bytes";
 import { LEVELS, type Level } from "@vouch/shared/findings";
 import {
   base64,
   formatJson,
+  hex,
   integer,
   list,
   matching,
@@ -34,7 +35,7 @@ import { about } from "../exit";
 import { readInput, writeWhole } from "../files";
 import { takeLock } from "../lock";
 import { makeFolders } from "../tiledlog";
-import { openGrowing } from "./growing";
+import { type GrowingFile, openGrowing } from "./growing";
 import { type HashStore, openHashes } from "./hashes";
 
 const VERSION = "vouch-monitor/v1";
@@ -64,8 +65,8 @@ export interface Facts {
   sources: Map<string, bigint>;
   /** By verifier key: the time of the newest cosignature, and when the witness last answered. */
   witnesses: Map<string, { cosigned: number; answered: number }>;
-  /** Receipts of anchors up to this size were checked. */
-  anchored: bigint;
+  /** SHA-256, hex, of each receipt of an anchor that was checked (anchors.ts). */
+  receipts: Set<string>;
   /** Conditions that were told and not yet told over, by their key (board.ts). */
   standing: Map<string, { readonly code: string; readonly level: Level }>;
 }
@@ -77,8 +78,8 @@ export interface MonitorState extends Facts {
   /** Numbers the finding and puts it behind the others, in memory until the commit. */
   add(finding: object): void;
   commit(): void;
-  /** Committed findings that weren't handed on, each with what to say once it was. */
-  undelivered(): { readonly line: string; delivered(): void }[];
+  /** Committed findings that weren't handed on, read as they are asked for; each with what to say once it was. */
+  undelivered(): Iterable<{ readonly line: string; delivered(): void }>;
   close(): void;
 }
 
@@ -107,7 +108,7 @@ const SHAPE = object({
   pending: list(shown, 0, MOST),
   sources: list(object({ name: text(4096), size }), 0, MOST),
   witnesses: list(object({ key, cosigned: integer(0), answered: integer(0) }), 0, MOST),
-  anchored: size,
+  receipts: list(hex(32), 0, MOST),
   standing: list(object({ key, code: text(128), level: oneOf(...LEVELS) }), 0, MOST),
   findings: object({ count: integer(0), bytes: integer(0) }),
   memory: MEMORY,
@@ -155,7 +156,7 @@ function openLocked(folder: string, logKey: Vkey, now: number, unlock: () => voi
     pending: read?.pending ?? [],
     sources: new Map(read?.sources.map(({ name, size: largest }) => [name, largest])),
     witnesses: new Map(read?.witnesses.map(({ key: vkey, ...times }) => [vkey, times])),
-    anchored: read?.anchored ?? 0n,
+    receipts: new Set(read?.receipts),
     standing: new Map(read?.standing.map(({ key: name, ...condition }) => [name, condition])),
     add: findings.add,
     commit() {
@@ -199,7 +200,7 @@ const stateJson = (state: MonitorState, log: string, findings: { count: number; 
   pending: state.pending.map(shownJson),
   sources: [...state.sources].map(([name, largest]) => ({ name, size: String(largest) })),
   witnesses: [...state.witnesses].map(([vkey, times]) => ({ key: vkey, ...times })),
-  anchored: String(state.anchored),
+  receipts: [...state.receipts],
   standing: [...state.standing].map(([name, condition]) => ({ key: name, ...condition })),
   findings,
   memory: state.memory.toJson(),
@@ -236,26 +237,48 @@ function openFindings(folder: string, before: Extent) {
     committed() {
       committed = bytes;
     },
-    undelivered() {
-      const lines = splitLines(file.read(delivered, committed - delivered));
+    *undelivered() {
       let at = delivered;
-      return lines.map((line) => {
-        at += utf8Encode(line).length + 1;
+      for (const bytes of linesIn(file, delivered, committed)) {
+        const line = utf8Decode(bytes);
+        if (line === null) throw new Refusal("state-damaged", `findings.jsonl holds no text at byte ${at}`);
+        at += bytes.length + 1;
         const end = at;
-        return {
+        yield {
           line,
           delivered() {
             delivered = end;
             writeWhole(deliveredPath, `${end}\n`);
           },
         };
-      });
+      }
     },
     close: () => file.close(),
   };
 }
 
-const splitLines = (bytes: Uint8Array): string[] => (utf8Decode(bytes) ?? "").split("\n").slice(0, -1);
+const PIECE = 1024 * 1024;
+
+/** The lines between two places of a file, without their ends: a log of junk makes more findings than fit in memory. */
+export function* linesIn(
+  file: Pick<GrowingFile, "read">,
+  from: number,
+  to: number,
+  piece = PIECE,
+): Generator<Uint8Array> {
+  let held: Uint8Array = new Uint8Array(0); // of a line that goes on
+  for (let at = from; at < to; ) {
+    const more = file.read(at, Math.min(piece, to - at));
+    at += more.length;
+    const bytes = held.length === 0 ? more : concatBytes([held, more]);
+    let start = 0;
+    for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
+      yield bytes.subarray(start, end);
+      start = end + 1;
+    }
+    held = bytes.subarray(start);
+  }
+}
 
 /** Nothing readable there: everything is handed on again, rather than nothing. */
 function readDelivered(path: string, bytes: number): number {

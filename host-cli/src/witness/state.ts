@@ -53,7 +53,7 @@ export interface WitnessState {
   close(): Promise<void>;
 }
 
-/** Opens the folder's database, made if missing. Refuses `state-damaged`, `state-unusable`. */
+/** Opens the folder's database, made if missing. Refuses `state-damaged`, `state-unusable`; writing, `unwritable`. */
 export function openState(folder: string): WitnessState {
   return about(folder, () => {
     checkFile(join(folder, "data.mdb"));
@@ -66,7 +66,7 @@ export function openState(folder: string): WitnessState {
       latest: read,
       advance: (origin, decide) => {
         const key = originKey(origin);
-        return db.transactionSync(() => {
+        return writing(db, () => {
           const known = read(key);
           const { note, time } = decide(known);
           const next = { checkpoint: checkpointIn(note), note, time, cosigned: known?.cosigned ?? null };
@@ -76,7 +76,7 @@ export function openState(folder: string): WitnessState {
       },
       keepCosigned: (record, cosigned) => {
         const key = originKey(record.checkpoint.origin);
-        db.transactionSync(() => {
+        writing(db, () => {
           const known = read(key);
           if (known === null || known.time !== record.time) return;
           if (toHex(known.note) === toHex(record.note)) db.putSync(key, encode({ ...known, cosigned }));
@@ -100,6 +100,27 @@ function openDatabase(folder: string): RootDatabase<Uint8Array, string> {
   } catch (cause) {
     const message = `the state can't be opened: ${cause instanceof Error ? cause.message : cause}`;
     throw new Refusal("state-unusable", message, { cause });
+  }
+}
+
+/** One write transaction. Whether its record is there after a disk has failed, only the next one tells. */
+function writing<T>(db: RootDatabase<Uint8Array, string>, work: () => T): T {
+  let refused: unknown;
+  try {
+    return db.transactionSync(() => {
+      try {
+        return work();
+      } catch (error) {
+        refused = error;
+        throw error;
+      }
+    });
+  } catch (cause) {
+    if (cause === refused || !(cause instanceof Error)) throw cause;
+    throw new Refusal("unwritable", `the state can't be written to: ${cause.message}`, {
+      hint: "see whether its disk is full; no cosignature was given out, and the same may be asked again",
+      cause,
+    });
   }
 }
 
