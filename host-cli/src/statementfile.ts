@@ -1,12 +1,13 @@
 // Statements as files: `x.dsse.json`, the exact bytes of a DSSE envelope and no
 // line end, since those bytes are the log's record.
 
-import { toHex } from "@vouch/shared/bytes";
+import { equalBytes, toHex } from "@vouch/shared/bytes";
 import {
   addSignature,
   type Envelope,
   formatEnvelope,
   IN_TOTO,
+  keyidOf,
   MAX_DSSE,
   pae,
   parseEnvelope,
@@ -20,8 +21,9 @@ import {
 } from "@vouch/shared/statement";
 import { nodeCrypto } from "./crypto";
 import { about, usage } from "./exit";
-import { readInput } from "./files";
+import { readInput, writeWhole } from "./files";
 import { openImage } from "./image";
+import { withFileLock } from "./lock";
 import type { Signer } from "./signer";
 
 export interface StatementFile<S extends Statement = Statement> {
@@ -67,6 +69,45 @@ export async function signEnvelope(envelope: Envelope, signer: Signer): Promise<
 /** The bytes of a statement signed by one. */
 export async function signStatement(statement: Statement, signer: Signer): Promise<Uint8Array> {
   return formatEnvelope(await signEnvelope(draftEnvelope(statement), signer));
+}
+
+export interface SignedInPlace<S> {
+  readonly statement: S;
+  readonly keyid: string;
+  readonly signatures: number;
+}
+
+const LOCK_TIMEOUT_MS = 30_000;
+
+/**
+ * Adds the signer's approval to the file, beside those that others add meanwhile. `check` refuses what must not be
+ * signed, before and after. Refuses `already-signed`, `changed-meanwhile`, `locked`, and as `read` does.
+ */
+export async function signInPlace<S extends Statement>(
+  file: string,
+  read: (file: string) => StatementFile<S>,
+  check: (statement: S) => void,
+  signer: Signer,
+): Promise<SignedInPlace<S>> {
+  const { envelope, statement } = read(file);
+  check(statement);
+  const signed = await about(file, () => signEnvelope(envelope, signer));
+  const keyid = keyidOf(signer.publicKey, nodeCrypto);
+  const given = signed.signatures.find((signature) => signature.keyid === keyid)?.sig;
+  if (given === undefined) throw new Error("the signature just given is missing");
+  // Signing may wait for a person. What others did in that time is read again, and kept.
+  return withFileLock(file, LOCK_TIMEOUT_MS, async () => {
+    const { envelope: now } = read(file);
+    if (!equalBytes(now.payload, envelope.payload)) {
+      throw new Refusal("changed-meanwhile", `${file} states something else than what was being signed`, {
+        hint: "read it and sign it again",
+      });
+    }
+    check(statement);
+    const both = about(file, () => addSignature(now, signer.publicKey, given, nodeCrypto));
+    writeWhole(file, formatEnvelope(both));
+    return { statement, keyid, signatures: both.signatures.length };
+  });
 }
 
 /** `NAME=VALUE` of a flag such as --component. Refuses `usage`. */

@@ -22,7 +22,8 @@ import { type Case, checkHistory, type History } from "./history";
 import { checkImages, type Image } from "./measured";
 import type { Policy } from "./policy";
 import { checkRelease, checkStatus } from "./published";
-import { isoTime } from "./time";
+import type { ReleaseStatement } from "./statement";
+import { isoTime, secondsOf } from "./time";
 import { type AnchorResult, type DeviceResult, Findings, type Verdict, worst } from "./verdict";
 
 export type { Image } from "./measured";
@@ -104,6 +105,7 @@ function settleAt(question: Question): Verdict {
     steps: out.steps,
     reasons: out.reasons,
     notes: out.notes,
+    flags: out.flags,
     limits: [
       ...LIMITS_ALWAYS,
       ...(bundle === null ? [] : limitsOfLedgers(bundle)),
@@ -117,6 +119,7 @@ function settleAt(question: Question): Verdict {
       product: null,
       version: null,
       asOf: null,
+      advisories: [],
       timeSource: null,
       anchors: [],
       devices: [],
@@ -135,8 +138,9 @@ function settleAt(question: Question): Verdict {
   };
   const release = checkRelease(c);
   if (release !== null) checkImages(c, release, question.images);
+  if (release !== null) flagSupport(c, release.statement);
   const history = checkHistory(c);
-  const asOf = release && history ? checkStatus(c, release, history) : null;
+  const published = release && history ? checkStatus(c, release, history) : null;
   const devices: DeviceResult[] = [];
   if (release !== null && history !== null) {
     const asked =
@@ -162,11 +166,20 @@ function settleAt(question: Question): Verdict {
     word: settle(out, question),
     product: release?.statement.product ?? null,
     version: release?.statement.version ?? null,
-    asOf,
+    asOf: published?.asOf ?? null,
+    advisories: published?.advisories ?? [],
     timeSource: history && timeSourceOf(history),
     anchors: history === null ? [] : anchorsOf(history),
     devices,
   };
+}
+
+const DAY_S = 86400;
+
+/** Support lasts until the end of its last day, UTC. */
+function flagSupport({ at, out }: Case, { version, supportEnds }: ReleaseStatement): void {
+  if (supportEnds !== undefined && at >= secondsOf(`${supportEnds}T00:00:00Z`) + DAY_S)
+    out.flag("END_OF_SUPPORT", `the maker's support for ${version} ended on ${supportEnds}`);
 }
 
 /** The weakest of the clocks that any time of the verdict comes from. */

@@ -236,7 +236,8 @@ function checkEvidence(c: Case, device: Presented, key: Key, release: Release, h
       `bytes: EAT of ${device.evidence.length} bytes, nonce ${toHex(nonce)}; boot ${claims.bootcount}, floor ${claims.floor}`,
     ]);
   if (claims.dbgstat === 0)
-    c.out.note(
+    c.out.flag(
+      "DEBUG_OPEN",
       "a debugger or console was open on the device (dbgstat 0): its memory could be changed after measuring",
     );
   return shown;

@@ -57,6 +57,8 @@ export function earOf(verdict: Verdict, iat: number, build: string): object {
       timeSource: verdict.timeSource,
       anchors: verdict.anchors.map(anchorJson),
       devices: verdict.devices.map(deviceJson),
+      advisories: verdict.advisories,
+      flags: verdict.flags,
       steps: verdict.steps.map(({ claim, holds, text }) => ({ claim, holds, text })),
       notes: verdict.notes,
       limits: verdict.limits,

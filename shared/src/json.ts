@@ -76,7 +76,7 @@ function checkStrings(value: unknown, what: string): void {
 // Control, format (bidi overrides too), line and paragraph separators: they could make a
 // terminal show something other than what was signed. ASCII is asked about first: to make
 // the regex of Unicode properties takes longer than all else verify does with its strings.
-function isVisible(text: string): boolean {
+export function isVisible(text: string): boolean {
   return /^[ -~]*$/.test(text) || !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]/u.test(text);
 }
 

@@ -1,16 +1,13 @@
 // Shapes of in-toto predicates of ours: which keys, in which order, holding what.
 // Spec: spec/predicates.md. What a statement means is in statement.ts.
 
+import { MAX_VECTOR, parseCvss } from "./cvss";
 import { base64, hex, integer, list, matching, maybe, object, oneOf, type Shape, text } from "./json";
-import { quote, Refusal } from "./refusal";
+import { isRefusal, quote, Refusal } from "./refusal";
+import { compareSemver, majorOf, SEMVER } from "./semver";
 import { isoTime } from "./time";
+import { parseRange } from "./vers";
 
-// SemVer 2.0.0: no leading zeros in numbers, at least one character in every part.
-const NUMBER = "(0|[1-9][0-9]*)";
-const PRERELEASE_PART = "(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)";
-const SEMVER = new RegExp(
-  `^(?=.{1,64}$)${NUMBER}\\.${NUMBER}\\.${NUMBER}(-${PRERELEASE_PART}(\\.${PRERELEASE_PART})*)?(\\+[0-9a-zA-Z-]+(\\.[0-9a-zA-Z-]+)*)?$`,
-);
 const TIME = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
 
 const semver = matching(SEMVER, "a semantic version");
@@ -56,6 +53,66 @@ function sorted<T>(item: Shape<T>, max: number, keyOf: (item: T) => string): Sha
   };
 }
 
+/** A severity as a CVSS vector, its metrics in order. */
+const cvss: Shape<string> = (value, at) => {
+  const vector = text(MAX_VECTOR)(value, at);
+  if (within(at, () => parseCvss(vector)).vector !== vector)
+    throw new Refusal("malformed-json", `${at} has its metrics out of order`);
+  return vector;
+};
+
+const range: Shape<string> = (value, at) => {
+  const written = text(1024)(value, at);
+  within(at, () => parseRange(written));
+  return written;
+};
+
+/** A Refusal of another module, as one about this place of the statement. */
+function within<T>(at: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    if (!isRefusal(cause)) throw cause;
+    throw new Refusal("malformed-json", `${at}: ${cause.message}`, { cause });
+  }
+}
+
+/** What VEX lets a maker say of one release; `not_affected` takes a reason. */
+const saidOfRelease: Shape<ReleaseSaid> = (value, at) => {
+  const said = object({
+    version: semver,
+    status: oneOf("affected", "fixed", "not_affected", "under_investigation"),
+    justification: maybe(oneOf(...JUSTIFICATIONS)),
+  })(value, at);
+  if ((said.status === "not_affected") !== (said.justification !== undefined))
+    throw new Refusal("malformed-json", `${at}: not_affected and a justification go together`);
+  return said;
+};
+
+/** Words of OpenVEX and CSAF, as CISA's VEX working group set them. */
+export const JUSTIFICATIONS = [
+  "component_not_present",
+  "vulnerable_code_not_present",
+  "vulnerable_code_not_in_execute_path",
+  "vulnerable_code_cannot_be_controlled_by_adversary",
+  "inline_mitigations_already_exist",
+] as const;
+
+export interface ReleaseSaid {
+  version: string;
+  status: "affected" | "fixed" | "not_affected" | "under_investigation";
+  justification?: (typeof JUSTIFICATIONS)[number];
+}
+
+/** Ascending, one of each major version. */
+const newestOfLines: Shape<string[]> = (value, at) => {
+  const versions = list(semver, 1, 64)(value, at);
+  const isAscending = versions.every((v, i) => i === 0 || compareSemver(versions[i - 1]!, v) < 0);
+  if (!isAscending || new Set(versions.map(majorOf)).size < versions.length)
+    throw new Refusal("malformed-json", `${at} isn't ascending, one of each major version`);
+  return versions;
+};
+
 export const subjects = list(object({ name: text(128), digest: sha256Digest }), 1, 64);
 
 export const PREDICATES = {
@@ -82,13 +139,27 @@ export const PREDICATES = {
     fixedVersions: distinct(semver, 0, 64),
     summary: text(1024),
     created: time,
+    revision: maybe(integer(2, 9999)),
+    aliases: maybe(distinct(word, 1, 32)),
+    affected: maybe(range),
+    releases: maybe(sorted(saidOfRelease, 256, (said) => said.version)),
+    cvss: maybe(distinct(cvss, 1, 4)),
+    class: maybe(oneOf("regular", "out-of-cycle")),
+    deadline: maybe(time),
+    references: maybe(distinct(text(256), 1, 16)),
   }),
+  "advisory-withdrawal": object({ id: word, product: word, reason: text(1024), created: time }),
   status: object({
     product: word,
     logSize: integer(0),
-    advisories: sorted(object({ id: word, index: integer(0), digest: sha256Digest }), 256, (a) => a.id),
+    advisories: sorted(
+      object({ id: word, index: integer(0), digest: sha256Digest }),
+      256,
+      (a) => `${a.id} ${String(a.index).padStart(16, "0")}`, // a space comes before all that a word may hold
+    ),
     withdrawn: sorted(object({ digest: sha256Digest, reason: text(256) }), 64, (w) => w.digest.sha256),
     created: time,
+    newest: maybe(newestOfLines),
   }),
   enrolment: object({
     product: word,

@@ -3,12 +3,13 @@
 //   1. release     t of n approvers signed the statement, and the maker's key sealed the
 //                  manifest it names by digest;
 //   4. advisories  a status statement in the log, young enough, lists every advisory in
-//                  force; each of those is here, and none names one of its images.
+//                  force; each of those is here, and none affects it (advised.ts).
 //
 // No step reads a field that an earlier step has not vouched for. A step that can't be
 // settled is recorded and the next one goes on, because a known advisory must still be
 // told when a receipt is missing: the worst finding decides (verdict.ts).
 
+import { isAfter, isRecordedByT, judgeAdvisories, type OpenedAdvisory } from "./advised";
 import { contradiction } from "./agreement";
 import { CLOCK_SKEW } from "./anchoring";
 import type { LogRecord } from "./bundle";
@@ -20,15 +21,19 @@ import { parseEnvelope } from "./dsse";
 import { type Case, checkLogged, firstHolding, type History, horizonOf, timedBy } from "./history";
 import { checkConsistency } from "./merkle";
 import { faultRefusal, quote, Refusal } from "./refusal";
+import { compareSemver, majorOf } from "./semver";
 import { requireApproval, signersOf } from "./signers";
 import {
   type AdvisoryStatement,
+  type AdvisoryWithdrawal,
   parseStatement,
   type ReleaseStatement,
+  type Statement,
   type StatusStatement,
 } from "./statement";
 import { decodeEnvelope, type Manifest, verifyEnvelope } from "./suit";
 import { isoTime, secondsOf } from "./time";
+import type { AdvisoryResult } from "./verdict";
 import type { Vkey } from "./vkey";
 
 export interface Release {
@@ -105,14 +110,21 @@ export interface StatusView {
   readonly time: number | null;
 }
 
+export interface Published {
+  readonly asOf: StatusView | null;
+  /** Those in force that count against the release. */
+  readonly advisories: readonly AdvisoryResult[];
+}
+
 /** Claim 4. `release` null: the status is still read, so that its size can be quoted. */
-export function checkStatus(c: Case, release: Release, history: History): StatusView | null {
+export function checkStatus(c: Case, release: Release, history: History): Published {
   const before = c.out.reasons.length;
   const status = c.out.attempt("advisories", () => openStatus(c, release, history));
-  for (const record of c.bundle.advisories) {
-    c.out.attempt("advisories", () => judgeAdvisory(c, record, release, history));
-  }
-  if (status === null) return null;
+  const opened = c.bundle.advisories.flatMap(
+    (record) => c.out.attempt("advisories", () => openAdvisory(c, record, release, history)) ?? [],
+  );
+  const advisories = judgeAdvisories(c, opened, release.statement);
+  if (status === null) return { advisories, asOf: null };
   const { statement } = status;
   for (const listed of statement.advisories) {
     const here = c.bundle.advisories.some(
@@ -145,7 +157,8 @@ export function checkStatus(c: Case, release: Release, history: History): Status
       ],
     );
   }
-  return { logSize: statement.logSize, time: status.time };
+  flagNewer(c, statement, release);
+  return { advisories, asOf: { logSize: statement.logSize, time: status.time } };
 }
 
 function openStatus(
@@ -199,11 +212,6 @@ function checkSpokenFor(c: Case, statement: StatusStatement, head: Checkpoint): 
   );
 }
 
-/** Both what the maker signed and what a ledger recorded put it after T. Neither alone would do. */
-function isAfter(c: Case, recorded: number | null, created: string): boolean {
-  return recorded !== null && recorded > horizonOf(c) && secondsOf(created) > horizonOf(c);
-}
-
 /**
  * The receipt bounds the status from above only: whoever assembles a bundle may leave
  * out an earlier anchor, which would make an old status look young. So its own signed
@@ -236,52 +244,51 @@ function checkStatusAge(c: Case, statement: StatusStatement, time: number): void
   }
 }
 
-/** A statement signed by one status key of the policy, or by enough approvers. */
-function openMakers<K extends "status" | "advisory">(c: Case, bytes: Uint8Array, kind: K) {
+/** A statement of one of these kinds, signed by one status key of the policy or by enough approvers. */
+function openMakers<K extends MakersStatement["kind"]>(c: Case, bytes: Uint8Array, ...kinds: readonly K[]) {
   const envelope = parseEnvelope(bytes);
   const statusKeys = c.policy.status.map((vkey) => ({ name: vkey.name, role: "status", vkey }));
   const signers = signersOf(envelope, [...statusKeys, ...c.policy.approvers], c.crypto);
   const statement = parseStatement(envelope.payload);
-  if (statement.kind !== kind)
-    throw new Refusal("wrong-statement", `a ${kind} record is a statement of kind ${statement.kind}`);
+  if (!isOfKind(statement, kinds))
+    throw new Refusal("wrong-statement", `a ${kinds[0]} record is a statement of kind ${statement.kind}`);
+  const made: MakersStatement = statement;
   const byStatusKey = signers.length === 1 && statusKeys.includes(signers[0]!);
-  if (!byStatusKey)
-    requireApproval(signers, (statement as StatusStatement | AdvisoryStatement).product, c.policy);
-  return { statement: statement as K extends "status" ? StatusStatement : AdvisoryStatement, signers };
+  if (!byStatusKey) requireApproval(signers, made.product, c.policy);
+  return { statement, byApprovers: !byStatusKey };
 }
 
-/** An advisory in the bundle is in force, listed or not: leaving one out of a status must not help. */
-function judgeAdvisory(c: Case, record: LogRecord, release: Release, history: History): void {
-  const { statement } = openMakers(c, record.statement, "advisory");
+type MakersStatement = StatusStatement | AdvisoryStatement | AdvisoryWithdrawal;
+
+const isOfKind = <K extends MakersStatement["kind"]>(
+  statement: Statement,
+  kinds: readonly K[],
+): statement is Extract<MakersStatement, { kind: K }> =>
+  (kinds as readonly string[]).includes(statement.kind);
+
+/** A record that states an advisory, or takes one back. */
+function openAdvisory(c: Case, record: LogRecord, release: Release, history: History): OpenedAdvisory {
+  const { statement, byApprovers } = openMakers(c, record.statement, "advisory", "advisory-withdrawal");
   if (statement.product !== release.statement.product)
     throw new Refusal(
       "surplus-advisory",
       `advisory ${quote(statement.id)} is for ${quote(statement.product)}`,
     );
   checkLogged(c, record, history.head);
-  const hit = statement.subjects.some((a) => release.statement.subjects.some((s) => s.sha256 === a.sha256));
-  if (!hit) return;
-  if (isAfter(c, firstHolding(history, record).time, statement.created)) {
-    c.out.note(`advisory ${statement.id} affects this release but came after ${isoTime(c.at)}`);
-    return;
-  }
-  const what = `advisory ${statement.id} affects ${release.statement.product} ${release.statement.version}: ${quote(statement.summary)}`;
-  const hint =
-    statement.fixedVersions.length === 0
-      ? "no fixed version is released yet"
-      : `fixed in ${statement.fixedVersions.join(", ")}`;
-  if (statement.state === "under_investigation") {
-    if (c.policy.allowUnderInvestigation)
-      c.out.note(`advisory ${quote(statement.id)} is under investigation; the policy allows that`);
-    else c.out.failed("advisories", "advisory-under-investigation", what);
-  } else {
-    c.out.failed(
-      "advisories",
-      statement.kind === "advisory" && statement.advisoryKind === "recall"
-        ? "advisory-recall"
-        : "advisory-in-force",
-      what,
-      hint,
-    );
-  }
+  const recorded = firstHolding(history, record).time;
+  const mayTakeBack = byApprovers && isRecordedByT(c, recorded);
+  return {
+    statement,
+    index: record.index,
+    sha256: hex(c, record.statement),
+    recorded,
+    byApprovers,
+    mayTakeBack,
+  };
+}
+
+/** What the status says is newest in this release's line: a remark, no verdict. */
+function flagNewer(c: Case, status: StatusStatement, { statement: { version } }: Release): void {
+  const newer = status.newest?.find((v) => majorOf(v) === majorOf(version) && compareSemver(v, version) > 0);
+  if (newer !== undefined) c.out.flag("NOT_LATEST", `the newest release of this line is ${newer}`);
 }

@@ -1,4 +1,4 @@
-// What makers and enrollers say: in-toto Statements v1 with our six predicates.
+// What makers and enrollers say: in-toto Statements v1 with our seven predicates.
 //
 //   {"_type":"https://in-toto.io/Statement/v1",
 //    "subject":[{"name":"app","digest":{"sha256":"…"}}],
@@ -6,7 +6,8 @@
 //    "predicate":{…}}
 //
 //   release               these components are this version of this product
-//   advisory              these components have this problem
+//   advisory              these components, and these versions, have this problem
+//   advisory-withdrawal   those advisories were wrong
 //   status                every advisory in force, as of a log size
 //   enrolment             this key belongs to this device (kept by the owner, not logged)
 //   enrolment-commitment  salted hash of an enrolment
@@ -18,12 +19,22 @@
 // its key is checked here; every other comparison between fields of different statements
 // is the verifier's.
 
+import {
+  type AdvisoryStatement,
+  type AdvisoryWithdrawal,
+  advisoryParts,
+  readAdvisory,
+  readWithdrawal,
+  withdrawalParts,
+} from "./advisoryform";
 import { toBase64, toHex, utf8Encode } from "./bytes";
 import { object, oneOf, readJson, type Shape, text } from "./json";
 import { component, distinct, PREDICATES, type Predicate, type StatementKind, subjects } from "./predicates";
 import { quote, Refusal } from "./refusal";
 import { sha256 } from "./sha256";
 import { checkPublicKey } from "./strict";
+
+export type { AdvisoryStatement, AdvisoryWithdrawal } from "./advisoryform";
 
 export const STATEMENT_TYPE = "https://in-toto.io/Statement/v1";
 const PREDICATE_BASE = "https://vouch.example/";
@@ -54,19 +65,6 @@ export interface ReleaseStatement {
   readonly supportEnds?: string;
 }
 
-export interface AdvisoryStatement {
-  readonly kind: "advisory";
-  /** The images affected. */
-  readonly subjects: readonly Subject[];
-  readonly id: string;
-  readonly product: string;
-  readonly advisoryKind: "security" | "recall" | "field-safety-notice";
-  readonly state: "affected" | "under_investigation";
-  readonly fixedVersions: readonly string[];
-  readonly summary: string;
-  readonly created: string;
-}
-
 export interface StatusStatement {
   readonly kind: "status";
   /** The log spoken for: its origin and the root of its first `logSize` records. */
@@ -74,11 +72,13 @@ export interface StatusStatement {
   readonly rootSha256: string;
   readonly product: string;
   readonly logSize: number;
-  /** Ascending by id. */
+  /** Ascending by id, then by index: two forms of one advisory may both be in force. */
   readonly advisories: readonly { readonly id: string; readonly index: number; readonly sha256: string }[];
   /** Ascending by digest. */
   readonly withdrawn: readonly { readonly sha256: string; readonly reason: string }[];
   readonly created: string;
+  /** The newest stable release of each major version that isn't withdrawn, ascending. */
+  readonly newest?: readonly string[];
 }
 
 export interface EnrolmentStatement {
@@ -107,6 +107,7 @@ export interface EvidenceCommitment {
 export type Statement =
   | ReleaseStatement
   | AdvisoryStatement
+  | AdvisoryWithdrawal
   | StatusStatement
   | EnrolmentStatement
   | EnrolmentCommitment
@@ -183,19 +184,10 @@ function fromWire({ subject, kind, predicate }: Wire, at: string): Statement {
         ...(source && { sourceCommit: source.commit }),
       };
     }
-    case "advisory": {
-      const { kind: advisoryKind, ...rest } = PREDICATES.advisory(predicate, where);
-      for (const { name } of list) component(name, `${at}.subject`);
-      distinct(
-        text(128),
-        1,
-        64,
-      )(
-        list.map((s) => `${s.name} ${s.sha256}`),
-        `${at}.subject`,
-      );
-      return { kind, subjects: list, advisoryKind, ...rest };
-    }
+    case "advisory":
+      return readAdvisory(list, predicate, at);
+    case "advisory-withdrawal":
+      return readWithdrawal(list, predicate, at);
     case "status": {
       const { advisories, withdrawn, ...rest } = PREDICATES.status(predicate, where);
       const beyond = advisories.find((a) => a.index >= rest.logSize);
@@ -283,11 +275,12 @@ function partsOf(s: Statement): { subject: unknown; predicate: object } {
       return { subject: subjectsOf(s.subjects), predicate };
     }
     case "advisory": {
-      const { id, product, advisoryKind: kind, state, fixedVersions, summary, created } = s;
-      return {
-        subject: subjectsOf(s.subjects),
-        predicate: { id, product, kind, state, fixedVersions, summary, created },
-      };
+      const { subjects, predicate } = advisoryParts(s);
+      return { subject: subjectsOf(subjects), predicate };
+    }
+    case "advisory-withdrawal": {
+      const { subjects, predicate } = withdrawalParts(s);
+      return { subject: subjectsOf(subjects), predicate };
     }
     case "status": {
       const { product, logSize, created } = s;
@@ -295,7 +288,14 @@ function partsOf(s: Statement): { subject: unknown; predicate: object } {
       const withdrawn = s.withdrawn.map(({ sha256, reason }) => ({ ...digest(sha256), reason }));
       return {
         subject: subjectsOf([{ name: s.origin, sha256: s.rootSha256 }]),
-        predicate: { product, logSize, advisories, withdrawn, created },
+        predicate: {
+          product,
+          logSize,
+          advisories,
+          withdrawn,
+          created,
+          ...(s.newest && { newest: s.newest }),
+        },
       };
     }
     case "enrolment": {

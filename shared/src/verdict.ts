@@ -155,6 +155,33 @@ export interface DeviceResult {
   readonly dbgstat: number | null;
 }
 
+/** What a reader should know beside the verdict; none of them changes its word. */
+export type FlagCode = "END_OF_SUPPORT" | "DEBUG_OPEN" | "NOT_LATEST" | "OVERDUE";
+
+export interface Flag {
+  readonly code: FlagCode;
+  /** The label of the device it is about; null when it is about the release. */
+  readonly device: string | null;
+  readonly message: string;
+}
+
+/** An advisory in force that counts against the release. */
+export interface AdvisoryResult {
+  readonly id: string;
+  readonly revision: number;
+  readonly aliases: readonly string[];
+  readonly kind: "security" | "recall" | "field-safety-notice";
+  readonly effect: "affected" | "under_investigation";
+  /** CVSS vectors. */
+  readonly cvss: readonly string[];
+  readonly class: "regular" | "out-of-cycle" | null;
+  /** By when it was to be mended, and whether T is later. */
+  readonly deadline: string | null;
+  readonly overdue: boolean;
+  /** The nearest later version that mends it; null when there is none. */
+  readonly fixIn: string | null;
+}
+
 /** A ledger's receipt for a checkpoint, and what it proved; null when it proved nothing. */
 export interface AnchorResult {
   readonly size: bigint;
@@ -178,6 +205,9 @@ export interface Verdict {
   readonly anchors: readonly AnchorResult[];
   readonly steps: readonly Step[];
   readonly reasons: readonly Reason[];
+  /** Advisories that count against the release, ascending by their place in the log. */
+  readonly advisories: readonly AdvisoryResult[];
+  readonly flags: readonly Flag[];
   readonly notes: readonly string[];
   readonly limits: readonly string[];
   readonly devices: readonly DeviceResult[];
@@ -188,6 +218,7 @@ export class Findings {
   readonly steps: Step[] = [];
   readonly reasons: Reason[] = [];
   readonly notes: string[] = [];
+  readonly flags: Flag[] = [];
   /** Set while a device is gone over: its reasons are told apart from the release's. */
   device: string | null = null;
 
@@ -212,6 +243,11 @@ export class Findings {
   /** Something a reader must know that does not change the verdict. */
   note(text: string): void {
     if (!this.notes.includes(text)) this.notes.push(text);
+  }
+
+  /** The same, with a stable code. */
+  flag(code: FlagCode, message: string): void {
+    this.flags.push({ code, device: this.device, message });
   }
 
   /** Runs one claim; a Refusal ends that claim. Returns null then. Anything else is a bug and passes through. */

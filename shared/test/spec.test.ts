@@ -50,6 +50,11 @@ const policy: Policy = parsePolicy(utf8Encode(blocks("policy", "")[0]!), portabl
 const [envelopeJson, ...statementJson] = blocks("predicates", "json").map(compact);
 const statements = statementJson.map((bytes) => parseStatement(bytes!));
 const [challengeJson, enrolmentJson, saltJson] = blocks("companions", "json").map(compact);
+/** The first example of a kind. */
+function example<K extends Statement["kind"]>(kind: K) {
+  const at = statements.findIndex((statement) => statement.kind === kind);
+  return { json: statementJson[at]!, statement: statements[at] as Extract<Statement, { kind: K }> };
+}
 const enrolmentFile = parseEnrolmentFile(enrolmentJson!);
 
 const spec = suite("spec pages");
@@ -68,6 +73,8 @@ spec("predicates.md: one example of each kind, in its one form", () => {
   assert.equal(kinds, [
     "release",
     "advisory",
+    "advisory", // with all there is to say
+    "advisory-withdrawal",
     "status",
     "enrolment",
     "enrolment-commitment",
@@ -81,21 +88,21 @@ spec("predicates.md: one example of each kind, in its one form", () => {
 spec("predicates.md: the envelope holds the advisory, signed by the policy's status key", () => {
   const envelope = parseEnvelope(envelopeJson!);
   assert.is(text(formatEnvelope(envelope)), text(envelopeJson!));
-  assert.equal(parseStatement(envelope.payload), statements[1]);
+  assert.equal(parseStatement(envelope.payload), example("advisory").statement);
   const keys = policy.status.map((vkey) => ({ name: vkey.name, role: "status", vkey }));
   assert.is(signersOf(envelope, keys, portableCrypto)[0]?.name, "acme-status");
-  const status = statements[2] as Extract<Statement, { kind: "status" }>;
+  const { statement: status } = example("status");
   assert.is(status.advisories[0]?.sha256, toHex(portableCrypto.sha256(envelopeJson!)));
 });
 
 spec("predicates.md: keys that a table lists are the keys of the example, but for optional ones", () => {
   const sections = page("predicates").split(/^## /m);
-  for (const [i, kind] of ["release", "advisory", "status", "enrolment"].entries()) {
+  for (const kind of ["release", "advisory", "advisory-withdrawal", "status", "enrolment"] as const) {
     const section = sections.find((part) => part.startsWith(`${kind}\n`)) ?? "";
     const rows = [...section.matchAll(/^\| (`.*?)\| /gm)].map(([, cell = ""]) => cell);
     const listed = rows.flatMap((cell) => [...cell.matchAll(/`(\w+)`(\??)/g)]);
     const wanted = listed.filter(([, , optional]) => optional === "").map(([, key]) => key);
-    assert.equal(wanted, Object.keys(JSON.parse(text(statementJson[i]!)).predicate), kind);
+    assert.equal(wanted, Object.keys(JSON.parse(text(example(kind).json)).predicate), kind);
   }
 });
 
@@ -109,11 +116,11 @@ spec(
   "companions.md: the enrolment is the one in predicates.md, and its salt opens the commitment there",
   () => {
     const envelope = parseEnvelope(enrolmentFile.statement);
-    assert.equal(parseStatement(envelope.payload), statements[3]);
+    assert.equal(parseStatement(envelope.payload), example("enrolment").statement);
     const enrollers = policy.enrollers.map((vkey) => ({ name: vkey.name, role: "enroller", vkey }));
     assert.is(signersOf(envelope, enrollers, portableCrypto).length, 1);
     const opened = commitment(ENROLMENT_TAG, enrolmentFile.salt, enrolmentFile.statement, portableCrypto);
-    assert.is(toHex(opened), (statements[4] as Extract<Statement, { kind: "enrolment-commitment" }>).sha256);
+    assert.is(toHex(opened), example("enrolment-commitment").statement.sha256);
     assert.throws(
       () => requireApproval([], "pump-400", policy),
       (error: { code: string }) => error.code === "approvals-missing",

@@ -5,6 +5,7 @@ import { toHex, utf8Decode, utf8Encode } from "../src/bytes";
 import { sha256 } from "../src/sha256";
 import {
   type AdvisoryStatement,
+  type AdvisoryWithdrawal,
   type EnrolmentStatement,
   formatStatement,
   parseStatement,
@@ -58,6 +59,30 @@ const ADVISORY: AdvisoryStatement = {
   created: CREATED,
 };
 
+const TOLD: AdvisoryStatement = {
+  ...ADVISORY,
+  revision: 2,
+  aliases: ["CVE-2026-1234", "GHSA-aaaa-bbbb-cccc"],
+  affected: "vers:semver/>=2.0.0|<2.4.2",
+  releases: [
+    { version: "2.3.9", status: "not_affected", justification: "inline_mitigations_already_exist" },
+    { version: "2.4.0", status: "under_investigation" },
+  ],
+  cvss: ["CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"],
+  class: "out-of-cycle",
+  deadline: "2026-02-15T00:00:00Z",
+  references: ["https://acme.example/1", "RISK 12"],
+};
+
+const WITHDRAWAL: AdvisoryWithdrawal = {
+  kind: "advisory-withdrawal",
+  records: [D1, D2],
+  id: "ACME-2026-001",
+  product: "pump-400",
+  reason: "it was another pump",
+  created: CREATED,
+};
+
 const STATUS: StatusStatement = {
   kind: "status",
   origin: "fwlog.acme.example",
@@ -86,14 +111,21 @@ const ENROLMENT: EnrolmentStatement = {
   created: CREATED,
 };
 
+const COMMITTED: Statement = { kind: "enrolment-commitment", sha256: D1, created: CREATED };
+const EVIDENCE: Statement = { kind: "evidence-commitment", sha256: D2, created: CREATED };
+
 const ALL: readonly Statement[] = [
   RELEASE,
   FULL,
   ADVISORY,
   STATUS,
+  { ...STATUS, newest: ["1.9.7", "2.4.1", "10.0.0"] },
+  TOLD,
+  { ...TOLD, subjects: [] },
+  WITHDRAWAL,
   ENROLMENT,
-  { kind: "enrolment-commitment", sha256: D1, created: CREATED },
-  { kind: "evidence-commitment", sha256: D2, created: CREATED },
+  COMMITTED,
+  EVIDENCE,
 ];
 
 for (const statement of ALL)
@@ -241,6 +273,49 @@ const FLAWS: Flaw[] = [
   ["no summary", ADVISORY, set("summary", "")],
   ["an affected image twice", ADVISORY, (w) => void w.subject.push(w.subject[0]!)],
 
+  ["neither an image nor a range", ADVISORY, outside("subject", [])],
+  ["a range without its subject", TOLD, (w) => void w.subject.pop()],
+  ["a range whose subject comes first", TOLD, (w) => void w.subject.reverse()],
+  ["the subject of another range", TOLD, digestOf(1, "sha256", D1)],
+  ["the subject of a range without the range", ADVISORY, nameOf(0, "vers:semver")],
+  ["a range in another form", TOLD, set("affected", "vers:semver/<2.4.2|>=2.0.0")],
+  ["revision 1", TOLD, set("revision", 1)],
+  ["no alias", TOLD, set("aliases", [])],
+  ["an alias with a space", TOLD, set("aliases", ["CVE 1"])],
+  ["releases out of order", TOLD, (w) => void (w.predicate["releases"] as unknown[]).reverse()],
+  ["not_affected for no reason", TOLD, set("releases", [{ version: "2.3.9", status: "not_affected" }])],
+  [
+    "a reason for being affected",
+    TOLD,
+    set("releases", [{ version: "1.0.0", status: "affected", justification: "component_not_present" }]),
+  ],
+  [
+    "a reason that VEX doesn't know",
+    TOLD,
+    set("releases", [{ version: "1.0.0", status: "not_affected", justification: "never_mind" }]),
+  ],
+  [
+    "a release twice",
+    TOLD,
+    set(
+      "releases",
+      [1, 2].map(() => ({ version: "1.0.0", status: "fixed" })),
+    ),
+  ],
+  ["a CVSS vector cut short", TOLD, set("cvss", ["CVSS:3.1/AV:N/AC:L"])],
+  ["a CVSS vector out of order", TOLD, set("cvss", ["CVSS:3.1/AC:L/AV:N/PR:N/UI:N/S:U/C:H/I:H/A:H"])],
+  ["another class", TOLD, set("class", "urgent")],
+  ["a deadline that is a day", TOLD, set("deadline", "2026-02-15")],
+  ["no reference", TOLD, set("references", [])],
+
+  ["a record by another name", WITHDRAWAL, nameOf(0, "app")],
+  ["records out of order", WITHDRAWAL, (w) => void w.subject.reverse()],
+  ["a record twice", WITHDRAWAL, (w) => void w.subject.push(w.subject[1]!)],
+  ["no reason", WITHDRAWAL, set("reason", "")],
+
+  ["newest out of order", STATUS, set("newest", ["2.4.1", "1.9.7"])],
+  ["two newest of one line", STATUS, set("newest", ["2.4.0", "2.4.1"])],
+  ["no newest", STATUS, set("newest", [])],
   ["a negative log size", STATUS, set("logSize", -1)],
   ["an advisory beyond the log size", STATUS, set("logSize", 8)],
   ["advisories out of order", STATUS, (w) => void (w.predicate["advisories"] as unknown[]).reverse()],
@@ -274,10 +349,10 @@ const FLAWS: Flaw[] = [
   ["another key origin", ENROLMENT, set("keyOrigin", "host")],
   ["a serial number with a line break", ENROLMENT, set("serial", "1\n2")],
 
-  ["another subject than evidence", ALL[6]!, nameOf(0, "enrolment")],
-  ["another subject than the enrolment", ALL[5]!, nameOf(0, "evidence")],
-  ["two commitments", ALL[5]!, (w) => void w.subject.push(w.subject[0]!)],
-  ["what was committed to", ALL[5]!, set("serial", "SN 1042")],
+  ["another subject than evidence", EVIDENCE, nameOf(0, "enrolment")],
+  ["another subject than the enrolment", COMMITTED, nameOf(0, "evidence")],
+  ["two commitments", COMMITTED, (w) => void w.subject.push(w.subject[0]!)],
+  ["what was committed to", COMMITTED, set("serial", "SN 1042")],
 ];
 
 for (const [name, statement, change, code = "malformed-statement"] of FLAWS)

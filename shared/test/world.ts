@@ -58,6 +58,14 @@ export interface AdvisoryWish {
   readonly late?: boolean;
   /** Unix seconds; ten minutes before the first anchor unless said. */
   readonly created?: number;
+  /** What else it says, or says otherwise. */
+  readonly more?: Partial<AdvisoryStatement>;
+  /** Signed by alice and bob instead of the status key. */
+  readonly approved?: boolean;
+  /** Who signs a withdrawal of it, logged after the status. */
+  readonly withdrawnBy?: "status" | "approvers";
+  /** The withdrawal is logged after everything else, and anchored a day later. */
+  readonly withdrawnLate?: boolean;
 }
 
 export interface WorldOptions {
@@ -69,6 +77,9 @@ export interface WorldOptions {
   readonly approvers?: readonly string[];
   readonly advisories?: readonly AdvisoryWish[];
   readonly withdrawn?: boolean;
+  /** What the status says is newest, and how long the release is supported. */
+  readonly newest?: readonly string[];
+  readonly supportEnds?: string;
   readonly witnesses?: number;
   readonly policyLines?: readonly string[];
   readonly dropPolicyLines?: RegExp;
@@ -244,7 +255,7 @@ export function makeWorld(options: WorldOptions = {}): World {
   const approvers = (options.approvers ?? ["alice", "bob"]).map((name) => named[name]!);
   const byVersion = new Map([...new Set(versions)].map((v) => [v, logRelease(maker, v, approvers)]));
   const releases = versions.map((version) => byVersion.get(version)!);
-  const { status: statusIndex, advisories } = logStatus(maker, releases[0]!);
+  const { status: statusIndex, advisories, withdrawnLate } = logStatus(maker, releases[0]!);
   const enrolled = versions.map((_, i) => logEnrolment(maker, `${options.device ?? "sn"}${i}`));
 
   const challenged = checkpointNow(maker, T0);
@@ -260,8 +271,11 @@ export function makeWorld(options: WorldOptions = {}): World {
   const stages = [challenged];
   if (options.logEvidence !== false) stages.push(checkpointNow(maker, T0 + 120));
   const late = (options.advisories ?? []).filter((wish) => wish.late === true);
-  const lateRecords = late.map((wish) => logAdvisory(maker, releases[0]!, wish));
-  if (late.length > 0) stages.push(checkpointNow(maker, T0 + LATE));
+  const lateRecords = [
+    ...late.map((wish) => logAdvisory(maker, releases[0]!, wish)),
+    ...withdrawnLate.map(({ wish, index }) => logWithdrawal(maker, index, wish)),
+  ];
+  if (lateRecords.length > 0) stages.push(checkpointNow(maker, T0 + LATE));
   const head = stages[stages.length - 1]!;
   const reader = readerOf(maker);
   const record = (index: number): LogRecord => ({
@@ -375,6 +389,7 @@ function logRelease(maker: Maker, version: string, approvers: readonly Key[]) {
       suitDigest: toHex(crypto.sha256(manifestBytes)),
       changeClass: "patch",
       created: CREATED,
+      ...(maker.options.supportEnds !== undefined && { supportEnds: maker.options.supportEnds }),
     },
     approvers,
   );
@@ -402,8 +417,26 @@ function logAdvisory(maker: Maker, release: { readonly manifest: Manifest }, wis
       fixedVersions: ["9.9.9"],
       summary: "the flow sensor can be misread",
       created: wish.created === undefined ? CREATED : isoTime(wish.created),
+      ...wish.more,
     },
-    [maker.status],
+    wish.approved === true ? approversOf(maker) : [maker.status],
+  );
+  return add(maker, statement);
+}
+
+const approversOf = (maker: Maker) => [maker.key("alice"), maker.key("bob")];
+
+function logWithdrawal(maker: Maker, index: number, { id, withdrawnBy }: AdvisoryWish): number {
+  const statement = dsse(
+    {
+      kind: "advisory-withdrawal",
+      records: [toHex(crypto.sha256(maker.leaves[index]!))],
+      id,
+      product: maker.product,
+      reason: "it was another pump",
+      created: CREATED,
+    },
+    withdrawnBy === "approvers" ? approversOf(maker) : [maker.status],
   );
   return add(maker, statement);
 }
@@ -414,7 +447,7 @@ function logStatus(maker: Maker, release: { readonly manifest: Manifest }) {
   const app = toHex(release.manifest.digest);
   const advisory = (wish: AdvisoryWish) => logAdvisory(maker, release, wish);
   const wishes = (options.advisories ?? []).filter((wish) => wish.late !== true);
-  const listed = wishes.filter((w) => w.listed).map((w) => ({ id: w.id, index: advisory(w) }));
+  const listed = wishes.filter((w) => w.listed).map((w) => ({ wish: w, id: w.id, index: advisory(w) }));
   const logSize = options.statusSize ?? leaves.length;
   const signer = options.statusSigner === undefined ? maker.status : maker.key(options.statusSigner);
   const statement = dsse(
@@ -429,12 +462,18 @@ function logStatus(maker: Maker, release: { readonly manifest: Manifest }) {
         .sort((a, b) => (a.id < b.id ? -1 : 1)),
       withdrawn: options.withdrawn === true ? [{ sha256: app, reason: "bricks rev B boards" }] : [],
       created: isoTime(options.statusCreated ?? T0 - 300),
+      ...(options.newest && { newest: options.newest }),
     },
     [signer],
   );
   const status = { index: add(maker, statement), logSize };
-  const later = wishes.filter((w) => !w.listed).map(advisory);
-  return { status, advisories: [...listed.map(({ index }) => index), ...later] };
+  const later = wishes.filter((w) => !w.listed).map((wish) => ({ wish, index: advisory(wish) }));
+  const all = [...listed, ...later];
+  const withdrawals = all
+    .filter(({ wish }) => wish.withdrawnBy !== undefined && wish.withdrawnLate !== true)
+    .map(({ wish, index }) => logWithdrawal(maker, index, wish));
+  const withdrawnLate = all.filter(({ wish }) => wish.withdrawnLate === true);
+  return { status, advisories: [...all.map(({ index }) => index), ...withdrawals], withdrawnLate };
 }
 
 function logEnrolment(maker: Maker, name: string) {

@@ -14,7 +14,7 @@
 
 import { existsSync } from "node:fs";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
-import { addSignature, formatEnvelope, keyidOf } from "@vouch/shared/dsse";
+import { formatEnvelope } from "@vouch/shared/dsse";
 import { classIdOf, vendorIdOf } from "@vouch/shared/ids";
 import type { Policy } from "@vouch/shared/policy";
 import { quote, Refusal } from "@vouch/shared/refusal";
@@ -25,21 +25,25 @@ import { parseUdi } from "@vouch/shared/udi";
 import { KEY_ED25519, type Vkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
-import { about, usage } from "../exit";
+import { usage } from "../exit";
 import { readInput, writeWhole } from "../files";
 import { openImage } from "../image";
 import type { Io } from "../io";
-import { withFileLock } from "../lock";
 import { parseMoment } from "../moment";
 import { table } from "../output/terminal";
 import { sealRelease } from "../seal";
 import { loadSigner, readVkey, type Signer, type SignerOptions, withSigner } from "../signer";
-import { draftEnvelope, readReleaseFile, signEnvelope, splitComponentFlag } from "../statementfile";
+import {
+  draftEnvelope,
+  readReleaseFile,
+  type SignedInPlace,
+  signInPlace,
+  splitComponentFlag,
+} from "../statementfile";
 import { readPolicy } from "./policy";
 
 const MAX_SBOM = 64 * 1024 * 1024;
 const MAX_SUIT = 64 * 1024; // whatever lies beside the statement under that name
-const LOCK_TIMEOUT_MS = 30_000;
 
 export interface Component {
   readonly name: string;
@@ -173,12 +177,6 @@ function sbomOf(path: string, mediaType: string | undefined): { sha256: string; 
   return { sha256: toHex(nodeCrypto.sha256(bytes)), mediaType: found };
 }
 
-export interface SignedRelease {
-  readonly statement: ReleaseStatement;
-  readonly keyid: string;
-  readonly signatures: number;
-}
-
 /** What an approver is about to put their name to, a line each. */
 export function describeRelease(statement: ReleaseStatement): string {
   const { hardware, floor, securityVersion } = statement;
@@ -212,27 +210,12 @@ export async function signRelease(
   file: string,
   components: readonly Component[],
   signer: Signer,
-): Promise<SignedRelease> {
-  const { envelope, statement } = readReleaseFile(file);
-  for (const { name, path } of components) checkComponent(statement, name, path);
-  checkUnsealed(file, statement);
-  const signed = await about(file, () => signEnvelope(envelope, signer));
-  const keyid = keyidOf(signer.publicKey, nodeCrypto);
-  const given = signed.signatures.find((signature) => signature.keyid === keyid)?.sig;
-  if (given === undefined) throw new Error("the signature just given is missing");
-  // Signing may wait for a person. What others did in that time is read again, and kept.
-  return withFileLock(file, LOCK_TIMEOUT_MS, async () => {
-    const { envelope: now } = readReleaseFile(file);
-    if (!equalBytes(now.payload, envelope.payload)) {
-      throw new Refusal("changed-meanwhile", `${file} states something else than what was being signed`, {
-        hint: "read it and sign it again",
-      });
-    }
+): Promise<SignedInPlace<ReleaseStatement>> {
+  const checked = (statement: ReleaseStatement) => {
+    for (const { name, path } of components) checkComponent(statement, name, path);
     checkUnsealed(file, statement);
-    const both = about(file, () => addSignature(now, signer.publicKey, given, nodeCrypto));
-    writeWhole(file, formatEnvelope(both));
-    return { statement, keyid, signatures: both.signatures.length };
-  });
+  };
+  return signInPlace(file, readReleaseFile, checked, signer);
 }
 
 /** The record of a sealed release may be in the log by now; with one approval more it is another record. */

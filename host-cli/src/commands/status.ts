@@ -3,17 +3,25 @@
 //
 // It is gathered from the log, so that nothing is forgotten, and compared with
 // the newest status before it: whoever signs one may add to that, never take away.
-//   advisories  all of the product; of several with one id the newest that affects
-//               at least what the earlier ones did
+//   advisories  all of the product that are in force (shared/src/advisories.ts)
 //   withdrawn   those of the newest status, and what --withdraw names
-// With a policy, statements signed by others than it names don't count.
+//   newest      of each major version the newest stable release that isn't withdrawn
+// With a policy, statements signed by others than it names don't count; and only with one can a
+// withdrawal or a narrower update count, since those take the approvers it names.
 
+import { type AdvisoryRecord, affectsNoLess, type Judged, standings } from "@vouch/shared/advisories";
 import { toHex } from "@vouch/shared/bytes";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import type { Policy } from "@vouch/shared/policy";
 import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
+import { compareSemver, isPrerelease, majorOf } from "@vouch/shared/semver";
 import { requireApproval, signersOf } from "@vouch/shared/signers";
-import type { AdvisoryStatement, StatusStatement } from "@vouch/shared/statement";
+import type {
+  AdvisoryStatement,
+  AdvisoryWithdrawal,
+  ReleaseStatement,
+  StatusStatement,
+} from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -44,6 +52,8 @@ export interface SignedStatus {
 }
 
 type Logged<S> = LoggedStatement & { readonly statement: S };
+type Told = LoggedAdvisory<AdvisoryStatement | AdvisoryWithdrawal>;
+type LoggedAdvisory<S> = Logged<S> & AdvisoryRecord<S>;
 
 /**
  * A signed status. `now` is its `created`. Refuses `unknown-product`, `unknown-release`, `status-drops-advisory`,
@@ -54,7 +64,7 @@ export async function newStatus(wanted: NewStatus, signer: Signer, now: number):
     throw usage("--withdraw and --reason go together");
   const log = openLog(wanted.log);
   const remarks: string[] = [];
-  const { releases, advisories, statuses } = recordsOf(log, wanted, remarks);
+  const { releases, told, statuses } = recordsOf(log, wanted, remarks);
   const earlier = newest(statuses);
   const withdrawn = new Map(earlier?.withdrawn.map(({ sha256, reason }) => [sha256, reason]));
   for (const named of wanted.withdraw) {
@@ -67,34 +77,47 @@ export async function newStatus(wanted: NewStatus, signer: Signer, now: number):
     }
     if (!withdrawn.has(sha256)) withdrawn.set(sha256, wanted.reason ?? "");
   }
+  const judged = standings(told);
+  const newestVersions = newestOfLines(
+    releases
+      .map(({ statement }) => statement)
+      .filter(({ subjects }) => !subjects.some((s) => withdrawn.has(s.sha256))),
+  );
   const statement: StatusStatement = {
     kind: "status",
     origin: log.checkpoint.origin,
     rootSha256: toHex(log.checkpoint.root),
     product: wanted.product,
     logSize: Number(log.size),
-    advisories: sortedBy(inForce(advisories, remarks), ({ id }) => id),
+    advisories: sortedBy(
+      inForce(judged, remarks),
+      ({ id, index }) => `${id} ${String(index).padStart(16, "0")}`,
+    ),
     withdrawn: sortedBy(
       [...withdrawn].map(([sha256, reason]) => ({ sha256, reason })),
       ({ sha256 }) => sha256,
     ),
     created: isoTime(now),
+    ...(newestVersions.length > 0 && { newest: newestVersions }),
   };
-  if (earlier !== null) checkAddsOnly(earlier, statement);
+  const given = new Set(judged.map(({ record }) => record.sha256));
+  if (earlier !== null) checkAddsOnly(earlier, statement, given);
   return { bytes: await signStatement(statement, signer), statement, remarks };
 }
 
 function recordsOf(log: ReleaseLog, { product, policy }: NewStatus, remarks: string[]) {
   const all = readStatements(log);
-  const of = <K extends "release" | "advisory" | "status">(kind: K) =>
+  const of = <K extends "release" | "advisory" | "advisory-withdrawal" | "status">(...kinds: K[]) =>
     all.filter(
       (record): record is Logged<Extract<LoggedStatement["statement"], { kind: K }>> =>
-        record.statement.kind === kind && (record.statement as { product: string }).product === product,
+        (kinds as string[]).includes(record.statement.kind) &&
+        (record.statement as { product: string }).product === product,
     );
-  const counts = (record: LoggedStatement): boolean => {
-    const why = policy === undefined ? null : unauthorised(record, product, policy);
-    if (why !== null) remarks.push(`record ${record.index} doesn't count: ${why}`);
-    return why === null;
+  const authorityOf = (record: LoggedStatement): Authority => {
+    const authority = policy === undefined ? "status" : authorityUnder(policy, record, product);
+    if (typeof authority === "string") return authority;
+    remarks.push(`record ${record.index} doesn't count: ${authority.why}`);
+    return null;
   };
   const releases = of("release");
   if (releases.length === 0) {
@@ -105,19 +128,39 @@ function recordsOf(log: ReleaseLog, { product, policy }: NewStatus, remarks: str
       known.size === 0 ? "add its release first" : `the log has releases of ${[...known].join(", ")}`;
     throw new Refusal("unknown-product", `the log holds no release of ${quote(product)}`, { hint });
   }
-  return { releases, advisories: of("advisory").filter(counts), statuses: of("status").filter(counts) };
+  const told = of("advisory", "advisory-withdrawal").flatMap((record): Told[] => {
+    const authority = authorityOf(record);
+    if (authority === null) return [];
+    const mayTakeBack = authority === "approvers";
+    if (record.statement.kind === "advisory-withdrawal" && !mayTakeBack) {
+      const why =
+        policy === undefined
+          ? "without --policy nobody knows the approvers"
+          : "a status key alone signed it, it takes the approvers";
+      remarks.push(`record ${record.index} takes nothing back: ${why}`);
+    }
+    return [{ ...record, sha256: toHex(nodeCrypto.sha256(record.bytes)), mayTakeBack }];
+  });
+  return { releases, told, statuses: of("status").filter((record) => authorityOf(record) !== null) };
 }
 
-/** Why the policy doesn't let these signers say such a thing, or null. One status key may, or the approvers. */
-function unauthorised({ bytes }: LoggedStatement, product: string, policy: Policy): string | null {
+type Authority = "status" | "approvers" | null;
+
+/** Whose word it is under the policy, or why it is nobody's. One status key may speak, or the approvers. */
+function authorityUnder(
+  policy: Policy,
+  { bytes }: LoggedStatement,
+  product: string,
+): Exclude<Authority, null> | { why: string } {
   try {
     const keys = policy.status.map((vkey) => ({ name: vkey.name, role: "status", vkey }));
     const signers = signersOf(parseEnvelope(bytes), [...keys, ...policy.approvers], nodeCrypto);
-    if (signers.length !== 1 || signers[0]?.role !== "status") requireApproval(signers, product, policy);
-    return null;
+    if (signers.length === 1 && keys.includes(signers[0]!)) return "status";
+    requireApproval(signers, product, policy);
+    return "approvers";
   } catch (error) {
     if (!isRefusal(error)) throw error;
-    return `${error.message} [${error.code}]`;
+    return { why: `${error.message} [${error.code}]` };
   }
 }
 
@@ -130,45 +173,51 @@ function newest(statuses: readonly Logged<StatusStatement>[]): StatusStatement |
   return found;
 }
 
-/** One for each id. An update counts when it affects no less; else the earlier one stays in force. */
+/**
+ * What to list. A form that another one in force covers is left out; where each affects what the other doesn't, both
+ * are listed.
+ */
 function inForce(
-  advisories: readonly Logged<AdvisoryStatement>[],
+  judged: readonly Judged<LoggedAdvisory<AdvisoryStatement>>[],
   remarks: string[],
 ): StatusStatement["advisories"] {
-  const byId = new Map<string, Logged<AdvisoryStatement>>();
-  for (const record of advisories) {
-    const known = byId.get(record.statement.id);
-    if (known === undefined || affectsNoLess(record.statement, known.statement))
-      byId.set(record.statement.id, record);
-    else
+  const listed: LoggedAdvisory<AdvisoryStatement>[] = [];
+  for (const { record, standing } of judged) {
+    if (standing.kind !== "in-force") continue;
+    const { id } = record.statement;
+    const known = listed.filter(({ statement }) => statement.id === id);
+    const wider = known.find(({ statement }) => affectsNoLess(statement, record.statement));
+    if (wider !== undefined) {
       remarks.push(
-        `record ${record.index} would narrow advisory ${record.statement.id}: record ${known.index} stays in force`,
+        `record ${record.index} would narrow advisory ${id}: record ${wider.index} stays in force`,
       );
+      continue;
+    }
+    for (const { index } of known)
+      remarks.push(`records ${index} and ${record.index} are both advisory ${id}, and both in force`);
+    listed.push(record);
   }
-  return [...byId].map(([id, { index, bytes }]) => ({
-    id,
-    index: Number(index),
-    sha256: toHex(nodeCrypto.sha256(bytes)),
-  }));
+  return listed.map(({ statement: { id }, index, sha256 }) => ({ id, index: Number(index), sha256 }));
 }
 
-const SEVERITY: Record<AdvisoryStatement["advisoryKind"], number> = {
-  security: 0,
-  "field-safety-notice": 0,
-  recall: 1,
-};
-
-function affectsNoLess(later: AdvisoryStatement, earlier: AdvisoryStatement): boolean {
-  return (
-    (later.state === "affected" || earlier.state === "under_investigation") &&
-    SEVERITY[later.advisoryKind] >= SEVERITY[earlier.advisoryKind] &&
-    earlier.subjects.every((a) => later.subjects.some((b) => b.name === a.name && b.sha256 === a.sha256))
-  );
+/** Of each major version the newest that is no pre-release, ascending. */
+function newestOfLines(releases: readonly ReleaseStatement[]): string[] {
+  const lines = new Map<string, string>();
+  for (const { version } of releases) {
+    const known = lines.get(majorOf(version));
+    if (!isPrerelease(version) && (known === undefined || compareSemver(version, known) > 0))
+      lines.set(majorOf(version), version);
+  }
+  const ascending = [...lines.values()].sort(compareSemver);
+  return ascending.slice(-MAX_LINES);
 }
 
-function checkAddsOnly(earlier: StatusStatement, later: StatusStatement): void {
+const MAX_LINES = 64; // what a statement holds
+
+/** `given` are the advisories that were judged: of those, what isn't listed was taken back, or is said by another. */
+function checkAddsOnly(earlier: StatusStatement, later: StatusStatement, given: ReadonlySet<string>): void {
   const hint = "taking one back takes the approvers, not the status key";
-  const dropped = earlier.advisories.find(({ id }) => !later.advisories.some((a) => a.id === id));
+  const dropped = earlier.advisories.find(({ sha256 }) => !given.has(sha256));
   if (dropped !== undefined) {
     throw new Refusal(
       "status-drops-advisory",
@@ -226,10 +275,10 @@ export function define(program: Command, io: Io): void {
       const { bytes, statement, remarks } = await newStatus(wanted, await loadSigner(flags, io), now);
       for (const remark of remarks) io.stderr(`note: ${remark}\n`);
       writeOutput(io, flags.output, Buffer.from(bytes).toString("utf8"));
-      const { product, logSize, advisories, withdrawn } = statement;
+      const { product, logSize, advisories, withdrawn, newest: versions = [] } = statement;
       if (io.json)
         io.stdout(
-          `${JSON.stringify({ product, logSize, advisories, withdrawn, statement: flags.output })}\n`,
+          `${JSON.stringify({ product, logSize, advisories, withdrawn, newest: versions, statement: flags.output })}\n`,
         );
       else if (!io.quiet) {
         io.stderr(

@@ -173,12 +173,15 @@ function newestStatus(log: Log, product: string, release: bigint): Placed<Status
   throw new Refusal("status-missing", `the log holds no anchored status for ${quote(product)}`, { hint });
 }
 
-/** Those the status lists, and those an anchored checkpoint holds that it could not yet know. */
+/** Those the status lists, and what an anchored checkpoint holds that it could not yet know: more of them, and withdrawals. */
 function advisoriesBeside(log: Log, { statement: status }: Placed<StatusStatement>): bigint[] {
   const listed = status.advisories.map((a) => BigInt(a.index));
   const anchored = log.anchors.reduce(larger).size;
   const later = log.statements
-    .filter(({ statement: s }) => s.kind === "advisory" && s.product === status.product)
+    .filter(
+      ({ statement: s }) =>
+        (s.kind === "advisory" || s.kind === "advisory-withdrawal") && s.product === status.product,
+    )
     .map(({ index }) => index)
     .filter((index) => index >= BigInt(status.logSize) && index < anchored);
   return [...new Set([...listed, ...later])].sort((a, b) => (a < b ? -1 : 1));

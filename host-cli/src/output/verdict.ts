@@ -1,4 +1,4 @@
-// A verdict for people: one line a step of the argument, what was noted, the limits, and
+// A verdict for people: one line a step of the argument, flags and notes, the limits, and
 // the verdict word last, alone. --explain adds, under each step, the rule and the bytes.
 
 import { isoTime } from "@vouch/shared/time";
@@ -27,6 +27,7 @@ export function verdictText(verdict: Verdict, explain: boolean, io: Io): string 
     line(step.claim, reason === undefined ? step.text : `${reason.word}: ${step.text}`);
     if (explain) for (const detail of step.explain) line("", detail);
   }
+  for (const { code, message } of verdict.flags) line("flag", `${message} [${code}]`);
   for (const note of verdict.notes) line("note", note);
   if (verdict.timeSource !== null) line("note", `time-source: ${verdict.timeSource}`);
   for (const limit of verdict.limits) line("limit", limit);
