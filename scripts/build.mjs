@@ -14,6 +14,7 @@
 //   host-cli/src/commands/X.ts ──▶ host-cli/dist/commands/X.cjs   one bundle a verb
 //   shared/src/rebased/judge.ts ─▶ host-cli/dist/commands/rebased.cjs   what a verb loads once it meets a receipt of IOTA's
 //   shared/src/stardust/proof.ts ▶ host-cli/dist/commands/stardust.cjs  … or of a Tangle
+//   host-cli/src/audit/postgres.ts ▶ …/postgres.cjs, worker.ts ▶ …/audit-worker.cjs   a store, and what threads run
 //   host-cli/src/main.ts       ──▶ host-cli/dist/main.cjs         knows the verbs by name
 //        each, compiled by V8  ──▶ host-cli/dist/….cjs.v20.20.2-x64   bin/vouch.cjs says why
 //
@@ -35,7 +36,7 @@ import { inlineNumbers, shortNames } from "./shorten.mjs";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "host-cli/dist");
 
-const EXTERNAL = ["serialport", "@lydell/node-pty", "quickjs-emscripten"];
+const EXTERNAL = ["serialport", "@lydell/node-pty", "quickjs-emscripten", "pg-native"];
 
 const AGENT_LIMIT = 45 * 1024; // what DESIGN.md promises
 /** For a build that asks for a table of its own: the engine region of the simulated device less its engine block. */
@@ -63,13 +64,22 @@ export const workspace = {
 };
 
 /** What few verdicts need, and takes long to load: files of their own, beside the verbs, when they are required. */
-const APART = { rebased: "@vouch/shared/rebased/judge", stardust: "@vouch/shared/stardust/proof" };
+const APART = {
+  rebased: "@vouch/shared/rebased/judge",
+  stardust: "@vouch/shared/stardust/proof",
+  postgres: "./host-cli/src/audit/postgres",
+  "audit-worker": "./host-cli/src/audit/worker",
+};
 const apart = {
   name: "apart",
   setup(build) {
-    build.onResolve({ filter: /^@vouch\/shared\/(rebased\/judge|stardust\/proof)$/ }, ({ kind, path }) => {
-      const [name] = Object.entries(APART).find(([, module]) => module === path);
-      return kind === "require-call" ? { path: `./${name}.cjs`, external: true } : undefined;
+    build.onResolve({ filter: /[/](rebased\/judge|stardust\/proof|postgres)$/ }, ({ kind, path }) => {
+      const last = path.slice(path.lastIndexOf("/"));
+      const [name] =
+        Object.entries(APART).find(([, module]) => module === path || module.endsWith(last)) ?? [];
+      return kind === "require-call" && name !== undefined
+        ? { path: `./${name}.cjs`, external: true }
+        : undefined;
     });
   },
 };

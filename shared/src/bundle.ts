@@ -102,6 +102,16 @@ const kind: Shape<string> = matching(/^[a-z][a-z0-9-]{0,31}$/, "the kind of a le
 const RECEIPT = object({ kind, proof: base64(1, MAX_RECEIPT) });
 const RECORD = object({ index: decimal, statement: member, proof: hashes });
 
+/** The keys of a device, which also stands alone in a fleet file: fleetform.ts. */
+export const DEVICE = {
+  evidence: member,
+  challenge: object({ size: decimal, ledger: kind, random: base64(32) }),
+  enrolment: member,
+  salt: base64(16),
+  commitment: RECORD,
+  logged: orNull(object({ salt: base64(16), record: RECORD })),
+};
+
 const SHAPE = object({
   version,
   release: RECORD,
@@ -114,18 +124,7 @@ const SHAPE = object({
     1,
     MAX_CHECKPOINTS,
   ),
-  devices: list(
-    object({
-      evidence: member,
-      challenge: object({ size: decimal, ledger: kind, random: base64(32) }),
-      enrolment: member,
-      salt: base64(16),
-      commitment: RECORD,
-      logged: orNull(object({ salt: base64(16), record: RECORD })),
-    }),
-    0,
-    MAX_DEVICES,
-  ),
+  devices: list(object(DEVICE), 0, MAX_DEVICES),
   walk: maybe(WALK),
 });
 
@@ -143,7 +142,7 @@ const recordJson = (r: LogRecord) => ({
   proof: r.proof.map(toBase64),
 });
 
-const deviceJson = (d: BundledDevice) => ({
+export const deviceJson = (d: BundledDevice) => ({
   evidence: toBase64(d.evidence),
   challenge: {
     size: String(d.challenge.size),
