@@ -46,6 +46,7 @@ const SUMMARIES: Record<string, string> = {
   term: "a plain terminal that survives unplugging",
   verify: "settle whether a bundle, image and device hold up",
   audit: "settle which devices of a fleet are patched",
+  report: "what audits found, as a file for people",
   fleet: "collect a fleet's evidence, commit to it, show an owner's part",
 };
 

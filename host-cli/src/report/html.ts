@@ -1,0 +1,482 @@
+// A report as one file for a browser: nothing is fetched, nothing runs, and a policy in its head forbids both.
+//
+//   header   question, answer, the square code
+//   nav      the sections
+//   main     scope, verdicts, exceptions, releases, devices, times, measures, limits, how to verify again, sign-off
+//   footer   the digest of the data
+//
+// The same report gives the same bytes.
+
+import type { Report, ReportRelease, ReportRow } from "@vouch/shared/report";
+import { installChart, trendChart, versionChart } from "./charts";
+import { block, el, Markup, style, text } from "./markup";
+import { qrText, squaresOf } from "./qr";
+import { CSS } from "./style";
+import {
+  bracketOf,
+  daysOf,
+  deviceOf,
+  MEANING,
+  MISSING,
+  measureLines,
+  nameOf,
+  reasonOf,
+  releaseFinder,
+  SIGN_OFF,
+  shareOf,
+  TIME_SOURCES,
+  verifyLines,
+  WORDS,
+} from "./wording";
+
+type Cell = Markup | string | number | null;
+
+const SECTIONS = [
+  ["scope", "Scope and question"],
+  ["verdicts", "Verdicts"],
+  ["exceptions", "Exceptions"],
+  ["releases", "Releases, and who signed them"],
+  ["devices", "Devices, and what their verdicts rest on"],
+  ["times", "Times and their sources"],
+  ["measures", "Measures"],
+  ["limits", "Limits"],
+  ["again", "How to verify this again"],
+  ["signoff", "Sign-off"],
+] as const;
+
+export interface Page {
+  readonly report: Report;
+  /** Of the report's JSON. */
+  readonly sha256: string;
+  /** Where the data is kept, for whoever scans the code; may be empty. */
+  readonly where: string;
+}
+
+export function reportHtml(page: Page): string {
+  const { report } = page;
+  const title = `Firmware evidence report, ${report.at}`;
+  const bodies: Record<string, Markup[]> = {
+    scope: scope(report),
+    verdicts: verdicts(report),
+    exceptions: exceptions(report),
+    releases: releases(report),
+    devices: devices(report),
+    times: times(report),
+    measures: measures(report),
+    limits: [el("ul", {}, ...report.limits.map((limit) => el("li", {}, limit)))],
+    again: again(page),
+    signoff: signOff(),
+  };
+  const head = el(
+    "head",
+    {},
+    el("meta", { charset: "utf-8" }),
+    el("meta", {
+      "http-equiv": "Content-Security-Policy",
+      content: "default-src 'none'; style-src 'unsafe-inline'",
+    }),
+    el("meta", { name: "viewport", content: "width=device-width, initial-scale=1" }),
+    el("title", {}, title),
+    style(CSS),
+  );
+  const main = SECTIONS.map(([id, name]) =>
+    el("section", { id, "aria-labelledby": `${id}-h` }, el("h2", { id: `${id}-h` }, name), bodies[id] ?? []),
+  );
+  const body = el(
+    "body",
+    {},
+    el("a", { class: "skip", href: "#main" }, "Skip to the report"),
+    header(page),
+    el("main", { id: "main" }, contents(), ...main),
+    el(
+      "footer",
+      {},
+      el("p", {}, `Data of this report (JSON): sha256 `, el("span", { class: "mono" }, page.sha256)),
+      el("p", {}, `Made by ${report.tools.join(", ")}. Evidence, and no statement about conformity.`),
+    ),
+  );
+  return `<!DOCTYPE html>\n${el("html", { lang: "en" }, head, "\n", body).source}\n`;
+}
+
+function header({ report, sha256, where }: Page): Markup {
+  const patched = report.words.patched ?? 0;
+  const bad = report.devices - patched;
+  const answer =
+    report.devices === 0
+      ? "No device evidence was found."
+      : bad === 0
+        ? `All ${report.devices} devices are patched as of ${report.at}.`
+        : `${bad} of ${report.devices} devices are not shown to be patched as of ${report.at}.`;
+  return el(
+    "header",
+    {},
+    el(
+      "div",
+      {},
+      el("h1", {}, "Firmware evidence report"),
+      el("p", { class: "answer" }, answer, " Worst verdict: ", verdict(report.word)),
+      el(
+        "p",
+        {},
+        "Patched means: the device measured a release that its maker approved, and no advisory in force affects it.",
+      ),
+      ...report.notes.map((note) => el("p", {}, el("strong", {}, "Note: "), note)),
+    ),
+    qr(qrText(report.at, sha256, where), where),
+  );
+}
+
+function qr(content: string, where: string): Markup {
+  const { size, runs } = squaresOf(content);
+  const path = runs.map(([row, column, count]) => `M${column} ${row}h${count}v1h-${count}z`).join("");
+  return el(
+    "svg",
+    {
+      viewBox: `0 0 ${size} ${size}`,
+      role: "img",
+      "aria-labelledby": "qr-t qr-d",
+      "shape-rendering": "crispEdges",
+    },
+    el("title", { id: "qr-t" }, "Code with the digest of this report's data"),
+    el(
+      "desc",
+      { id: "qr-d" },
+      `Commits to the data${where === "" ? "" : `, kept at ${where}`}; proves nothing by itself.`,
+    ),
+    el("rect", { width: size, height: size, fill: "#fff" }),
+    new Markup(`<path d="${path}" fill="#000"/>`),
+  );
+}
+
+const contents = () =>
+  el(
+    "nav",
+    { "aria-label": "Sections" },
+    el("ul", {}, ...SECTIONS.map(([id, name]) => el("li", {}, el("a", { href: `#${id}` }, name)))),
+  );
+
+const verdict = (word: string | null) =>
+  word === null ? el("span", {}, "none") : el("span", { class: `word ${word}` }, word);
+const mono = (value: string) => el("span", { class: "mono" }, value);
+
+/** `wide` may scroll on a small screen: then keys must reach it. */
+function grid(
+  caption: string,
+  heads: readonly (string | readonly [string, "n"])[],
+  rows: readonly (readonly Cell[])[],
+  classes: readonly string[] = [],
+  extra: Readonly<Record<string, string>> = {},
+): Markup {
+  const head = heads.map((name) =>
+    typeof name === "string"
+      ? el("th", { scope: "col" }, name)
+      : el("th", { scope: "col", class: "n" }, name[0]),
+  );
+  const body = rows.map((cells) =>
+    cells.map((cell, i) => {
+      const kind = classes[i] ?? (Array.isArray(heads[i]) ? "n" : "");
+      return i === 0
+        ? el("th", { scope: "row", class: kind === "" ? null : kind }, cell)
+        : el("td", kind === "" ? {} : { class: kind }, cell);
+    }),
+  );
+  return el(
+    "div",
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    el(
+      "table",
+      extra,
+      el("caption", {}, caption),
+      el("thead", {}, el("tr", {}, ...head)),
+      el("tbody", {}, ...body.flatMap((cells) => ["\n", el("tr", {}, ...cells)])),
+    ),
+  );
+}
+
+const facts = (pairs: readonly (readonly [string, Cell | readonly Markup[]])[]) =>
+  el("dl", {}, ...pairs.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+
+function scope(report: Report): Markup[] {
+  const policies = report.policies.map((policy) => `sha256 ${policy}`).join(", ");
+  return [
+    el(
+      "p",
+      {},
+      "Question: which of these devices ran, at the time stated, a release that its maker approved and that no advisory in force affects?",
+    ),
+    facts([
+      ["As of", report.at],
+      ["Devices", report.devices],
+      ["Policy", policies === "" ? "none" : mono(policies)],
+      ["Judged by", report.tools.join(", ")],
+    ]),
+    grid(
+      "The results that this report was made from",
+      ["File", ["Lines", "n"], "SHA-256"],
+      report.sources.map(({ name, lines, sha256 }) => [name, lines, sha256]),
+      ["", "n", "mono"],
+    ),
+    ...(report.trouble.length === 0
+      ? []
+      : [
+          grid(
+            "Files that could not be read: their devices are missing here",
+            ["File", "Why", "Code"],
+            report.trouble.map(({ file, message, code }) => [file, message, code]),
+          ),
+        ]),
+  ];
+}
+
+function verdicts(report: Report): Markup[] {
+  return [
+    grid(
+      "Devices by verdict, worst first",
+      ["Verdict", ["Devices", "n"], ["Share", "n"], "Meaning"],
+      WORDS.map((word) => [
+        verdict(word),
+        report.words[word] ?? 0,
+        shareOf(report.words[word] ?? 0, report.devices),
+        MEANING[word],
+      ]),
+    ),
+    trendChart(report),
+    ...(report.trend.length > 1
+      ? [
+          grid(
+            "Audits over time",
+            ["As of", ["Records", "n"], ["Patched", "n"], ["Share", "n"]],
+            report.trend.map(({ at, records, patched }) => [at, records, patched, shareOf(patched, records)]),
+          ),
+        ]
+      : []),
+    versionChart(report),
+  ];
+}
+
+function exceptions(report: Report): Markup[] {
+  const rows = report.rows.filter(({ word }) => word !== "patched");
+  if (rows.length === 0) return [el("p", {}, "None: every device is patched.")];
+  const releaseOf = releaseFinder(report);
+  return [
+    grid(
+      `Devices that are not shown to be patched, worst first (${rows.length})`,
+      ["Device", "Verdict", "Release", "Why", "Advisories and fix", "Measured between"],
+      rows.map((row) => [
+        deviceOf(row),
+        verdict(row.word),
+        nameOf(row),
+        why(row),
+        fixes(row, releaseOf(row)),
+        bracketOf(row),
+      ]),
+      ["", "", "", "why", "", "when"],
+    ),
+  ];
+}
+
+function why(row: ReportRow): Markup {
+  const others = row.reasons.length - 1;
+  return el("span", {}, new Markup(text(reasonOf(row))), others > 0 ? `, and ${others} more` : "");
+}
+
+function fixes(row: ReportRow, release: ReportRelease | undefined): string {
+  return row.advisories
+    .map((id) => {
+      const advisory = release?.advisories.find((a) => a.id === id);
+      if (advisory === undefined) return id;
+      const fix = advisory.fixIn === null ? "no fix named" : `fixed in ${advisory.fixIn}`;
+      const due =
+        advisory.deadline === null
+          ? ""
+          : `, ${advisory.overdue ? "overdue since" : "due"} ${advisory.deadline}`;
+      return `${id}: ${fix}${due}`;
+    })
+    .join("; ");
+}
+
+function releases(report: Report): Markup[] {
+  const known = report.releases.filter(({ product }) => product !== null);
+  const unknown = report.releases.length - known.length;
+  return [
+    el(
+      "p",
+      {},
+      "A release counts when enough approvers of the policy signed its statement, the statement is in the maker's log, and a ledger timed a checkpoint of that log.",
+    ),
+    ...known.map((release) => releaseFacts(release)),
+    ...(unknown > 0 ? [el("p", {}, "Evidence that names no known release is listed under exceptions.")] : []),
+  ];
+}
+
+function releaseFacts(release: ReportRelease): Markup {
+  const words = WORDS.filter((word) => release.words[word] !== undefined);
+  const advisories = release.advisories.map((a) =>
+    [
+      `${a.id} revision ${a.revision}`,
+      ...a.aliases,
+      a.kind,
+      a.effect,
+      a.fixIn === null ? "no fix named" : `fixed in ${a.fixIn}`,
+      `recorded ${a.recorded ?? "at no proved time"}`,
+      a.deadline === null ? "no deadline" : `deadline ${a.deadline}${a.overdue ? " (overdue)" : ""}`,
+    ].join(", "),
+  );
+  return el(
+    "div",
+    {},
+    el("h3", {}, nameOf(release)),
+    facts([
+      ["Devices", `${release.devices}: ${words.map((w) => `${release.words[w]} ${w}`).join(", ")}`],
+      ["Approved by", release.approvers.join(", ") || "nobody that the policy names"],
+      ["In the log", release.log === null ? "not shown" : `${release.log}, up to size ${release.size}`],
+      ["On a ledger since", release.recorded ?? "not shown"],
+      [
+        "Advisories as of",
+        release.asOf === null
+          ? "no status shown"
+          : `log size ${release.asOf.logSize}, ${release.asOf.time ?? "at no proved time"}`,
+      ],
+      [
+        "Advisories that count",
+        advisories.length === 0 ? "none" : [el("ul", {}, ...advisories.map((a) => el("li", {}, a)))],
+      ],
+      ["Support ends", release.supportEnds ?? "not stated"],
+      ["UDI-DI", release.udiDi ?? "not stated"],
+    ]),
+  );
+}
+
+function devices(report: Report): Markup[] {
+  return [
+    el(
+      "p",
+      {},
+      "From left to right: the device, the key that signed its evidence, who tied that key to it and when a ledger first had the commitment to that, what it measured, the release of that digest, and when.",
+    ),
+    grid(
+      `All devices (${report.rows.length})`,
+      [
+        "Device",
+        "Verdict",
+        "Key",
+        "Enrolled by",
+        "Measured (SHA-256)",
+        "Release",
+        "Measured between",
+        "Judged at",
+      ],
+      report.rows.map((row) => [
+        deviceOf(row),
+        verdict(row.word),
+        row.kid ?? "not proved",
+        row.enroller === null ? "not proved" : `${row.enroller}, ${row.enrolled ?? "at no proved time"}`,
+        row.components.map(({ name, digest }) => `${name} ${digest}`).join(" ") || "not proved",
+        nameOf(row),
+        bracketOf(row),
+        row.judged,
+      ]),
+      ["", "", "mono", "", "mono", "", "when", "when"],
+    ),
+  ];
+}
+
+function times(report: Report): Markup[] {
+  const sources = new Map<string, number>();
+  for (const { timeSource } of report.rows) {
+    const name = timeSource ?? "none";
+    sources.set(name, (sources.get(name) ?? 0) + 1);
+  }
+  return [
+    el(
+      "p",
+      {},
+      "No clock of a device counts. Evidence answers a nonce made from a checkpoint that a ledger had timed (not before), and a later timed checkpoint holds a commitment to it (not after). Where the second is missing there is no upper bound.",
+    ),
+    grid(
+      "Who vouches for the times",
+      ["Source", ["Devices", "n"]],
+      [...sources]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([name, count]) => [
+          TIME_SOURCES[name] ?? (name === "none" ? "no ledger time is proved" : name),
+          count,
+        ]),
+    ),
+    grid(
+      "Whose word each time is",
+      ["Time", "Source"],
+      [
+        ["not before, not after, enrolled, recorded", "the ledger named above"],
+        ["status, advisories as of", "the ledger named above, for the checkpoint that holds the status"],
+        ["deadline, support ends, an advisory's creation", "the maker's own word, signed"],
+        ["as of, judged at", "whoever ran the audit; every other time was compared with it"],
+      ],
+    ),
+  ];
+}
+
+const MAX_SHOWN = 200;
+
+function measures(report: Report): Markup[] {
+  const { offered, installed } = report.metrics;
+  const slow = installed.filter(({ open }) => open).slice(0, MAX_SHOWN);
+  return [
+    facts(measureLines(report)),
+    installChart(report),
+    ...(offered.length === 0
+      ? [el("p", {}, "No advisory affects any release among the results.")]
+      : [
+          grid(
+            "From advisory recorded to patch available, by advisory and release affected",
+            ["Advisory", "Affects", "Mended in", "Advisory recorded", "Patch recorded", ["Time", "n"]],
+            offered.map((o) => [
+              o.advisory,
+              `${o.product} ${o.affected}`,
+              o.fix ?? "none named",
+              o.identified ?? "not known",
+              o.available ?? "not known",
+              o.seconds === null ? MISSING[o.missing as keyof typeof MISSING] : daysOf(o.seconds),
+            ]),
+          ),
+        ]),
+    ...(slow.length === 0
+      ? []
+      : [
+          grid(
+            `Installations still open (${slow.length}${report.metrics.open > slow.length ? ` of ${report.metrics.open}; the JSON has all` : ""})`,
+            ["Device key", "Advisory", "Runs", "Patch available", ["Open for", "n"]],
+            slow.map((one) => [
+              one.device,
+              one.advisory,
+              `${one.product} ${one.from}`,
+              one.available ?? "not known",
+              one.seconds === null ? MISSING[one.missing as keyof typeof MISSING] : daysOf(one.seconds),
+            ]),
+            ["mono", "", "", "", "n"],
+          ),
+        ]),
+  ];
+}
+
+function again({ report, sha256 }: Page): Markup[] {
+  return [
+    el("ol", {}, ...verifyLines(report, sha256).map((line) => el("li", {}, line))),
+    ...(report.policyText === null
+      ? []
+      : [
+          el("h3", {}, "The policy, as it was"),
+          el("pre", { tabindex: "0", role: "region", "aria-label": "Policy" }, block(report.policyText)),
+        ]),
+  ];
+}
+
+const signOff = (): Markup[] => [
+  grid(
+    "Signatures, and what each of them means",
+    ["Role", "Meaning", "Name", "Signature", "Date"],
+    SIGN_OFF.map(([role, meaning]) => [role, meaning, "", "", ""]),
+    [],
+    { class: "sign" },
+  ),
+];
