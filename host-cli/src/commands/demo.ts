@@ -28,6 +28,7 @@ import * as anchor from "./anchor";
 import * as attest from "./attest";
 import { newestAnchored } from "./attest";
 import * as bundle from "./bundle";
+import { makeDemoFleet } from "./demo-fleet";
 import * as enrol from "./enrol";
 import * as flash from "./flash";
 import * as keygen from "./keygen";
@@ -368,8 +369,26 @@ export function define(program: Command, io: Io): void {
     .option("--keep <DIR>", "leave every file in this folder")
     .option("--ledger <KIND:WHERE>", "anchor on this IOTA network instead: rebased:URL[,grpc=URL]")
     .option("--root <ROOT>", "the committee of that network to begin with")
+    .option("--fleet <DIR>", "instead, write what an auditor of 200 simulated devices is handed")
     .option("--json", "print the outcome as one JSON object")
-    .action((options: { keep?: string; ledger?: string; root?: string }) =>
-      play(options.keep, io, ledgerOf(options.ledger, options.root)),
+    .action((options: { keep?: string; ledger?: string; root?: string; fleet?: string }) =>
+      options.fleet === undefined
+        ? play(options.keep, io, ledgerOf(options.ledger, options.root))
+        : playFleet(options.fleet, options, io),
+    );
+}
+
+async function playFleet(
+  folder: string,
+  { keep, ledger, root }: { keep?: string; ledger?: string; root?: string },
+  io: Io,
+): Promise<void> {
+  if (keep !== undefined || ledger !== undefined || root !== undefined)
+    throw usage("--fleet goes with none of --keep, --ledger and --root");
+  const { devices } = await makeDemoFleet(folder, Math.floor(Date.now() / 1000));
+  if (io.json) io.stdout(`${JSON.stringify({ fleet: folder, devices })}\n`);
+  else
+    io.stdout(
+      `${devices} simulated devices in ${folder}; which are patched?\n  vouch audit ${folder} --policy ${join(folder, "policy")}\n`,
     );
 }

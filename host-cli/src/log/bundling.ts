@@ -37,9 +37,14 @@ export interface BundleParts {
   readonly enrolments: readonly EnrolmentFile[];
 }
 
-interface Log extends ReleaseLog {
+export interface Log extends ReleaseLog {
   readonly statements: readonly LoggedStatement[];
   readonly anchors: readonly Anchor[];
+}
+
+export function readLog(logFolder: string): Log {
+  const folder = openLog(logFolder);
+  return { ...folder, statements: readStatements(folder), anchors: listAnchors(logFolder) };
 }
 
 /**
@@ -47,8 +52,7 @@ interface Log extends ReleaseLog {
  * `status-missing`, `enrolment-missing`, `challenge-not-anchored`, `walk-missing`, `epoch-missing`. Verifies no signature: `vouch verify` does.
  */
 export function makeBundle(parts: BundleParts): Bundle {
-  const folder = openLog(parts.logFolder);
-  const log: Log = { ...folder, statements: readStatements(folder), anchors: listAnchors(parts.logFolder) };
+  const log = readLog(parts.logFolder);
   const statement = parseStatement(parseEnvelope(parts.release).payload);
   if (statement.kind !== "release") {
     throw new Refusal("wrong-statement", `found a statement of kind ${statement.kind}, expected a release`);
@@ -104,7 +108,7 @@ export function makeBundle(parts: BundleParts): Bundle {
 }
 
 /** The epochs that lead to those of the receipts, or null when there are none. Refuses `walk-missing`, `epoch-missing`. */
-function walkFor(logFolder: string, checkpoints: readonly Anchor[]): WalkMember | null {
+export function walkFor(logFolder: string, checkpoints: readonly Anchor[]): WalkMember | null {
   const receipts = checkpoints.flatMap((anchor) => anchor.receipts).filter(({ kind }) => kind === "rebased");
   const epochs = receipts.map(({ proof }) => receiptEpoch(proof));
   if (epochs.length === 0) return null;
@@ -126,9 +130,9 @@ function walkFor(logFolder: string, checkpoints: readonly Anchor[]): WalkMember 
   return walkMember(walkUpTo(walk, last));
 }
 
-const larger = (a: Anchor, b: Anchor) => (a.size > b.size ? a : b);
+export const larger = (a: Anchor, b: Anchor) => (a.size > b.size ? a : b);
 
-function findRecord(log: Log, bytes: Uint8Array, what: string): bigint {
+export function findRecord(log: Log, bytes: Uint8Array, what: string): bigint {
   const index = log.findLeaf(bytes);
   if (index !== null) return index;
   throw new Refusal("not-logged", `${what} is no record of ${log.checkpoint.origin}`, {
@@ -136,7 +140,7 @@ function findRecord(log: Log, bytes: Uint8Array, what: string): bigint {
   });
 }
 
-function firstHolding(log: Log, index: bigint): Anchor {
+export function firstHolding(log: Log, index: bigint): Anchor {
   const anchor = log.anchors.find((a) => a.size > index);
   if (anchor !== undefined) return anchor;
   const newest = log.anchors[log.anchors.length - 1];
@@ -150,7 +154,7 @@ function firstHolding(log: Log, index: bigint): Anchor {
 type Placed<S> = { readonly index: bigint; readonly statement: S };
 
 /** The status that speaks for the most records, of those an anchored checkpoint holds. */
-function newestStatus(log: Log, product: string, release: bigint): Placed<StatusStatement> {
+export function newestStatus(log: Log, product: string, release: bigint): Placed<StatusStatement> {
   let found: Placed<StatusStatement> | undefined;
   let waiting = false;
   for (const { index, statement } of log.statements) {
@@ -174,7 +178,7 @@ function newestStatus(log: Log, product: string, release: bigint): Placed<Status
 }
 
 /** Those the status lists, and what an anchored checkpoint holds that it could not yet know: more of them, and withdrawals. */
-function advisoriesBeside(log: Log, { statement: status }: Placed<StatusStatement>): bigint[] {
+export function advisoriesBeside(log: Log, { statement: status }: Placed<StatusStatement>): bigint[] {
   const listed = status.advisories.map((a) => BigInt(a.index));
   const anchored = log.anchors.reduce(larger).size;
   const later = log.statements
@@ -197,16 +201,7 @@ function placeDevice(log: Log, files: DeviceFiles, enrolments: readonly Enrolmen
       hint: "--enrolment FILE, as `vouch enrol` wrote it",
     });
   }
-  const { checkpoint, receipt } = files.challenge;
-  const challenge = log.anchors.find(
-    (a) => equalBytes(a.note, checkpoint) && a.receipts.some((r) => equalBytes(r.proof, receipt)),
-  );
-  if (challenge === undefined) {
-    throw new Refusal(
-      "challenge-not-anchored",
-      "the evidence's challenge rests on a checkpoint and receipt that this log does not keep",
-    );
-  }
+  const challenge = challengeAnchor(log, files.challenge);
   const opened = toHex(commitment(ENROLMENT_TAG, enrolment.salt, enrolment.statement, nodeCrypto));
   return {
     files,
@@ -215,6 +210,18 @@ function placeDevice(log: Log, files: DeviceFiles, enrolments: readonly Enrolmen
     commitment: findCommitment(log, "enrolment-commitment", opened),
     logged: files.salt && { salt: files.salt, index: loggedEvidence(log, files.evidence, files.salt) },
   };
+}
+
+/** The anchor that a challenge rests on. Refuses `challenge-not-anchored`. */
+export function challengeAnchor(log: Log, { checkpoint, receipt }: Challenge): Anchor {
+  const challenge = log.anchors.find(
+    (a) => equalBytes(a.note, checkpoint) && a.receipts.some((r) => equalBytes(r.proof, receipt)),
+  );
+  if (challenge !== undefined) return challenge;
+  throw new Refusal(
+    "challenge-not-anchored",
+    "the evidence's challenge rests on a checkpoint and receipt that this log does not keep",
+  );
 }
 
 function loggedEvidence(log: Log, evidence: Uint8Array, salt: Uint8Array): bigint {
