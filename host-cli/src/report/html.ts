@@ -9,7 +9,7 @@
 
 import type { Report, ReportRelease, ReportRow } from "@vouch/shared/report";
 import { installChart, trendChart, versionChart } from "./charts";
-import { block, el, Markup, style, text } from "./markup";
+import { block, el, Markup, NEWLINE, style, text } from "./markup";
 import { qrText, squaresOf } from "./qr";
 import { CSS } from "./style";
 import {
@@ -95,7 +95,7 @@ export function reportHtml(page: Page): string {
       el("p", {}, `Made by ${report.tools.join(", ")}. Evidence, and no statement about conformity.`),
     ),
   );
-  return `<!DOCTYPE html>\n${el("html", { lang: "en" }, head, "\n", body).source}\n`;
+  return `<!DOCTYPE html>\n${el("html", { lang: "en" }, head, NEWLINE, body).source}\n`;
 }
 
 function header({ report, sha256, where }: Page): Markup {
@@ -188,7 +188,7 @@ function grid(
       extra,
       el("caption", {}, caption),
       el("thead", {}, el("tr", {}, ...head)),
-      el("tbody", {}, ...body.flatMap((cells) => ["\n", el("tr", {}, ...cells)])),
+      el("tbody", {}, ...body.flatMap((cells) => [NEWLINE, el("tr", {}, ...cells)])),
     ),
   );
 }
@@ -270,7 +270,7 @@ function exceptions(report: Report): Markup[] {
         fixes(row, releaseOf(row)),
         bracketOf(row),
       ]),
-      ["", "", "", "why", "", "when"],
+      ["name", "", "name", "why", "", "when"],
     ),
   ];
 }
@@ -376,7 +376,7 @@ function devices(report: Report): Markup[] {
         bracketOf(row),
         row.judged,
       ]),
-      ["", "", "mono", "", "mono", "", "when", "when"],
+      ["name", "", "mono", "", "mono", "name", "when", "when"],
     ),
   ];
 }

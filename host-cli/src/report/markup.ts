@@ -55,5 +55,8 @@ export const block = (value: string) =>
       .join("\n"),
   );
 
+/** Between rows, so that a person can read the source. */
+export const NEWLINE = new Markup("\n");
+
 /** A style sheet of ours. */
 export const style = (css: string) => new Markup(`<style>${css}</style>`);

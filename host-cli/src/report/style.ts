@@ -28,6 +28,7 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 td.mono{min-width:9.5rem}
 td.when{min-width:11.5rem}
 td.why{min-width:18rem}
+.name{min-width:7.5rem}
 .word{font-weight:700;white-space:nowrap}
 .word.refuted{color:var(--refuted)}.word.recalled{color:var(--recalled)}.word.vulnerable{color:var(--vulnerable)}
 .word.unproven{color:var(--unproven)}.word.patched{color:var(--patched)}
@@ -53,6 +54,6 @@ body{font-size:9.5pt}header,main,footer{max-width:none;padding-left:0;padding-ri
 nav,.skip{display:none}.scroll{overflow:visible}a{color:inherit;text-decoration:none}
 thead{display:table-header-group}tr{break-inside:avoid}h2,h3,caption{break-after:avoid}
 table{font-size:8pt}.bar,thead th,pre{print-color-adjust:exact;-webkit-print-color-adjust:exact}
-td.mono,td.when,td.why{min-width:0}.sign{break-inside:avoid}
+td.mono,td.when,td.why,.name{min-width:0}.sign{break-inside:avoid}
 }
 `;
