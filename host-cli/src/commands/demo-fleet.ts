@@ -84,7 +84,8 @@ function newKey(name: string, type: typeof KEY_ED25519 | typeof KEY_COSIGNATURE 
   };
 }
 
-const rawKey = (key: KeyObject) => new Uint8Array(Buffer.from(key.export({ format: "jwk" }).x ?? "", "base64url"));
+const rawKey = (key: KeyObject) =>
+  new Uint8Array(Buffer.from(key.export({ format: "jwk" }).x ?? "", "base64url"));
 const kidOfKey = ({ publicKey }: Key) => kidOf(nodeCrypto.sha256(publicKey));
 const random = (size: number) => new Uint8Array(randomBytes(size));
 
@@ -195,7 +196,14 @@ function release(fleet: Fleet, version: string, securityVersion: number, time: n
   const envelope = approved(statement, [alice, bob]);
   const suit = encodeEnvelope(bytes, nodeCrypto.sha256, kidOfKey(vendor), vendor.signNow);
   const manifestDigest = nodeCrypto.sha256(bytes);
-  fleet.releases.set(version, { version, app, manifestDigest, securityVersion, release: envelope, manifest: suit });
+  fleet.releases.set(version, {
+    version,
+    app,
+    manifestDigest,
+    securityVersion,
+    release: envelope,
+    manifest: suit,
+  });
   fleet.record(envelope);
 }
 
@@ -204,7 +212,10 @@ function approved(statement: Statement, keys: readonly Key[]): Uint8Array {
   const message = pae(IN_TOTO, payload);
   const start = { payloadType: IN_TOTO, payload, signatures: [] } as ReturnType<typeof addSignature>;
   return formatEnvelope(
-    keys.reduce((signed, key) => addSignature(signed, key.publicKey, key.signNow(message), nodeCrypto), start),
+    keys.reduce(
+      (signed, key) => addSignature(signed, key.publicKey, key.signNow(message), nodeCrypto),
+      start,
+    ),
   );
 }
 
@@ -245,7 +256,8 @@ const PROBLEMS: readonly Pick<AdvisoryStatement, "id" | "advisoryKind" | "summar
 async function advise(fleet: Fleet, id: string, version: string, time: number): Promise<void> {
   const problem = PROBLEMS.find((known) => known.id === id);
   const affected = fleet.releases.get(version);
-  if (problem === undefined || affected === undefined) throw new Error(`the story knows no ${id}, ${version}`);
+  if (problem === undefined || affected === undefined)
+    throw new Error(`the story knows no ${id}, ${version}`);
   const statement: AdvisoryStatement = {
     kind: "advisory",
     subjects: [{ name: "app", sha256: toHex(nodeCrypto.sha256(affected.app)) }],
@@ -268,7 +280,11 @@ async function stateStatus(fleet: Fleet, advisories: readonly Placed[], time: nu
     rootSha256: toHex(rootOf(log.size, log.hashReader, nodeCrypto)),
     product: PRODUCT,
     logSize: Number(log.size),
-    advisories: advisories.map(({ id, index, bytes }) => ({ id, index, sha256: toHex(nodeCrypto.sha256(bytes)) })),
+    advisories: advisories.map(({ id, index, bytes }) => ({
+      id,
+      index,
+      sha256: toHex(nodeCrypto.sha256(bytes)),
+    })),
     withdrawn: [],
     created: isoTime(time),
     newest: ["2.4.1"],
@@ -290,7 +306,8 @@ interface Dated {
 /** The release that a device runs. One in ten of the good ones has the older line's backport. */
 function runs(fleet: Fleet, number: number): Released {
   const fault = FAULTS[number];
-  const version = fault === "old" ? "2.3.9" : fault === "recalled" ? "2.4.0" : number % 10 === 0 ? "2.3.10" : "2.4.1";
+  const version =
+    fault === "old" ? "2.3.9" : fault === "recalled" ? "2.4.0" : number % 10 === 0 ? "2.3.10" : "2.4.1";
   return fleet.releases.get(fault === undefined || version !== "2.3.10" ? version : "2.4.1") as Released;
 }
 
@@ -390,7 +407,11 @@ async function playStory(fleet: Fleet): Promise<Map<number, FleetDevice>> {
     return { id, index: Number(index), bytes: log.entry(index) };
   });
   const evidence = new Map<number, FleetDevice>();
-  const attestAll = async (isTheirTurn: (fault: Fault | undefined) => boolean, dated: Dated, time: number) => {
+  const attestAll = async (
+    isTheirTurn: (fault: Fault | undefined) => boolean,
+    dated: Dated,
+    time: number,
+  ) => {
     for (let n = 1; n < DEVICES; n++)
       if (isTheirTurn(FAULTS[n])) evidence.set(n, await attestAndLog(fleet, n, dated, time));
     await fleet.anchor(time);

@@ -9,11 +9,13 @@ import type { Report } from "@vouch/shared/report";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { printable, usage } from "../exit";
+import { reportFhir } from "../fhir/firmware";
 import { readInput, writeOutput } from "../files";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { reportCsv } from "../report/csv";
 import { type Page, reportHtml } from "../report/html";
+import { reportPdf } from "../report/pdf";
 import { gather } from "../report/read";
 
 const MAX_POLICY = 256 * 1024;
@@ -27,6 +29,8 @@ interface ReportOptions {
   readonly where?: string;
   readonly output?: string;
   readonly csv?: string;
+  readonly pdf?: string;
+  readonly fhir?: string;
 }
 
 /** Reads the results and gathers what they say as of T. */
@@ -62,7 +66,11 @@ function write(files: readonly string[], options: ReportOptions, io: Io): void {
   const json = formatJson(report);
   const sha256 = toHex(createHash("sha256").update(json).digest());
   const page: Page = { report, sha256, where };
-  const others: [string | undefined, () => string | Uint8Array][] = [[options.csv, () => reportCsv(report)]];
+  const others: [string | undefined, () => string | Uint8Array][] = [
+    [options.csv, () => reportCsv(report)],
+    [options.pdf, () => reportPdf(page)],
+    [options.fhir, () => reportFhir(report)],
+  ];
   for (const [path, make] of others) if (path !== undefined) writeOutput(io, path, make(), PRIVATE);
   const asked = others.some(([path]) => path !== undefined);
   if (options.output !== undefined) writeOutput(io, options.output, reportHtml(page), PRIVATE);
@@ -81,7 +89,9 @@ export function define(program: Command, io: Io): void {
     .option("--policy <FILE>", "the policy that judged, to be quoted; another one is refused")
     .option("--where <TEXT>", "where the report's data is kept, for the square code")
     .option("-o, --output <FILE>", "write the HTML there instead of to stdout")
-    .option("--csv <FILE>", "also write the devices as CSV")
+    .option("--csv <FILE>", "write the devices as CSV")
+    .option("--pdf <FILE>", "write it for paper")
+    .option("--fhir <FILE>", "write the devices' firmware states as a FHIR R4 bundle")
     .option("--json", "print the report's data as one line of JSON")
     .action((files: string[], options: ReportOptions) => write(files, options, io));
 }
