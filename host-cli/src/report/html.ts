@@ -18,6 +18,8 @@ import {
   deviceOf,
   MEANING,
   MISSING,
+  measuredImages,
+  measuredOf,
   measureLines,
   nameOf,
   reasonOf,
@@ -159,7 +161,9 @@ const verdict = (word: string | null) =>
   word === null ? el("span", {}, "none") : el("span", { class: `word ${word}` }, word);
 const mono = (value: string) => el("span", { class: "mono" }, value);
 
-/** `wide` may scroll on a small screen: then keys must reach it. */
+const SHORT = 8; // a table of so many rows stays on one sheet
+
+/** May scroll on a small screen: then keys must reach it. */
 function grid(
   caption: string,
   heads: readonly (string | readonly [string, "n"])[],
@@ -180,9 +184,10 @@ function grid(
         : el("td", kind === "" ? {} : { class: kind }, cell);
     }),
   );
+  const size = rows.length <= SHORT ? "scroll short" : "scroll";
   return el(
     "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    { class: size, tabindex: "0", role: "region", "aria-label": caption },
     el(
       "table",
       extra,
@@ -371,12 +376,18 @@ function devices(report: Report): Markup[] {
         verdict(row.word),
         row.kid ?? "not proved",
         row.enroller === null ? "not proved" : `${row.enroller}, ${row.enrolled ?? "at no proved time"}`,
-        row.components.map(({ name, digest }) => `${name} ${digest}`).join(" ") || "not proved",
+        measuredOf(row),
         nameOf(row),
         bracketOf(row),
         row.judged,
       ]),
-      ["name", "", "mono", "", "mono", "name", "when", "when"],
+      ["name", "", "mono", "when", "mono", "name", "when", "name"],
+    ),
+    grid(
+      "Images that were measured",
+      ["Component", "SHA-256", ["Devices", "n"], "Release"],
+      measuredImages(report),
+      ["", "mono", "n", ""],
     ),
   ];
 }

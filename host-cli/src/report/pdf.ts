@@ -9,6 +9,8 @@ import {
   bracketOf,
   deviceOf,
   MEANING,
+  measuredImages,
+  measuredOf,
   measureLines,
   nameOf,
   reasonOf,
@@ -67,8 +69,8 @@ class Flow {
     this.y -= 2;
   }
 
-  /** The head is repeated on each page. Rows stay whole, but for one that is longer than a page. */
-  table(columns: readonly Column[], rows: readonly (readonly string[])[], size = 7.5): void {
+  /** The head is repeated on each page; a row has at `least` so many lines. Rows stay whole, but for one that is longer than a page. */
+  table(columns: readonly Column[], rows: readonly (readonly string[])[], size = 7.5, least = 1): void {
     this.y -= 4;
     this.room(size * 6);
     this.head(columns, size);
@@ -77,7 +79,7 @@ class Flow {
       const cells = columns.map(([, share, font = "text"], i) =>
         wrap(shown(row[i] ?? ""), font, size, share * WIDTH - GAP),
       );
-      const height = Math.max(...cells.map((lines) => lines.length));
+      const height = Math.max(least, ...cells.map((lines) => lines.length));
       if (this.y - height * step < BOTTOM) {
         this.turn();
         this.head(columns, size);
@@ -180,7 +182,8 @@ export function reportPdf({ report, sha256, where }: Page): Uint8Array {
       ["Date", 0.12],
     ],
     SIGN_OFF.map(([role, meaning]) => [role, meaning, "", "", ""]),
-    14, // room to write in
+    8,
+    3, // room to write in
   );
   return flow.end(`Firmware evidence report, ${report.at}`, `Data of this report: sha256 ${sha256}`);
 }
@@ -293,22 +296,32 @@ function devices(flow: Flow, report: Report): void {
     [
       ["Device", 0.11],
       ["Verdict", 0.08, "bold"],
-      ["Key", 0.12, "mono"],
-      ["Enrolled by", 0.16],
-      ["Measured (SHA-256)", 0.26, "mono"],
-      ["Release", 0.12],
-      ["Measured between", 0.15],
+      ["Key", 0.1, "mono"],
+      ["Enrolled by", 0.2],
+      ["Measured (SHA-256)", 0.23, "mono"],
+      ["Release", 0.1],
+      ["Measured between", 0.18],
     ],
     report.rows.map((row) => [
       deviceOf(row),
       row.word,
       row.kid ?? "not proved",
       row.enroller === null ? "not proved" : `${row.enroller}, ${row.enrolled ?? "at no proved time"}`,
-      row.components.map(({ name, digest }) => `${name} ${digest}`).join(" ") || "not proved",
+      measuredOf(row),
       nameOf(row),
       bracketOf(row),
     ]),
     6.5,
+  );
+  flow.heading("Images that were measured");
+  flow.table(
+    [
+      ["Component", 0.12],
+      ["SHA-256", 0.46, "mono"],
+      ["Devices", 0.08],
+      ["Release", 0.34],
+    ],
+    measuredImages(report).map(([name, digest, count, of]) => [name, digest, String(count), of]),
   );
 }
 

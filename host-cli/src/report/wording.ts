@@ -81,6 +81,32 @@ export const reasonOf = (row: ReportRow): string => {
   return first === undefined ? "" : `${shown(first.message)} [${shown(first.code)}]`;
 };
 
+/** What a row measured, digests cut: measuredImages has them whole. */
+export const measuredOf = (row: ReportRow): string =>
+  row.components.map(({ name, digest }) => `${name} ${digest.slice(0, 16)}…`).join(", ") || "not proved";
+
+/** Each image that was measured: component, digest, on how many devices, of which releases. Ascending. */
+export function measuredImages(report: Report): [string, string, number, string][] {
+  const found = new Map<string, { name: string; digest: string; count: number; releases: Set<string> }>();
+  for (const row of report.rows) {
+    for (const { name, digest } of row.components) {
+      const key = JSON.stringify([name, digest]);
+      const image = found.get(key) ?? { name, digest, count: 0, releases: new Set() };
+      image.count++;
+      if (row.word !== "refuted") image.releases.add(nameOf(row));
+      found.set(key, image);
+    }
+  }
+  return [...found]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, { name, digest, count, releases }]) => [
+      name,
+      digest,
+      count,
+      [...releases].sort().join(", ") || "none that it proves",
+    ]);
+}
+
 /** How the three measures came out, as sentences. */
 export function measureLines({ metrics }: Report): [string, string][] {
   const { patched, offeredSpread, installedSpread, open, missing } = metrics;
