@@ -146,7 +146,7 @@ function qr(content: string, where: string): Markup {
       `Commits to the data${where === "" ? "" : `, kept at ${where}`}; proves nothing by itself.`,
     ),
     el("rect", { width: size, height: size, fill: "#fff" }),
-    new Markup(`<path d="${path}" fill="#000"/>`),
+    el("path", { d: path, fill: "#000" }),
   );
 }
 

@@ -4,6 +4,7 @@
 //
 // Only a Markup is written as it is, and only this file makes one.
 
+import { printable } from "../exit";
 import { shown } from "./wording";
 
 export class Markup {
@@ -17,13 +18,13 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "&": "&amp;",
   "<": "&lt;",
   ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
+  '"': "&quot;", // attributes are always within these
 };
-const escapeText = (text: string) => text.replace(/[&<>"']/g, (char) => ESCAPES[char] as string);
+const escapeText = (text: string) => text.replace(/[&<>"]/g, (char) => ESCAPES[char] as string);
+const LONGEST = 4000;
 
-/** Text from outside, fit to stand in an element or a quoted attribute. */
-export const text = (value: string) => escapeText(shown(value));
+/** Text from outside, fit to stand in an element. */
+export const text = (value: string) => escapeText(shown(value, LONGEST));
 
 const VOID = new Set(["meta", "link", "br", "hr"]);
 
@@ -31,7 +32,7 @@ export function el(name: string, attributes: Attributes = {}, ...children: reado
   let tag = `<${name}`;
   for (const key in attributes) {
     const value = attributes[key];
-    if (value !== null && value !== undefined) tag += ` ${key}="${text(String(value))}"`;
+    if (value !== null && value !== undefined) tag += ` ${key}="${escapeText(printable(String(value)))}"`;
   }
   return new Markup(VOID.has(name) ? `${tag}>` : `${tag}>${inner(children)}</${name}>`);
 }
@@ -51,7 +52,7 @@ export const block = (value: string) =>
   new Markup(
     value
       .split("\n")
-      .map((line) => escapeText(shown(line)))
+      .map((line) => escapeText(shown(line, LONGEST)))
       .join("\n"),
   );
 

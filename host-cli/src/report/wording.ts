@@ -42,8 +42,9 @@ export const SIGN_OFF = [
 ] as const;
 
 /** Text from outside: nothing invisible in it, and cut where nobody reads on. The JSON has all of it. */
-export function shown(text: string): string {
-  const cut = text.length > LONGEST ? `${[...text.slice(0, LONGEST)].slice(0, -1).join("")}…` : text;
+export function shown(text: string, longest = LONGEST): string {
+  // A pair of surrogates may be cut in two: the last character goes.
+  const cut = text.length > longest ? `${[...text.slice(0, longest)].slice(0, -1).join("")}…` : text;
   return printable(cut);
 }
 
@@ -130,8 +131,9 @@ export function measureLines({ metrics }: Report): [string, string][] {
 
 /** How to come to the same report without believing it. */
 export function verifyLines(report: Report, sha256: string): string[] {
+  const policy = report.policyText === null ? "" : " --policy POLICY";
   return [
-    `With the result files named under scope, make the data again and hash it: vouch report RESULTS… --at ${report.at} --json | sha256sum`,
+    `With the result files named under scope, make the data again and hash it: vouch report RESULTS…${policy} --at ${report.at} --json | sha256sum`,
     `It must be ${sha256}, which the square code commits to. Names and digests of the result files are part of it.`,
     `With the evidence, judge it again: vouch audit EVIDENCE… --policy POLICY --at ${report.at}; the verdicts must be those shown here.`,
     "Each row names its evidence and its release context by SHA-256 (in JSON and CSV). The evidence stays with its owner, since it holds serial numbers.",
