@@ -36,6 +36,8 @@ interface Audit {
   readonly contexts: AuditContext[];
   readonly records: AuditRecord[];
   summary: AuditSummary | null;
+  /** All its lines should be here: a store doesn't repeat what it holds. */
+  whole: boolean;
 }
 
 export interface Source {
@@ -133,11 +135,13 @@ const SOUND: ReadonlySet<string> = new Set([
 export class Gathering {
   private readonly audits: Audit[] = [];
   private current: Audit | null = null;
+  /** Audits of the files before this one. */
+  private told = 0;
   readonly sources: Source[] = [];
 
   /** Refuses `malformed-audit-line` for a time that isn't one: lines are compared by theirs. */
   line({ kind: _, ...line }: AuditLine): void {
-    this.current ??= { at: null, contexts: [], records: [], summary: null };
+    this.current ??= { at: null, contexts: [], records: [], summary: null, whole: false };
     if (line.version === CONTEXT_VERSION) {
       this.current.contexts.push(line);
       return;
@@ -147,7 +151,7 @@ export class Gathering {
     if (this.current.at !== null && this.current.at !== line.at) {
       const { contexts } = this.current;
       this.endAudit();
-      this.current = { at: null, contexts: [...contexts], records: [], summary: null };
+      this.current = { at: null, contexts: [...contexts], records: [], summary: null, whole: false };
     }
     this.current.at = line.at;
     if (line.version === RECORD_VERSION) {
@@ -158,8 +162,11 @@ export class Gathering {
     this.endAudit();
   }
 
-  source(source: Source): void {
+  /** Ends a file. `whole`: it holds all lines of its audits. */
+  source(source: Source, whole: boolean): void {
     this.endAudit();
+    for (const audit of this.audits.slice(this.told)) audit.whole = whole;
+    this.told = this.audits.length;
     this.sources.push(source);
   }
 
@@ -252,10 +259,10 @@ function notesOf(
     ...(newest < at ? [`the newest audit is of ${newest}, before ${at}`] : []),
     ...(stale > 0
       ? [
-          `${stale} devices were last judged patched before ${at} and count as unproven: audit them again at that time`,
+          `devices that were last judged patched before ${at}, and count as unproven until they are audited at that time: ${stale}`,
         ]
       : []),
-    ...(later > 0 ? [`${later} later audits among the results are left out`] : []),
+    ...(later > 0 ? [`audits later than ${at}, which are left out: ${later}`] : []),
     ...(policies.length > 1 ? ["devices were judged by different policies"] : []),
     ...(sizes.size > 1
       ? ["the releases' statuses are of different log sizes: a newer one may know more"]
@@ -263,6 +270,13 @@ function notesOf(
     ...(last.some(({ summary }) => summary === null)
       ? ["an audit has no summary: it may have been cut short, and devices may be missing"]
       : []),
+    ...last.flatMap(({ whole, records, summary }) =>
+      whole && summary !== null && records.length !== summary.records
+        ? [
+            `an audit counted ${summary.records} records, and ${records.length} are here: lines were lost or added`,
+          ]
+        : [],
+    ),
   ];
 }
 

@@ -117,7 +117,7 @@ function reportOf(at: string, ...files: readonly (readonly Line[])[]): Report {
   const gathering = new Gathering();
   files.forEach((lines, i) => {
     for (const line of lines) gathering.line(parseAuditLine(utf8Encode(formatAuditLine(line))));
-    gathering.source({ name: `${i}`, sha256: hex(i), lines: lines.length });
+    gathering.source({ name: `${i}`, sha256: hex(i), lines: lines.length }, true);
   });
   return gathering.report(at);
 }
@@ -160,7 +160,7 @@ reports("audits later than T are left out, and said to be", () => {
   const late = [context(1, "1.0"), record(day(6), "vulnerable"), summary(day(6), 1, 0)];
   const report = reportOf(day(5), early, late);
   assert.is(words(report), "k1 patched");
-  assert.equal(report.notes, ["1 later audits among the results are left out"]);
+  assert.equal(report.notes, [`audits later than ${day(5)}, which are left out: 1`]);
   assert.is(
     codeOf(() => reportOf(day(4), early, late)),
     "evidence-missing",
@@ -240,6 +240,14 @@ reports(
     assert.ok(early.notes.some((note) => note.includes("cut short")));
   },
 );
+
+reports("a line that was taken out of an audit is missed", () => {
+  const audit = [context(1, "1.0"), record(day(5), "vulnerable"), record(day(5), "patched", { kid: "k2" })];
+  assert.equal(reportOf(day(5), [...audit, summary(day(5), 2, 1)]).notes, []);
+  const [first, , last] = audit as [AuditContext, AuditRecord, AuditRecord];
+  const { notes } = reportOf(day(5), [first, last, summary(day(5), 2, 1)]);
+  assert.equal(notes, ["an audit counted 2 records, and 1 are here: lines were lost or added"]);
+});
 
 reports("the silence of an older status clears no release; a later one's does", () => {
   const flaw = advisory("A", "1.1", day(4));

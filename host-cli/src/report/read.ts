@@ -37,7 +37,7 @@ function readResults(path: string, room: number, gathering: Gathering): number {
   });
   lines.end(isStore);
   const name = file === "-" ? "stdin" : isStore ? `${basename(path)}/audit.jsonl` : basename(path);
-  gathering.source({ name, sha256: hash.digest("hex"), lines: lines.count });
+  gathering.source({ name, sha256: hash.digest("hex"), lines: lines.count }, !isStore);
   return lines.count;
 }
 
