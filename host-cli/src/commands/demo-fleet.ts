@@ -6,9 +6,9 @@
 //   day -60  releases 2.3.10 and 2.4.1                           day  -1  status; the others attest
 //   day -50  an advisory on 2.3.9, a recall of 2.4.0
 //
-//   DIR/policy        whom the auditor trusts            DIR/log, DIR/ledger   public, as files
-//   DIR/fleet.jsonl   four contexts, 199 devices         DIR/stray.eat         one that nobody enrolled
-//   DIR/owners/…      the same devices, a file an owner
+//   DIR/policy                whom the auditor trusts       DIR/log, DIR/ledger   public, as files
+//   DIR/pump-400-V.vouch.json what holds of release V       DIR/WARD.jsonl        devices, a file an owner
+//   DIR/stray.eat             one that nobody enrolled, with its challenge
 //
 // Thirteen are not patched: FAULTS below says which and why. The keys are forgotten at the end.
 
@@ -45,7 +45,7 @@ const DAY = 86400;
 const DEVICES = 200;
 const IMAGE_BYTES = 4096;
 const REGION_BYTES = 8192;
-const OWNERS = ["st-anne", "mercy", "lakeside", "north"];
+const WARDS = ["st-anne", "mercy", "lakeside", "north"];
 
 /** What is the matter with a device, by its number. */
 const FAULTS: Readonly<Record<number, Fault>> = {
@@ -84,7 +84,8 @@ function newKey(name: string, type: typeof KEY_ED25519 | typeof KEY_COSIGNATURE 
   };
 }
 
-const rawKey = (key: KeyObject) => new Uint8Array(Buffer.from(key.export({ format: "jwk" }).x ?? "", "base64url"));
+const rawKey = (key: KeyObject) =>
+  new Uint8Array(Buffer.from(key.export({ format: "jwk" }).x ?? "", "base64url"));
 const kidOfKey = ({ publicKey }: Key) => kidOf(nodeCrypto.sha256(publicKey));
 const random = (size: number) => new Uint8Array(randomBytes(size));
 
@@ -195,7 +196,14 @@ function release(fleet: Fleet, version: string, securityVersion: number, time: n
   const envelope = approved(statement, [alice, bob]);
   const suit = encodeEnvelope(bytes, nodeCrypto.sha256, kidOfKey(vendor), vendor.signNow);
   const manifestDigest = nodeCrypto.sha256(bytes);
-  fleet.releases.set(version, { version, app, manifestDigest, securityVersion, release: envelope, manifest: suit });
+  fleet.releases.set(version, {
+    version,
+    app,
+    manifestDigest,
+    securityVersion,
+    release: envelope,
+    manifest: suit,
+  });
   fleet.record(envelope);
 }
 
@@ -204,7 +212,10 @@ function approved(statement: Statement, keys: readonly Key[]): Uint8Array {
   const message = pae(IN_TOTO, payload);
   const start = { payloadType: IN_TOTO, payload, signatures: [] } as ReturnType<typeof addSignature>;
   return formatEnvelope(
-    keys.reduce((signed, key) => addSignature(signed, key.publicKey, key.signNow(message), nodeCrypto), start),
+    keys.reduce(
+      (signed, key) => addSignature(signed, key.publicKey, key.signNow(message), nodeCrypto),
+      start,
+    ),
   );
 }
 
@@ -245,7 +256,8 @@ const PROBLEMS: readonly Pick<AdvisoryStatement, "id" | "advisoryKind" | "summar
 async function advise(fleet: Fleet, id: string, version: string, time: number): Promise<void> {
   const problem = PROBLEMS.find((known) => known.id === id);
   const affected = fleet.releases.get(version);
-  if (problem === undefined || affected === undefined) throw new Error(`the story knows no ${id}, ${version}`);
+  if (problem === undefined || affected === undefined)
+    throw new Error(`the story knows no ${id}, ${version}`);
   const statement: AdvisoryStatement = {
     kind: "advisory",
     subjects: [{ name: "app", sha256: toHex(nodeCrypto.sha256(affected.app)) }],
@@ -268,7 +280,11 @@ async function stateStatus(fleet: Fleet, advisories: readonly Placed[], time: nu
     rootSha256: toHex(rootOf(log.size, log.hashReader, nodeCrypto)),
     product: PRODUCT,
     logSize: Number(log.size),
-    advisories: advisories.map(({ id, index, bytes }) => ({ id, index, sha256: toHex(nodeCrypto.sha256(bytes)) })),
+    advisories: advisories.map(({ id, index, bytes }) => ({
+      id,
+      index,
+      sha256: toHex(nodeCrypto.sha256(bytes)),
+    })),
     withdrawn: [],
     created: isoTime(time),
     newest: ["2.4.1"],
@@ -290,7 +306,8 @@ interface Dated {
 /** The release that a device runs. One in ten of the good ones has the older line's backport. */
 function runs(fleet: Fleet, number: number): Released {
   const fault = FAULTS[number];
-  const version = fault === "old" ? "2.3.9" : fault === "recalled" ? "2.4.0" : number % 10 === 0 ? "2.3.10" : "2.4.1";
+  const version =
+    fault === "old" ? "2.3.9" : fault === "recalled" ? "2.4.0" : number % 10 === 0 ? "2.3.10" : "2.4.1";
   return fleet.releases.get(fault === undefined || version !== "2.3.10" ? version : "2.4.1") as Released;
 }
 
@@ -348,7 +365,7 @@ async function attestAndLog(fleet: Fleet, number: number, dated: Dated, time: nu
 export async function makeDemoFleet(folder: string, now: number): Promise<{ devices: number }> {
   if (existsSync(folder) && readdirSync(folder).length > 0)
     throw new Refusal("exists", `${folder} is not empty`, { hint: "name a new folder" });
-  mkdirSync(join(folder, "owners"), { recursive: true });
+  mkdirSync(folder, { recursive: true });
   const fleet = new Fleet(folder, now);
   await initLog(fleet.logFolder, undefined, fleet.keys.log);
   await initDirectoryLedger(join(folder, "ledger"), undefined, fleet.keys.ledger, now - 91 * DAY);
@@ -358,15 +375,15 @@ export async function makeDemoFleet(folder: string, now: number): Promise<{ devi
   const made = makeFleet(fleet.logFolder, releases, () => numbers.map((n) => evidence.get(n) as FleetDevice));
   const lines = [...made.devices()].map((record) => {
     if (isRefusal(record)) throw record;
-    return Buffer.from(formatDevice(record));
+    return Buffer.concat([formatDevice(record), Buffer.from("\n")]);
   });
-  const file = (devices: readonly Buffer[]) =>
-    Buffer.concat([...made.contexts, ...devices].flatMap((line) => [line, Buffer.from("\n")]));
   writeWhole(join(folder, "policy"), fleet.policy());
-  writeWhole(join(folder, "fleet.jsonl"), file(lines), { mode: 0o600 });
-  OWNERS.forEach((owner, i) => {
-    const theirs = lines.filter((_, at) => at % OWNERS.length === i);
-    writeWhole(join(folder, "owners", `${owner}.jsonl`), file(theirs), { mode: 0o600 });
+  made.contexts.forEach((context, i) => {
+    writeWhole(join(folder, `${PRODUCT}-${releases[i]?.version}.vouch.json`), context);
+  });
+  WARDS.forEach((ward, i) => {
+    const theirs = lines.filter((_, at) => at % WARDS.length === i);
+    writeWhole(join(folder, `${ward}.jsonl`), Buffer.concat(theirs), { mode: 0o600 });
   });
   return { devices: DEVICES };
 }
@@ -390,7 +407,11 @@ async function playStory(fleet: Fleet): Promise<Map<number, FleetDevice>> {
     return { id, index: Number(index), bytes: log.entry(index) };
   });
   const evidence = new Map<number, FleetDevice>();
-  const attestAll = async (isTheirTurn: (fault: Fault | undefined) => boolean, dated: Dated, time: number) => {
+  const attestAll = async (
+    isTheirTurn: (fault: Fault | undefined) => boolean,
+    dated: Dated,
+    time: number,
+  ) => {
     for (let n = 1; n < DEVICES; n++)
       if (isTheirTurn(FAULTS[n])) evidence.set(n, await attestAndLog(fleet, n, dated, time));
     await fleet.anchor(time);
