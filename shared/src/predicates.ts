@@ -172,6 +172,7 @@ export const PREDICATES = {
   }),
   "enrolment-commitment": object({ created: time }),
   "evidence-commitment": object({ created: time }),
+  "fleet-commitment": object({ size: integer(1), created: time }),
 };
 
 type Predicates = typeof PREDICATES;

@@ -11,6 +11,7 @@ import type { Claim, Verdict } from "@vouch/shared/verdict";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeCrypto } from "../../host-cli/src/crypto";
+import { appraiseAlike } from "./alike";
 import { makeWorld, NOW, type World } from "./world";
 
 const test = suite("mutation");
@@ -33,8 +34,11 @@ const crypto: Crypto = {
   },
 };
 
+// An audit must say the same of a mutant (alike.ts): of one in twelve, for the time it takes.
+let asked = 0;
+
 function verdictOf(world: World, bundle: Uint8Array): Verdict {
-  return appraise({
+  return (asked++ % 12 === 0 ? appraiseAlike : appraise)({
     bundle,
     policy: world.policy,
     crypto,

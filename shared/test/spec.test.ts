@@ -82,6 +82,7 @@ spec("predicates.md: one example of each kind, in its one form", () => {
     "enrolment",
     "enrolment-commitment",
     "evidence-commitment",
+    "fleet-commitment",
   ]);
   statements.forEach((statement, i) => {
     assert.is(text(formatStatement(statement)), text(statementJson[i]!));

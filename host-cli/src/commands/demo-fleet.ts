@@ -6,9 +6,9 @@
 //   day -60  releases 2.3.10 and 2.4.1                           day  -1  status; the others attest
 //   day -50  an advisory on 2.3.9, a recall of 2.4.0
 //
-//   DIR/policy        whom the auditor trusts            DIR/log, DIR/ledger   public, as files
-//   DIR/fleet.jsonl   four contexts, 199 devices         DIR/stray.eat         one that nobody enrolled
-//   DIR/owners/…      the same devices, a file an owner
+//   DIR/policy                whom the auditor trusts       DIR/log, DIR/ledger   public, as files
+//   DIR/pump-400-V.vouch.json what holds of release V       DIR/WARD.jsonl        devices, a file an owner
+//   DIR/stray.eat             one that nobody enrolled, with its challenge
 //
 // Thirteen are not patched: FAULTS below says which and why. The keys are forgotten at the end.
 
@@ -45,7 +45,7 @@ const DAY = 86400;
 const DEVICES = 200;
 const IMAGE_BYTES = 4096;
 const REGION_BYTES = 8192;
-const OWNERS = ["st-anne", "mercy", "lakeside", "north"];
+const WARDS = ["st-anne", "mercy", "lakeside", "north"];
 
 /** What is the matter with a device, by its number. */
 const FAULTS: Readonly<Record<number, Fault>> = {
@@ -365,7 +365,7 @@ async function attestAndLog(fleet: Fleet, number: number, dated: Dated, time: nu
 export async function makeDemoFleet(folder: string, now: number): Promise<{ devices: number }> {
   if (existsSync(folder) && readdirSync(folder).length > 0)
     throw new Refusal("exists", `${folder} is not empty`, { hint: "name a new folder" });
-  mkdirSync(join(folder, "owners"), { recursive: true });
+  mkdirSync(folder, { recursive: true });
   const fleet = new Fleet(folder, now);
   await initLog(fleet.logFolder, undefined, fleet.keys.log);
   await initDirectoryLedger(join(folder, "ledger"), undefined, fleet.keys.ledger, now - 91 * DAY);
@@ -375,15 +375,15 @@ export async function makeDemoFleet(folder: string, now: number): Promise<{ devi
   const made = makeFleet(fleet.logFolder, releases, () => numbers.map((n) => evidence.get(n) as FleetDevice));
   const lines = [...made.devices()].map((record) => {
     if (isRefusal(record)) throw record;
-    return Buffer.from(formatDevice(record));
+    return Buffer.concat([formatDevice(record), Buffer.from("\n")]);
   });
-  const file = (devices: readonly Buffer[]) =>
-    Buffer.concat([...made.contexts, ...devices].flatMap((line) => [line, Buffer.from("\n")]));
   writeWhole(join(folder, "policy"), fleet.policy());
-  writeWhole(join(folder, "fleet.jsonl"), file(lines), { mode: 0o600 });
-  OWNERS.forEach((owner, i) => {
-    const theirs = lines.filter((_, at) => at % OWNERS.length === i);
-    writeWhole(join(folder, "owners", `${owner}.jsonl`), file(theirs), { mode: 0o600 });
+  made.contexts.forEach((context, i) => {
+    writeWhole(join(folder, `${PRODUCT}-${releases[i]?.version}.vouch.json`), context);
+  });
+  WARDS.forEach((ward, i) => {
+    const theirs = lines.filter((_, at) => at % WARDS.length === i);
+    writeWhole(join(folder, `${ward}.jsonl`), Buffer.concat(theirs), { mode: 0o600 });
   });
   return { devices: DEVICES };
 }

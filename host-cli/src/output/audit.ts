@@ -47,9 +47,12 @@ function exceptionRow(record: AuditRecord): string[] {
     name,
     record.kid ?? "-",
     nameOf(record),
-    reason === undefined ? "" : `${reason.message} [${reason.code}]`,
+    reason === undefined ? "" : `${shortDigests(reason.message)} [${reason.code}]`,
   ];
 }
+
+/** A table has no room for whole digests; --json has them. */
+const shortDigests = (text: string) => text.replace(/\b([0-9a-f]{8})[0-9a-f]{56}\b/g, "$1…");
 
 const nameOf = ({ product, release }: { product: string | null; release: string | null }) =>
   product === null ? "?" : `${product} ${release}`;
