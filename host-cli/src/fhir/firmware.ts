@@ -150,12 +150,18 @@ function gateway({ tools }: Report): Resource {
   };
 }
 
+/** When it was measured, as far as a ledger proves it. */
+function periodOf({ notBefore, notAfter }: ReportRow) {
+  if (notBefore === null && notAfter === null) return undefined;
+  return {
+    ...(notBefore === null ? {} : { start: notBefore }),
+    ...(notAfter === null ? {} : { end: notAfter }),
+  };
+}
+
 function observation(id: string, row: ReportRow): Resource {
   const version = SOUND.has(row.word) ? fhirText(row.release) : undefined;
-  const period = {
-    ...(row.notBefore === null ? {} : { start: row.notBefore }),
-    ...(row.notAfter === null ? {} : { end: row.notAfter }),
-  };
+  const period = periodOf(row);
   return {
     resourceType: "Observation",
     id: `firmware-${id}`,
@@ -168,7 +174,7 @@ function observation(id: string, row: ReportRow): Resource {
     status: "final",
     code: { ...mdc("531976", "MDC_ID_PROD_SPEC_FW"), text: "Firmware state, attested" },
     subject: reference(`Device/phd-${id}`),
-    ...(Object.keys(period).length === 0 ? {} : { effectivePeriod: period }),
+    ...(period === undefined ? {} : { effectivePeriod: period }),
     issued: row.judged,
     ...(version === undefined
       ? { dataAbsentReason: { coding: [{ system: `${THO}/data-absent-reason`, code: "unknown" }] } }
@@ -199,6 +205,7 @@ function observation(id: string, row: ReportRow): Resource {
 }
 
 function provenance(id: string, row: ReportRow, report: Report): Resource {
+  const period = periodOf(row);
   const agent = (code: string, display: string, who: string) => ({
     type: { coding: [{ system: `${THO}/provenance-participant-type`, code, display }] },
     who: reference(who),
@@ -207,6 +214,7 @@ function provenance(id: string, row: ReportRow, report: Report): Resource {
     resourceType: "Provenance",
     id: `evidence-${id}`,
     target: [reference(`Observation/firmware-${id}`)],
+    ...(period === undefined ? {} : { occurredPeriod: period }),
     recorded: row.judged,
     policy: report.policies.map(niUri),
     activity: { coding: [{ system: `${THO}/v3-DataOperation`, code: "CREATE", display: "create" }] },

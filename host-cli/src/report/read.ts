@@ -14,31 +14,38 @@ import { Gathering } from "@vouch/shared/report";
 import { about } from "../exit";
 import { readChunks } from "../files";
 
-const MAX_RESULTS = 1024 * 1024 * 1024;
-const MAX_LINES = 1_000_000;
+const MAX_BYTES = 512 * 1024 * 1024;
+const MAX_LINES = 300_000;
 const LF = 0x0a;
 
 /** Refuses as readChunks and parseAuditLine, and `too-large`. */
 export function gather(paths: readonly string[]): Gathering {
   const gathering = new Gathering();
-  let room = MAX_LINES;
-  for (const path of paths) room -= readResults(path, room, gathering);
+  const room = { lines: MAX_LINES, bytes: MAX_BYTES };
+  for (const path of paths) readResults(path, room, gathering);
   return gathering;
 }
 
-function readResults(path: string, room: number, gathering: Gathering): number {
+/** What may still be read. */
+interface Room {
+  lines: number;
+  bytes: number;
+}
+
+function readResults(path: string, room: Room, gathering: Gathering): void {
   const isStore = path !== "-" && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
   const file = isStore ? join(path, "audit.jsonl") : path;
   const hash = createHash("sha256");
-  const lines = new Lines(file === "-" ? "stdin" : file, room, gathering);
-  readChunks(file, MAX_RESULTS, (chunk) => {
+  const lines = new Lines(file === "-" ? "stdin" : file, room.lines, gathering);
+  readChunks(file, room.bytes, (chunk) => {
+    room.bytes -= chunk.length;
     hash.update(chunk);
     lines.take(chunk);
   });
   lines.end(isStore);
   const name = file === "-" ? "stdin" : isStore ? `${basename(path)}/audit.jsonl` : basename(path);
   gathering.source({ name, sha256: hash.digest("hex"), lines: lines.count }, !isStore);
-  return lines.count;
+  room.lines -= lines.count;
 }
 
 /** Cuts bytes into lines. */
