@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
@@ -15,6 +16,19 @@ import {
   RECORD_VERSION,
   SUMMARY_VERSION,
 } from "@vouch/shared/auditline";
+
+/** Another's validator: structure, cardinality, required codes; no regexes, choices or invariants. */
+export const { Fhir } = createRequire(import.meta.url)("fhir") as {
+  Fhir: new () => {
+    validate(
+      resource: object,
+      options: object,
+    ): {
+      valid: boolean;
+      messages: { severity: string; location: string; message: string }[];
+    };
+  };
+};
 
 export const AT = "2026-11-28T09:00:00Z";
 const digest = (text: string) => createHash("sha256").update(text).digest("hex");

@@ -15,76 +15,30 @@
 //
 // Pure: nothing here reads a clock, and the order of the files changes nothing but the list of sources.
 
-import {
-  type AuditContext,
-  type AuditLine,
-  type AuditRecord,
-  type AuditSummary,
-  CONTEXT_VERSION,
-  RECORD_VERSION,
-} from "./auditline";
-import { type AdvisoryFact, type Metrics, measure, type ReleaseFact, type Sighting } from "./metrics";
+import { type AuditContext, type AuditLine, CONTEXT_VERSION, RECORD_VERSION } from "./auditline";
+import { measure } from "./metrics";
 import { quote, Refusal } from "./refusal";
+import { factsOf, type ReportMetrics, timed } from "./reportfacts";
+import {
+  type Audit,
+  countWords,
+  newestContexts,
+  type ReportRelease,
+  type ReportRow,
+  releasesOf,
+  rowsOf,
+  unique,
+} from "./reportrows";
 import { isoTime, secondsOf } from "./time";
 import { type Word, worst } from "./verdict";
 
 export const REPORT_VERSION = "vouch-report/v1";
-
-/** One audit's lines. `at` is null when neither a record nor a summary tells it: such lines say nothing. */
-interface Audit {
-  at: string | null;
-  readonly contexts: AuditContext[];
-  readonly records: AuditRecord[];
-  summary: AuditSummary | null;
-  /** All its lines should be here: a store doesn't repeat what it holds. */
-  whole: boolean;
-}
 
 export interface Source {
   /** The file's own name. */
   readonly name: string;
   readonly sha256: string;
   readonly lines: number;
-}
-
-export interface ReportRow {
-  readonly word: Word;
-  /** The T of the audit that judged it. */
-  readonly judged: string;
-  readonly reasons: readonly { readonly code: string; readonly word: Word; readonly message: string }[];
-  readonly product: string | null;
-  readonly release: string | null;
-  readonly serial: string | null;
-  readonly kid: string | null;
-  readonly ueid: string | null;
-  readonly device: string;
-  readonly advisories: readonly string[];
-  readonly flags: readonly string[];
-  readonly notBefore: string | null;
-  readonly notAfter: string | null;
-  readonly timeSource: string | null;
-  readonly enroller: string | null;
-  readonly enrolled: string | null;
-  readonly components: readonly { readonly name: string; readonly digest: string }[];
-  readonly context: string | null;
-  readonly input: string;
-}
-
-export interface ReportRelease {
-  readonly product: string | null;
-  readonly release: string | null;
-  readonly recorded: string | null;
-  readonly supportEnds: string | null;
-  readonly udiDi: string | null;
-  readonly approvers: readonly string[];
-  readonly log: string | null;
-  readonly size: string | null;
-  readonly asOf: { readonly logSize: number; readonly time: string | null } | null;
-  readonly timeSource: string | null;
-  readonly advisories: AuditContext["advisories"];
-  readonly words: Readonly<Partial<Record<Word, number>>>;
-  readonly devices: number;
-  readonly contexts: readonly string[];
 }
 
 export interface TrendPoint {
@@ -113,23 +67,6 @@ export interface Report {
   readonly notes: readonly string[];
   readonly trouble: readonly { readonly file: string; readonly code: string; readonly message: string }[];
 }
-
-type Timed<T, K extends keyof T> = Omit<T, K> & { readonly [P in K]: string | null };
-export type ReportMetrics = Omit<Metrics, "offered" | "installed"> & {
-  readonly offered: readonly Timed<Metrics["offered"][number], "identified" | "available">[];
-  readonly installed: readonly Timed<Metrics["installed"][number], "available" | "after" | "by">[];
-};
-
-const WORST_FIRST: readonly Word[] = ["refuted", "recalled", "vulnerable", "unproven", "patched", "verified"];
-/** What a device may be found without its evidence being in doubt: these findings leave what was measured, and when. */
-const SOUND: ReadonlySet<string> = new Set([
-  "advisory-in-force",
-  "advisory-recall",
-  "advisory-under-investigation",
-  "evidence-stale",
-  "release-withdrawn",
-  "status-stale",
-]);
 
 /** Takes lines in their order, file after file. */
 export class Gathering {
@@ -241,7 +178,6 @@ const toolsOf = ({ summary, records }: Audit) => [
   ...(summary === null ? [] : [summary.tool]),
   ...records.map(({ tool }) => tool),
 ];
-const unique = (texts: readonly string[]): string[] => [...new Set(texts)].sort();
 
 function notesOf(
   audits: readonly Audit[],
@@ -280,163 +216,6 @@ function notesOf(
   ];
 }
 
-/** One row for each device, worst first. */
-function rowsOf(audits: readonly Audit[], at: string): ReportRow[] {
-  const byDevice = new Map<string, AuditRecord[]>();
-  for (const { records } of audits) {
-    for (const record of records) {
-      const name = record.kid === null ? `input:${record.input}` : `kid:${record.kid}`;
-      const list = byDevice.get(name);
-      if (list === undefined) byDevice.set(name, [record]);
-      else list.push(record);
-    }
-  }
-  const rows = [...byDevice.values()].map((records) => rowOf(currentOf(newestOf(records)), at));
-  const rank = new Map(WORST_FIRST.map((word, i) => [word, i]));
-  const keyed = rows.map((row) => ({ row, key: sortKey(row) }));
-  keyed.sort(
-    (a, b) =>
-      (rank.get(a.row.word) as number) - (rank.get(b.row.word) as number) ||
-      (a.key < b.key ? -1 : a.key > b.key ? 1 : 0),
-  );
-  return keyed.map(({ row }) => row);
-}
-
-const sortKey = (row: ReportRow) =>
-  JSON.stringify([row.product ?? "", row.release ?? "", row.serial ?? row.device, row.kid ?? "", row.input]);
-
-/** Evidence that was judged again counts as it was judged last. */
-function newestOf(records: readonly AuditRecord[]): AuditRecord[] {
-  const newest = new Map<string, AuditRecord>();
-  for (const record of records) {
-    const known = newest.get(record.input);
-    if (known === undefined || isJudgedLater(record, known)) newest.set(record.input, record);
-  }
-  return [...newest.values()];
-}
-
-/** Two outcomes at one T (by different policies or contexts): the worse counts. */
-function isJudgedLater(a: AuditRecord, b: AuditRecord): boolean {
-  if (a.at !== b.at) return a.at > b.at;
-  const [i, j] = [WORST_FIRST.indexOf(a.word), WORST_FIRST.indexOf(b.word)];
-  return i !== j ? i < j : a.key < b.key;
-}
-
-function currentOf(records: readonly AuditRecord[]): AuditRecord {
-  const last = records.reduce((a, b) => (isMeasuredLater(b, a) ? b : a));
-  const open = records.filter(
-    (r) => r.notAfter === null || last.notBefore === null || r.notAfter > last.notBefore,
-  );
-  const worse = open.filter(({ word }) => word === "refuted" || word === "recalled" || word === "vulnerable");
-  return [last, ...worse].reduce((a, b) => (isWorse(b, a) ? b : a));
-}
-
-const isMeasuredLater = (a: AuditRecord, b: AuditRecord) =>
-  (a.notBefore ?? "") > (b.notBefore ?? "") ||
-  (a.notBefore === b.notBefore && (isWorse(a, b) || (a.word === b.word && a.key < b.key)));
-const isWorse = (a: AuditRecord, b: AuditRecord) => WORST_FIRST.indexOf(a.word) < WORST_FIRST.indexOf(b.word);
-
-function rowOf(record: AuditRecord, at: string): ReportRow {
-  const early = record.word === "patched" && record.at !== at;
-  const reasons = record.reasons.map(({ code, word, message }) => ({ code, word, message }));
-  if (early)
-    reasons.unshift({
-      code: "judged-earlier",
-      word: "unproven",
-      message: `last judged at ${record.at}: patched then; nothing here says that it holds at ${at}`,
-    });
-  const { product, release, serial, kid, ueid, device, advisories, flags } = record;
-  const { notBefore, notAfter, timeSource, enroller, enrolled, components, context, input } = record;
-  return {
-    word: early ? "unproven" : record.word,
-    judged: record.at,
-    reasons,
-    product,
-    release,
-    serial,
-    kid,
-    ueid,
-    device,
-    advisories,
-    flags: [...new Set(flags)],
-    notBefore,
-    notAfter,
-    timeSource,
-    enroller,
-    enrolled,
-    components,
-    context,
-    input,
-  };
-}
-
-function countWords(rows: readonly ReportRow[]): Partial<Record<Word, number>> {
-  const counts: Partial<Record<Word, number>> = {};
-  for (const word of WORST_FIRST) {
-    const count = rows.filter((row) => row.word === word).length;
-    if (count > 0) counts[word] = count;
-  }
-  return counts;
-}
-
-/** The line of each context from the newest audit that met it; of two in one audit the later. */
-function newestContexts(audits: readonly Audit[]): Map<string, AuditContext> {
-  const found = new Map<string, { at: string; text: string; context: AuditContext }>();
-  for (const audit of audits) {
-    for (const context of audit.contexts) {
-      const known = found.get(context.context);
-      const text = JSON.stringify(context);
-      const at = audit.at as string;
-      if (known === undefined || at > known.at || (at === known.at && text > known.text))
-        found.set(context.context, { at, text, context });
-    }
-  }
-  return new Map(
-    [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([digest, { context }]) => [digest, context]),
-  );
-}
-
-function releasesOf(
-  rows: readonly ReportRow[],
-  contexts: ReadonlyMap<string, AuditContext>,
-): ReportRelease[] {
-  const groups = new Map<string, ReportRow[]>();
-  for (const row of rows) {
-    const name = JSON.stringify([row.product, row.release]);
-    const list = groups.get(name);
-    if (list === undefined) groups.set(name, [row]);
-    else list.push(row);
-  }
-  const names = [...groups.keys()].sort();
-  return names.map((name) => {
-    const own = groups.get(name) as ReportRow[];
-    const digests = unique(own.flatMap(({ context }) => context ?? []));
-    const known = digests.flatMap((digest) => contexts.get(digest) ?? []);
-    // Of several contexts of one release the one whose status speaks for most of the log is shown.
-    const shown = known.reduce<AuditContext | null>(
-      (a, b) => (a === null || (b.asOf?.logSize ?? -1) > (a.asOf?.logSize ?? -1) ? b : a),
-      null,
-    );
-    const first = own[0] as ReportRow;
-    return {
-      product: first.product,
-      release: first.release,
-      recorded: shown?.recorded ?? null,
-      supportEnds: shown?.supportEnds ?? null,
-      udiDi: shown?.udiDi ?? null,
-      approvers: shown?.approvers ?? [],
-      log: shown?.log ?? null,
-      size: shown?.size ?? null,
-      asOf: shown?.asOf ?? null,
-      timeSource: shown?.timeSource ?? null,
-      advisories: shown?.advisories ?? [],
-      words: countWords(own),
-      devices: own.length,
-      contexts: digests,
-    };
-  });
-}
-
 function trendOf(audits: readonly Audit[]): TrendPoint[] {
   const points = new Map<string, TrendPoint>();
   for (const { summary } of audits) {
@@ -447,91 +226,6 @@ function trendOf(audits: readonly Audit[]): TrendPoint[] {
   }
   return [...points].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, point]) => point);
 }
-
-function factsOf(
-  audits: readonly Audit[],
-  rows: readonly ReportRow[],
-  contexts: ReadonlyMap<string, AuditContext>,
-  at: string,
-) {
-  const seen = new Map<string, Sighting>();
-  for (const { records } of audits) {
-    for (const record of records) {
-      if (record.kid === null || record.product === null || record.release === null) continue;
-      if (record.components.length === 0 || record.reasons.some(({ code }) => !SOUND.has(code))) continue;
-      seen.set(`${record.input} ${record.context}`, {
-        device: record.kid,
-        product: record.product,
-        release: record.release,
-        notBefore: secondsOrNull(record.notBefore),
-        notAfter: secondsOrNull(record.notAfter),
-      });
-    }
-  }
-  const sound = [...contexts.values()].filter(
-    ({ product, release, reasons }) =>
-      product !== null && release !== null && reasons.every(({ code }) => SOUND.has(code)),
-  );
-  // Of two fixes that statuses name, the later status's.
-  sound.sort((a, b) => (b.asOf?.logSize ?? 0) - (a.asOf?.logSize ?? 0));
-  return {
-    at: secondsOf(at),
-    devices: new Map(rows.map((row) => [row.kid ?? row.input, row.word])),
-    sightings: [...seen.values()],
-    advisories: advisoriesOf(sound),
-    releases: sound.map(
-      ({ product, release, recorded }): ReleaseFact => ({
-        product: product as string,
-        release: release as string,
-        recorded: secondsOrNull(recorded),
-      }),
-    ),
-  };
-}
-
-/** What the contexts say of each advisory that affects one of their releases. */
-function advisoriesOf(contexts: readonly AuditContext[]): AdvisoryFact[] {
-  const facts = new Map<string, { fact: MutableAdvisory; logSize: number }>();
-  for (const context of contexts) {
-    for (const advisory of context.advisories) {
-      if (advisory.effect !== "affected") continue;
-      const name = JSON.stringify([advisory.id, context.product]);
-      const known = facts.get(name);
-      const logSize = context.asOf?.logSize ?? 0;
-      const entry = known ?? { fact: emptyAdvisory(advisory.id, context.product as string), logSize };
-      facts.set(name, { fact: entry.fact, logSize: Math.min(entry.logSize, logSize) });
-      const recorded = secondsOrNull(advisory.recorded);
-      const { fact } = entry;
-      if (recorded !== null) fact.recorded = Math.min(fact.recorded ?? recorded, recorded);
-      const release = context.release as string;
-      fact.affected.set(release, fact.affected.get(release) ?? advisory.fixIn);
-    }
-  }
-  for (const { fact, logSize } of facts.values()) {
-    for (const { product, release, asOf } of contexts) {
-      // An older status knew nothing of the advisory: its silence clears no release.
-      if (product !== fact.product || asOf === null || asOf.logSize < logSize) continue;
-      if (!fact.affected.has(release as string)) fact.clear.add(release as string);
-    }
-  }
-  return [...facts.values()].map(({ fact }) => fact);
-}
-
-interface MutableAdvisory {
-  readonly id: string;
-  readonly product: string;
-  recorded: number | null;
-  readonly affected: Map<string, string | null>;
-  readonly clear: Set<string>;
-}
-
-const emptyAdvisory = (id: string, product: string): MutableAdvisory => ({
-  id,
-  product,
-  recorded: null,
-  affected: new Map(),
-  clear: new Set(),
-});
 
 const TIME = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
 
@@ -544,27 +238,4 @@ function checkTimes(times: readonly (string | null)[]): void {
       continue;
     throw new Refusal("malformed-audit-line", `a time is ${quote(time)}, expected 2026-01-15T09:00:00Z`);
   }
-}
-
-const secondsOrNull = (time: string | null): number | null => {
-  const seconds = time === null ? Number.NaN : secondsOf(time);
-  return Number.isSafeInteger(seconds) ? seconds : null; // nobody checked the text of a line's times
-};
-const timeOrNull = (seconds: number | null) => (seconds === null ? null : isoTime(seconds));
-
-function timed(metrics: Metrics): ReportMetrics {
-  return {
-    ...metrics,
-    offered: metrics.offered.map((one) => ({
-      ...one,
-      identified: timeOrNull(one.identified),
-      available: timeOrNull(one.available),
-    })),
-    installed: metrics.installed.map((one) => ({
-      ...one,
-      available: timeOrNull(one.available),
-      after: timeOrNull(one.after),
-      by: timeOrNull(one.by),
-    })),
-  };
 }

@@ -271,6 +271,26 @@ reports("the silence of an older status clears no release; a later one's does", 
   assert.is(reportOf(day(9), audit(before)).metrics.open, 1);
 });
 
+reports("evidence that a later audit refutes is no sighting any more", () => {
+  const flaw = advisory("A", "1.1", day(4));
+  const affected = context(2, "1.0", { advisories: [flaw], asOf: { logSize: 9, time: day(5) } });
+  const mended = context(4, "1.1", { recorded: day(6) });
+  const first = record(day(9), "vulnerable", { context: hex(2), notBefore: day(4), notAfter: day(5) });
+  const second = record(day(9), "patched", {
+    context: hex(4),
+    release: "1.1",
+    notBefore: day(7),
+    notAfter: day(8),
+  });
+  const audit = [affected, mended, first, second, summary(day(9), 2, 1)];
+  assert.is(reportOf(day(9), audit).metrics.open, 0);
+  const reasons = [
+    { code: "key-revoked", word: "refuted" as const, claim: "enrolment", of: "device", message: "" },
+  ];
+  const later = [{ ...second, at: day(10), word: "refuted" as const, reasons }, summary(day(10), 1, 0)];
+  assert.is(reportOf(day(10), audit, later).metrics.open, 1);
+});
+
 for (const [name, change] of [
   ["a month of its own", { at: "2026-13-01T00:00:00Z" }],
   ["a day that isn't", { at: "2026-02-30T00:00:00Z" }],

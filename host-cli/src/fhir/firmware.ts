@@ -10,7 +10,8 @@
 // of the guide are not claimed: they ask for an EUI-64, which evidence doesn't hold. Times are brackets of the ledger's,
 // so an effective time is a Period.
 
-import type { Report, ReportRelease, ReportRow } from "@vouch/shared/report";
+import type { Report } from "@vouch/shared/report";
+import type { ReportRelease, ReportRow } from "@vouch/shared/reportrows";
 import { printable } from "../exit";
 
 const MDC = "urn:iso:std:iso:11073:10101";

@@ -1,7 +1,8 @@
 // A report's devices as CSV (RFC 4180): one row each, worst first. For spreadsheets: a cell that would begin a formula
 // gets an apostrophe in front, since serial numbers and messages are other people's text.
 
-import type { Report, ReportRelease, ReportRow } from "@vouch/shared/report";
+import type { Report } from "@vouch/shared/report";
+import type { ReportRelease, ReportRow } from "@vouch/shared/reportrows";
 import { releaseFinder, shown } from "./wording";
 
 type Read = (row: ReportRow, release: ReportRelease | undefined) => string | null;

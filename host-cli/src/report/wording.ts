@@ -2,7 +2,8 @@
 // of evidence; whether a device or its maker complies with anything is for its reader to say.
 
 import type { Missing } from "@vouch/shared/metrics";
-import type { Report, ReportRelease, ReportRow } from "@vouch/shared/report";
+import type { Report } from "@vouch/shared/report";
+import type { ReportRelease, ReportRow } from "@vouch/shared/reportrows";
 import type { Word } from "@vouch/shared/verdict";
 import { printable } from "../exit";
 
