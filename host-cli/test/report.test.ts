@@ -284,7 +284,7 @@ const readable = "pdftotext reads from the PDF what was to be said, and hostile 
 if (noPdftotext !== undefined) skip(hostile, readable, noPdftotext);
 else
   hostile(readable, () => {
-    writeFileSync(join(outside, "t.pdf"), hostileReport("(\\) Tj ET").pdf);
+    writeFileSync(join(outside, "t.pdf"), made.find(([text]) => text === "(\\) Tj ET")?.[1].pdf ?? "");
     const { stdout } = spawnSync("pdftotext", ["-layout", join(outside, "t.pdf"), "-"], { encoding: "utf8" });
     for (const expected of [
       "Firmware evidence report",

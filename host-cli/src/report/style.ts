@@ -25,10 +25,11 @@ th,td{text-align:left;vertical-align:top;padding:.3rem .55rem;border-bottom:1px 
 thead th{background:var(--head);border-bottom:2px solid var(--rule);white-space:nowrap}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .mono{font-family:ui-monospace,"DejaVu Sans Mono","Liberation Mono",Menlo,monospace;font-size:.92em}
-td.mono{min-width:9.5rem}
-td.when{min-width:13rem}
+td.mono{min-width:8.5rem}
+td.when{min-width:12rem}
 td.why{min-width:18rem}
-.name{min-width:7.5rem}
+.name{min-width:6.5rem}
+th[scope=row]{min-width:6rem}
 .word{font-weight:700;white-space:nowrap}
 .word.refuted{color:var(--refuted)}.word.recalled{color:var(--recalled)}.word.vulnerable{color:var(--vulnerable)}
 .word.unproven{color:var(--unproven)}.word.patched{color:var(--patched)}
@@ -54,7 +55,7 @@ body{font-size:9.5pt}header,main,footer{max-width:none;padding-left:0;padding-ri
 nav,.skip{display:none}.scroll{overflow:visible}a{color:inherit;text-decoration:none}
 thead{display:table-header-group}tr{break-inside:avoid}h2,h3,caption{break-after:avoid}
 table{font-size:8pt}.bar,thead th,pre{print-color-adjust:exact;-webkit-print-color-adjust:exact}
-td.mono,td.when,td.why,.name{min-width:0}th,td{padding:.16rem .4rem}
+td.mono,td.when,td.why,.name,th[scope=row]{min-width:0}th,td{padding:.16rem .4rem}
 tbody tr:first-child,tbody tr:nth-child(2){break-before:avoid}.short,dl,footer,.sign{break-inside:avoid}
 footer{margin-top:1rem;padding-bottom:0}section>h2+p,section>h2+dl{break-before:avoid}
 }
