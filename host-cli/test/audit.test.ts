@@ -94,7 +94,7 @@ test("tells a person the same: exceptions first, then releases, the worst verdic
   assert.is(status, 20);
   const text = stdout.split("\n");
   assert.match(text[0]!, /^13 of 200 not patched as of /);
-  assert.match(text[3]!, /^refuted {5}SN-1059 .* app measures [0-9a-f]{8}…, .* \[measurement-mismatch\]$/);
+  assert.match(text[3]!, /^refuted {5}SN-1059 .* app measures [0-9a-f]{16}…, .* \[measurement-mismatch\]$/);
   assert.match(stdout, /^pump-400 2\.4\.1 +2 +- +- +5 +169 +none in force$/m);
   assert.is(text.at(-2), "refuted");
 });

@@ -34,6 +34,7 @@ for (const [page, pty] of [
   ["README.md", false],
   ["host-cli/README.md", false],
   ["host-cli/BENCH.md", false],
+  ["host-cli/AUDIT.md", false],
   ["host-cli/REPORT.md", false],
 ] as const) {
   const name = `${page} prints what it says${pty ? ", over a pseudo-terminal" : ""}`;

@@ -31,7 +31,7 @@ import type { Pool } from "./pool";
 import type { Store } from "./store";
 import { startTally, type Tally } from "./tally";
 
-const BATCH = 128;
+const BATCH = 64;
 const BATCH_BYTES = 1024 * 1024;
 /** Bytes of release contexts kept at a time; those used longest ago are forgotten. */
 const MAX_CONTEXTS = 64 * 1024 * 1024;

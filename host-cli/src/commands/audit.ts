@@ -64,7 +64,7 @@ export async function auditFiles(
         pool,
         store,
         fresh: options.fresh === true,
-        inFlight: jobs === 1 ? 0 : 3 * jobs,
+        inFlight: jobs === 1 ? 0 : 2 * jobs,
         print: io.json ? (line) => io.stdout(`${line}\n`) : null,
         progress: (bytes) => progress.update(bytes),
       },

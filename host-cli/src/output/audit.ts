@@ -52,7 +52,7 @@ function exceptionRow(record: AuditRecord): string[] {
 }
 
 /** A table has no room for whole digests; --json has them. */
-const shortDigests = (text: string) => text.replace(/\b([0-9a-f]{8})[0-9a-f]{56}\b/g, "$1…");
+const shortDigests = (text: string) => text.replace(/\b([0-9a-f]{16})[0-9a-f]{48}\b/g, "$1…");
 
 const nameOf = ({ product, release }: { product: string | null; release: string | null }) =>
   product === null ? "?" : `${product} ${release}`;
