@@ -17,6 +17,7 @@
 //   shared/src/stardust/proof.ts ▶ host-cli/dist/commands/stardust.cjs  … or of a Tangle
 //   host-cli/src/ledger/stardust-ledger.ts ▶ host-cli/dist/commands/tangle.cjs   what anchors on one: IOTA's library
 //   host-cli/src/ledger/pow-worker.ts ─▶ host-cli/dist/pow-worker.cjs   a thread of its
+//   host-cli/src/audit/postgres.ts ▶ …/postgres.cjs, worker.ts ▶ …/audit-worker.cjs   a store, and what threads run
 //   host-cli/src/main.ts       ──▶ host-cli/dist/main.cjs         knows the verbs by name
 //        each, compiled by V8  ──▶ host-cli/dist/….cjs.v20.20.2-x64   bin/vouch.cjs says why
 //
@@ -39,7 +40,7 @@ import { inlineNumbers, shortNames } from "./shorten.mjs";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "host-cli/dist");
 
-const EXTERNAL = ["serialport", "@lydell/node-pty", "quickjs-emscripten", "lmdb"];
+const EXTERNAL = ["serialport", "@lydell/node-pty", "quickjs-emscripten", "lmdb", "pg-native"];
 
 const AGENT_LIMIT = 45 * 1024; // what DESIGN.md promises
 /** For a build that asks for a table of its own: the engine region of the simulated device less its engine block. */
@@ -71,15 +72,22 @@ const APART = {
   rebased: "@vouch/shared/rebased/judge",
   stardust: "@vouch/shared/stardust/proof",
   tangle: "./host-cli/src/ledger/stardust-ledger",
+  postgres: "./host-cli/src/audit/postgres",
+  "audit-worker": "./host-cli/src/audit/worker",
 };
 const apart = {
   name: "apart",
   setup(build) {
     build.onResolve(
-      { filter: /\/(rebased\/judge|stardust\/proof|ledger\/stardust-ledger)$/ },
+      {
+        filter: /\/(rebased\/judge|stardust\/proof|ledger\/stardust-ledger|audit\/postgres)$|^\.\/postgres$/,
+      },
       ({ kind, path }) => {
-        const [name] = Object.entries(APART).find(([, module]) => module.endsWith(path.replace(/^\.+/, "")));
-        return kind === "require-call" ? { path: `./${name}.cjs`, external: true } : undefined;
+        const [name] =
+          Object.entries(APART).find(([, module]) => module.endsWith(path.replace(/^\.+/, ""))) ?? [];
+        return kind === "require-call" && name !== undefined
+          ? { path: `./${name}.cjs`, external: true }
+          : undefined;
       },
     );
   },

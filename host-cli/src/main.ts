@@ -49,6 +49,9 @@ const SUMMARIES: Record<string, string> = {
   doctor: "say why a port doesn't work",
   term: "a plain terminal that survives unplugging",
   verify: "settle whether a bundle, image and device hold up",
+  audit: "settle which devices of a fleet are patched",
+  report: "what audits found, as a file for people",
+  fleet: "collect a fleet's evidence, commit to it, show an owner's part",
 };
 
 /** The program: what `dist/main.cjs` calls. Sets process.exitCode and returns; nothing is cut off in a pipe. */

@@ -35,6 +35,8 @@ for (const [page, pty] of [
   ["host-cli/README.md", false],
   ["host-cli/BENCH.md", false],
   ["host-cli/LOG.md", false],
+  ["host-cli/AUDIT.md", false],
+  ["host-cli/REPORT.md", false],
 ] as const) {
   const name = `${page} prints what it says${pty ? ", over a pseudo-terminal" : ""}`;
   const why = pty ? noPty : noShell;

@@ -95,6 +95,8 @@ function judgeOne(
       effect,
       cvss: statement.cvss ?? [],
       class: statement.class ?? null,
+      created: statement.created,
+      recorded: record.recorded,
       deadline: statement.deadline ?? null,
       overdue,
       fixIn,

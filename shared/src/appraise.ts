@@ -14,16 +14,16 @@
 // arguments; nothing here reads a clock, a file or a network.
 
 import type { OpenRebased, StardustJudge } from "./anchoring";
-import { checkDevice, labelOf, presentFile, presentMember } from "./attested";
+import { checkDevice, labelOf, type Presented, presentFile, presentMember } from "./attested";
 import { type Bundle, parseBundle } from "./bundle";
 import { toBase64 } from "./bytes";
 import type { Challenge } from "./companions";
 import type { Crypto } from "./crypto";
 import { type Case, checkHistory, type History } from "./history";
-import { checkKeysLogged, openKeys } from "./keyrecords";
+import { checkKeysLogged, checkOwnListed, openKeys } from "./keyrecords";
 import { checkImages, type Image } from "./measured";
 import type { Policy } from "./policy";
-import { checkRelease, checkStatus } from "./published";
+import { checkRelease, checkStatus, type Published, type Release } from "./published";
 import type { ReleaseStatement } from "./statement";
 import { isoTime, secondsOf } from "./time";
 import { type AnchorResult, type DeviceResult, Findings, type Verdict, worst } from "./verdict";
@@ -97,6 +97,56 @@ function limitsOfLedgers({ walk, checkpoints }: Bundle): string[] {
   ];
 }
 
+/** What a bundle says whichever device is asked about: claims 1 to 4, gone over once. Findings are in the case. */
+export interface Grounds {
+  readonly c: Case;
+  readonly images: readonly Image[];
+  readonly release: Release | null;
+  readonly history: History | null;
+  readonly published: Published | null;
+  readonly limits: readonly string[];
+}
+
+/** Claims 1 to 4 of a bundle that was read. One that serves a fleet may hold revocations of devices that come later. */
+export function openGrounds(
+  bundle: Bundle,
+  question: Omit<Question, "bundle" | "handed">,
+  out: Findings,
+  servesFleet = false,
+): Grounds {
+  const { policy, crypto, at, now, images, rebased, stardust } = question;
+  const budget = { left: MAX_HASHED };
+  const plain: Omit<Case, "keys"> = { budget, bundle, policy, crypto, at, now, out, rebased, stardust };
+  const c: Case = { ...plain, keys: openKeys(plain, servesFleet) };
+  const release = checkRelease(c);
+  if (release !== null) checkImages(c, release, images);
+  if (release !== null) flagSupport(c, release.statement);
+  const history = checkHistory(c);
+  if (history !== null) checkKeysLogged(c, history);
+  const published = release && history ? checkStatus(c, release, history) : null;
+  return { c, images, release, history, published, limits: limitsOf(bundle, question.releaseOnly) };
+}
+
+const limitsOf = (bundle: Bundle | null, releaseOnly: boolean) => [
+  ...LIMITS_ALWAYS,
+  ...(bundle === null ? [] : limitsOfLedgers(bundle)),
+  ...(releaseOnly ? [] : LIMITS_DEVICE),
+];
+
+/** Claims 5 to 7 of one device; null when they would rest on nothing. Findings go to `out`. */
+export function judgeDevice(
+  grounds: Grounds,
+  device: Presented,
+  label: string,
+  out: Findings,
+): DeviceResult | null {
+  const { c, release, history, images, published } = grounds;
+  if (release === null || history === null) return null;
+  const own: Case = { ...c, out, budget: { left: MAX_HASHED } };
+  if (published?.status && device.member !== null) checkOwnListed(own, published.status, device.member);
+  return checkDevice(own, device, label, release, history, images);
+}
+
 function settleAt(question: Question): Verdict {
   const out = new Findings();
   const bundle = out.attempt("bundle", () => parseBundle(question.bundle));
@@ -108,11 +158,7 @@ function settleAt(question: Question): Verdict {
     reasons: out.reasons,
     notes: out.notes,
     flags: out.flags,
-    limits: [
-      ...LIMITS_ALWAYS,
-      ...(bundle === null ? [] : limitsOfLedgers(bundle)),
-      ...(question.releaseOnly ? [] : LIMITS_DEVICE),
-    ],
+    limits: limitsOf(bundle, question.releaseOnly),
   };
   if (bundle === null) {
     return {
@@ -127,24 +173,8 @@ function settleAt(question: Question): Verdict {
       devices: [],
     };
   }
-  const plain: Omit<Case, "keys"> = {
-    budget: { left: MAX_HASHED },
-    bundle,
-    policy: question.policy,
-    crypto: question.crypto,
-    at: question.at,
-    now: question.now,
-    out,
-    rebased: question.rebased,
-    stardust: question.stardust,
-  };
-  const c: Case = { ...plain, keys: openKeys(plain) };
-  const release = checkRelease(c);
-  if (release !== null) checkImages(c, release, question.images);
-  if (release !== null) flagSupport(c, release.statement);
-  const history = checkHistory(c);
-  if (history !== null) checkKeysLogged(c, history);
-  const published = release && history ? checkStatus(c, release, history) : null;
+  const grounds = openGrounds(bundle, question, out);
+  const { c, release, history, published } = grounds;
   const devices: DeviceResult[] = [];
   if (release !== null && history !== null) {
     const asked =
@@ -187,7 +217,7 @@ function flagSupport({ at, out }: Case, { version, supportEnds }: ReleaseStateme
 }
 
 /** The weakest of the clocks that any time of the verdict comes from. */
-function timeSourceOf({ anchored }: History): Verdict["timeSource"] {
+export function timeSourceOf({ anchored }: History): Verdict["timeSource"] {
   const kinds = anchored.flatMap(({ receipts }) => receipts.map(({ kind }) => kind));
   const every = (...known: string[]) => kinds.length > 0 && kinds.every((kind) => known.includes(kind));
   if (every("rebased")) return "validators";
@@ -203,7 +233,7 @@ const anchorsOf = ({ anchored }: History): AnchorResult[] =>
  * A checkpoint that no claim relied on has no business in a minimal bundle. The head may also
  * be there for a record that no smaller checkpoint holds.
  */
-function checkNothingUnused(c: Case, history: History): void {
+export function checkNothingUnused(c: Case, history: History): void {
   if (c.out.reasons.length > 0) return;
   const { anchored, used } = history;
   checkNothingTwice(c);

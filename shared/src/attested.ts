@@ -81,6 +81,8 @@ interface Key {
   readonly enrolment: EnrolmentStatement;
   readonly kid: Uint8Array;
   readonly publicKey: Uint8Array;
+  readonly enroller: string;
+  readonly enrolled: number | null;
 }
 
 interface Shown {
@@ -113,6 +115,8 @@ export function checkDevice(
     nonce: shown?.claims.nonce ?? null, // only one that was found in the evidence is echoed
     notBefore: shown?.notBefore ?? null,
     notAfter: shown?.notAfter ?? null,
+    enroller: key?.enroller ?? null,
+    enrolled: key?.enrolled ?? null,
     dbgstat: shown?.claims.dbgstat ?? null,
     components,
   };
@@ -184,7 +188,13 @@ function checkEnrolment(c: Case, device: Member | null, release: Release, histor
   );
   if (statement.keyOrigin === "station")
     c.out.note("the device key was made at the enrolment station, not on the device");
-  return { enrolment: statement, kid, publicKey: statement.publicKey };
+  return {
+    enrolment: statement,
+    kid,
+    publicKey: statement.publicKey,
+    enroller: enroller.name,
+    enrolled: time,
+  };
 }
 
 /** A serial number as it stands, unless it could be read as part of the line around it. */

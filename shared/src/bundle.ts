@@ -30,7 +30,7 @@ export const MAX_BUNDLE = 4 * 1024 * 1024;
 const MAX_PROOF = 64; // one hash a level; a tree of 2^64 records has 64
 const MAX_ADVISORIES = 256;
 const MAX_DEVICES = 64;
-const MAX_KEYS = 128;
+export const MAX_KEYS = 128;
 /** A ledger's receipt: one that shows all that a busy checkpoint of a public ledger held is large. */
 export const MAX_RECEIPT = 1024 * 1024;
 const MAX_CHECKPOINTS = 2 + 3 * MAX_DEVICES;
@@ -108,6 +108,16 @@ const kind: Shape<string> = matching(/^[a-z][a-z0-9-]{0,31}$/, "the kind of a le
 const RECEIPT = object({ kind, proof: base64(1, MAX_RECEIPT) });
 const RECORD = object({ index: decimal, statement: member, proof: hashes });
 
+/** The keys of a device, which also stands alone in a fleet file: fleetform.ts. */
+export const DEVICE = {
+  evidence: member,
+  challenge: object({ size: decimal, ledger: kind, random: base64(32) }),
+  enrolment: member,
+  salt: base64(16),
+  commitment: RECORD,
+  logged: orNull(object({ salt: base64(16), record: RECORD })),
+};
+
 const SHAPE = object({
   version,
   release: RECORD,
@@ -120,18 +130,7 @@ const SHAPE = object({
     1,
     MAX_CHECKPOINTS,
   ),
-  devices: list(
-    object({
-      evidence: member,
-      challenge: object({ size: decimal, ledger: kind, random: base64(32) }),
-      enrolment: member,
-      salt: base64(16),
-      commitment: RECORD,
-      logged: orNull(object({ salt: base64(16), record: RECORD })),
-    }),
-    0,
-    MAX_DEVICES,
-  ),
+  devices: list(object(DEVICE), 0, MAX_DEVICES),
   walk: maybe(WALK),
   keys: maybe(list(RECORD, 1, MAX_KEYS)),
 });
@@ -160,7 +159,7 @@ const recordJson = (r: LogRecord) => ({
   proof: r.proof.map(toBase64),
 });
 
-const deviceJson = (d: BundledDevice) => ({
+export const deviceJson = (d: BundledDevice) => ({
   evidence: toBase64(d.evidence),
   challenge: {
     size: String(d.challenge.size),

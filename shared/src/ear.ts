@@ -12,7 +12,15 @@ import { toBase64, toHex } from "./bytes";
 import { addressText, formatRoot } from "./rebased/root";
 import { formatStardustRoot } from "./stardust/root";
 import { isoTime } from "./time";
-import { type AnchorResult, type DeviceResult, EXIT_STATUS, type Verdict, type Word, worst } from "./verdict";
+import {
+  type AdvisoryResult,
+  type AnchorResult,
+  type DeviceResult,
+  EXIT_STATUS,
+  type Verdict,
+  type Word,
+  worst,
+} from "./verdict";
 
 const PROFILE = "tag:ietf.org,2026:rats/ear#03";
 
@@ -25,7 +33,7 @@ const APPRAISAL: Readonly<Record<Word, { status: string; executables: number }>>
   unproven: { status: "none", executables: 0 },
 };
 
-const timeOrNull = (seconds: number | null) => (seconds === null ? null : isoTime(seconds));
+export const timeOrNull = (seconds: number | null) => (seconds === null ? null : isoTime(seconds));
 const base64url = (bytes: Uint8Array) =>
   toBase64(bytes).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 
@@ -57,7 +65,7 @@ export function earOf(verdict: Verdict, iat: number, build: string): object {
       timeSource: verdict.timeSource,
       anchors: verdict.anchors.map(anchorJson),
       devices: verdict.devices.map(deviceJson),
-      advisories: verdict.advisories,
+      advisories: verdict.advisories.map(advisoryJson),
       flags: verdict.flags,
       steps: verdict.steps.map(({ claim, holds, text }) => ({ claim, holds, text })),
       notes: verdict.notes,
@@ -87,6 +95,12 @@ function submod(verdict: Verdict, word: Word, isIdentified: boolean): object {
     ear_appraisal_policy_ids: [`sha256:${verdict.policyDigest}`],
   };
 }
+
+/** An advisory that counts, also as audits print it. */
+export const advisoryJson = ({ recorded, ...advisory }: AdvisoryResult) => ({
+  ...advisory,
+  recorded: timeOrNull(recorded),
+});
 
 const anchorJson = ({ size, kind, time, rebased, stardust }: AnchorResult) => ({
   size: Number(size),

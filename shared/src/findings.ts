@@ -61,6 +61,7 @@ export const FINDINGS = {
   "key-changed": "news",
   "device-key-revocation": "news",
   "log-closing": "news",
+  "fleet-commitment": "news",
   over: "news",
 } as const satisfies Record<string, Level>;
 

@@ -33,7 +33,7 @@ export interface Keys {
 }
 
 /** Reads the bundle's records about keys. Those that don't count are findings, and change nothing. */
-export function openKeys(c: Omit<Case, "keys">): Keys {
+export function openKeys(c: Omit<Case, "keys">, servesFleet: boolean): Keys {
   const records = c.bundle.keys ?? [];
   let ring: Keyring = { policy: c.policy, changes: [] };
   const revocations: Revocation[] = [];
@@ -49,7 +49,7 @@ export function openKeys(c: Omit<Case, "keys">): Keys {
       else if (statement.kind === "rotation") ring = withRotation(ring, record, statement, c.crypto);
       else {
         requireKeyApproval(ring, record, c.crypto);
-        checkOwn(c, record, statement);
+        if (!servesFleet) checkOwn(c, record, statement);
         revocations.push({ record, statement });
       }
     });
@@ -92,23 +92,39 @@ const plain = (name: string) => (/^[\w./-]{1,60}$/.test(name) ? name : quote(nam
 /** What the status lists about keys is in the bundle, as far as it concerns it. */
 export function checkKeysListed(c: Case, status: StatusStatement): void {
   if (status.rotations === undefined && status.revocations === undefined) return;
-  const own = enrolledKeys(c);
-  const missing = (listed: { index: number; sha256: string }) =>
-    !(c.bundle.keys ?? []).some(
-      (record) =>
-        record.index === BigInt(listed.index) && toHex(c.crypto.sha256(record.statement)) === listed.sha256,
-    );
-  for (const listed of (status.rotations ?? []).filter(missing))
+  for (const listed of (status.rotations ?? []).filter((each) => isMissing(c, each)))
     c.out.failed(
       "keys",
       "rotation-missing",
       `the status lists record ${listed.index}, which changes a key; the bundle does not hold it`,
     );
-  for (const listed of (status.revocations ?? []).filter(({ key }) => own.has(key)).filter(missing))
+  checkRevocationsListed(c, status, enrolledKeys(c));
+}
+
+/** The same about a device that comes beside the bundle, from a fleet file. */
+export function checkOwnListed(
+  c: Case,
+  status: StatusStatement,
+  device: Pick<BundledDevice, "enrolment">,
+): void {
+  const hash = enrolledKeyHash(device, c.crypto);
+  const key = hash === null ? null : toHex(hash);
+  if (key !== null && !enrolledKeys(c).has(key)) checkRevocationsListed(c, status, new Set([key]));
+}
+
+const isMissing = (c: Case, listed: { readonly index: number; readonly sha256: string }) =>
+  !(c.bundle.keys ?? []).some(
+    (record) =>
+      record.index === BigInt(listed.index) && toHex(c.crypto.sha256(record.statement)) === listed.sha256,
+  );
+
+function checkRevocationsListed(c: Case, status: StatusStatement, own: ReadonlySet<string>): void {
+  const listed = (status.revocations ?? []).filter(({ key }) => own.has(key));
+  for (const { index, key } of listed.filter((each) => isMissing(c, each)))
     c.out.failed(
       "keys",
       "revocation-missing",
-      `the status lists record ${listed.index}, which revokes key ${listed.key.slice(0, 16)}… of a device here; the bundle does not hold it`,
+      `the status lists record ${index}, which revokes key ${key.slice(0, 16)}… of a device here; the bundle does not hold it`,
     );
 }
 
@@ -155,7 +171,7 @@ function enrolledKeys(c: Omit<Case, "keys">): ReadonlySet<string> {
 }
 
 /** SHA-256 of the key that a device's enrolment names, whoever signed it; null when it names none. */
-export function enrolledKeyHash(device: BundledDevice, crypto: Crypto): Uint8Array | null {
+export function enrolledKeyHash(device: Pick<BundledDevice, "enrolment">, crypto: Crypto): Uint8Array | null {
   try {
     const statement = parseStatement(parseEnvelope(device.enrolment).payload);
     return statement.kind === "enrolment" ? crypto.sha256(statement.publicKey) : null;

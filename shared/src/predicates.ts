@@ -207,6 +207,7 @@ export const PREDICATES = {
   }),
   revocation: object({ product: word, since: time, reason: text(256), created: time }),
   closing: object({ size: integer(0), successor: vkey, reason: text(256), created: time }),
+  "fleet-commitment": object({ size: integer(1), created: time }),
 };
 
 type Predicates = typeof PREDICATES;

@@ -43,6 +43,8 @@ export interface Release {
   readonly vendor: Vkey;
   readonly manifest: Manifest;
   readonly manifestDigest: Uint8Array;
+  /** Name and role of each approver who signed. */
+  readonly approvedBy: readonly string[];
 }
 
 /** Claim 1. Returns null when the release could not be established. */
@@ -57,13 +59,17 @@ export function checkRelease(c: Case): Release | null {
     if (statement.kind !== "release")
       throw new Refusal("wrong-statement", `the release record is a statement of kind ${statement.kind}`);
     const rule = requireApproval(signers, statement.product, policy);
-    const release = checkManifest(c, statement);
-    const names = signers.map((s) => `${s.name} (${s.role})`).join(", ");
-    c.out.established("release", `${statement.product} ${statement.version}, approved by ${names}`, [
-      `rule: ${rule.threshold} distinct approvers for ${statement.product}, roles ${rule.roles.join(", ") || "any"}`,
-      `bytes: DSSE PAE over ${envelope.payload.length} bytes of ${envelope.payloadType}, sha256 of the envelope ${hex(c, c.bundle.release.statement)}`,
-      `manifest: SUIT envelope of ${c.bundle.manifest.length} bytes sealed by ${release.vendor.name}, digest ${toHex(release.manifestDigest)}`,
-    ]);
+    const approvedBy = signers.map((s) => `${s.name} (${s.role})`);
+    const release = { ...checkManifest(c, statement), approvedBy };
+    c.out.established(
+      "release",
+      `${statement.product} ${statement.version}, approved by ${approvedBy.join(", ")}`,
+      [
+        `rule: ${rule.threshold} distinct approvers for ${statement.product}, roles ${rule.roles.join(", ") || "any"}`,
+        `bytes: DSSE PAE over ${envelope.payload.length} bytes of ${envelope.payloadType}, sha256 of the envelope ${hex(c, c.bundle.release.statement)}`,
+        `manifest: SUIT envelope of ${c.bundle.manifest.length} bytes sealed by ${release.vendor.name}, digest ${toHex(release.manifestDigest)}`,
+      ],
+    );
     return release;
   });
 }
@@ -71,7 +77,7 @@ export function checkRelease(c: Case): Release | null {
 const hex = (c: Case, bytes: Uint8Array) => toHex(c.crypto.sha256(bytes));
 
 /** The sealed manifest is the one that the approvers named, and says what they said. */
-function checkManifest(c: Case, statement: ReleaseStatement): Release {
+function checkManifest(c: Case, statement: ReleaseStatement): Omit<Release, "approvedBy"> {
   const vendor = c.policy.vendors.find((v) => v.product === statement.product)?.vkey;
   if (vendor === undefined)
     throw new Refusal("no-vendor", `the policy has no vendor line for ${quote(statement.product)}`);
@@ -117,6 +123,8 @@ export interface StatusView {
 
 export interface Published {
   readonly asOf: StatusView | null;
+  /** Null when the status couldn't be opened. */
+  readonly status: StatusStatement | null;
   /** Those in force that count against the release. */
   readonly advisories: readonly AdvisoryResult[];
 }
@@ -129,7 +137,7 @@ export function checkStatus(c: Case, release: Release, history: History): Publis
     (record) => c.out.attempt("advisories", () => openAdvisory(c, record, release, history)) ?? [],
   );
   const advisories = judgeAdvisories(c, opened, release.statement);
-  if (status === null) return { advisories, asOf: null };
+  if (status === null) return { status, advisories, asOf: null };
   const { statement } = status;
   checkKeysListed(c, statement);
   for (const listed of statement.advisories) {
@@ -164,7 +172,7 @@ export function checkStatus(c: Case, release: Release, history: History): Publis
     );
   }
   flagNewer(c, statement, release);
-  return { advisories, asOf: { logSize: statement.logSize, time: status.time } };
+  return { status: statement, advisories, asOf: { logSize: statement.logSize, time: status.time } };
 }
 
 function openStatus(

@@ -12,6 +12,7 @@
 //   enrolment             this key belongs to this device (kept by the owner, not logged)
 //   enrolment-commitment  salted hash of an enrolment
 //   evidence-commitment   salted hash of evidence
+//   fleet-commitment      root of a tree of salted hashes of evidence: fleetrows.ts
 //
 // One encoding: canonical JSON, exactly these keys in this order, lists that are sets
 // sorted. Spec: spec/predicates.md. In memory a statement is flat and tagged by `kind`:
@@ -116,6 +117,15 @@ export interface EvidenceCommitment {
   readonly created: string;
 }
 
+export interface FleetCommitment {
+  readonly kind: "fleet-commitment";
+  /** Root of the tree, hex. */
+  readonly sha256: string;
+  /** Number of leaves. */
+  readonly size: number;
+  readonly created: string;
+}
+
 export type Statement =
   | ReleaseStatement
   | AdvisoryStatement
@@ -124,6 +134,7 @@ export type Statement =
   | EnrolmentStatement
   | EnrolmentCommitment
   | EvidenceCommitment
+  | FleetCommitment
   | KeyStatement;
 
 interface Wire {
@@ -264,6 +275,10 @@ function fromWire({ subject, kind, predicate }: Wire, at: string): Statement {
       const [committed] = single(list, kind === "enrolment-commitment" ? "enrolment" : "evidence", at);
       return { kind, sha256: committed.sha256, created };
     }
+    case "fleet-commitment": {
+      const [tree] = single(list, "fleet", at);
+      return { kind, sha256: tree.sha256, ...PREDICATES[kind](predicate, where) };
+    }
     case "rotation":
       return rotationFrom(single(list, null, at)[0], PREDICATES.rotation(predicate, where), at);
     case "revocation":
@@ -372,6 +387,11 @@ function partsOf(s: Statement): { subject: unknown; predicate: object } {
       return {
         subject: subjectsOf([{ name: "evidence", sha256: s.sha256 }]),
         predicate: { created: s.created },
+      };
+    case "fleet-commitment":
+      return {
+        subject: subjectsOf([{ name: "fleet", sha256: s.sha256 }]),
+        predicate: { size: s.size, created: s.created },
       };
     default:
       return s satisfies never;

@@ -41,6 +41,7 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "challenge-not-anchored",
   "component-not-measured",
   "component-unnamed",
+  "context-missing",
   "cose-unsupported-algorithm",
   "cose-unsupported-critical",
   "cosignature-from-future",
@@ -157,6 +158,9 @@ export interface DeviceResult {
   readonly nonce: Uint8Array | null;
   readonly notBefore: number | null;
   readonly notAfter: number | null;
+  /** Who tied the key to the device, and when a ledger first had the commitment to that. */
+  readonly enroller: string | null;
+  readonly enrolled: number | null;
   readonly components: readonly {
     name: string;
     digest: string;
@@ -191,6 +195,9 @@ export interface AdvisoryResult {
   readonly overdue: boolean;
   /** The nearest later version that mends it; null when there is none. */
   readonly fixIn: string | null;
+  /** When the maker wrote it, and when a ledger first had it. */
+  readonly created: string;
+  readonly recorded: number | null;
 }
 
 /** A ledger's receipt for a checkpoint, and what it proved; null when it proved nothing. */

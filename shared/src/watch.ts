@@ -16,7 +16,7 @@ import { type Keyring, policyAt, refuseReplaced } from "./keyring";
 import type { Policy } from "./policy";
 import { isRefusal, quote } from "./refusal";
 import type { Signer } from "./signers";
-import { parseStatement, type ReleaseStatement, type Statement } from "./statement";
+import { type FleetCommitment, parseStatement, type ReleaseStatement, type Statement } from "./statement";
 import type { Vkey } from "./vkey";
 import { judgeAdvisory, judgeStatus, judgeWithdrawal } from "./watchadvisories";
 import { closedBy, judgeKeys, rememberedRing } from "./watchkeys";
@@ -172,6 +172,9 @@ function judgeRecord(
     case "enrolment-commitment":
     case "evidence-commitment":
       judgeCommitment(w, statement.kind, signed);
+      break;
+    case "fleet-commitment":
+      tellFleetCommitment(w, statement, signed);
       break;
     case "rotation":
     case "revocation":
@@ -333,6 +336,18 @@ function withMakers(
   }
   const what = `the ${statement.kind} for ${statement.product}`;
   if (isApproved(w, statement.product, signers, unknown, what, aboutOf(statement))) judge(true);
+}
+
+/** Anybody may commit to a fleet's evidence: no verdict rests on it, and no policy says who does. */
+function tellFleetCommitment(
+  w: Watched,
+  { size, sha256 }: FleetCommitment,
+  { signers, unknown }: Signed,
+): void {
+  const keys = unknown.map((id) => `key ${id.slice(0, 16)}…`);
+  const by = [...signers.map(({ name }) => quote(name)), ...keys].join(", ");
+  const message = `a commitment to evidence of ${size} devices, root ${sha256.slice(0, 16)}…, signed by ${by}`;
+  w.find({ code: "fleet-commitment", message });
 }
 
 function judgeCommitment(w: Watched, kind: string, { signers }: Signed): void {

@@ -1,7 +1,6 @@
 // Advisories: what one says of a release, which of several is in force, and what holds for any set of
 // them: nothing that a status key alone signs ever makes a release look better.
 
-import { appraise } from "@vouch/shared/appraise";
 import { formatBundle } from "@vouch/shared/bundle";
 import type { Verdict, Word } from "@vouch/shared/verdict";
 import * as fc from "fast-check";
@@ -10,7 +9,9 @@ import * as assert from "uvu/assert";
 import { nodeCrypto } from "../../host-cli/src/crypto";
 import { type AdvisoryRecord, affectsNoLess, type Effect, effectOn, standings } from "../src/advisories";
 import type { AdvisoryStatement } from "../src/statement";
-import { type AdvisoryWish, LATE, makeWorld, NOW, type World, type WorldOptions } from "./world";
+import { isoTime } from "../src/time";
+import { appraiseAlike } from "./alike";
+import { type AdvisoryWish, LATE, makeWorld, NOW, T0, type World, type WorldOptions } from "./world";
 
 const D1 = "11".repeat(32);
 const D2 = "22".repeat(32);
@@ -216,7 +217,7 @@ properties.run();
 const bundles = suite("advisories in bundles");
 
 function ask(world: World, at = NOW, now = at): Verdict {
-  return appraise({
+  return appraiseAlike({
     ...{ bundle: formatBundle(world.bundle), policy: world.policy, crypto: nodeCrypto, at, now },
     ...{ releaseOnly: false, images: world.images, handed: null },
   });
@@ -323,6 +324,7 @@ bundles("the verdict names the advisory, its severity, what mends it and whether
     {
       ...{ id: "A-1", revision: 1, aliases: ["CVE-2026-1234"], kind: "security", effect: "affected" },
       ...{ cvss: more.cvss, class: "out-of-cycle", deadline: more.deadline, overdue: true, fixIn: "2.5.0" },
+      ...{ created: isoTime(T0 - 600), recorded: T0 },
     },
   ]);
   assert.equal(

@@ -1,6 +1,6 @@
 // Every verdict, and the finding that leads to it: one world a row, one thing different.
 
-import { appraise, type Question } from "@vouch/shared/appraise";
+import type { Question } from "@vouch/shared/appraise";
 import { formatBundle } from "@vouch/shared/bundle";
 import { portableCrypto } from "@vouch/shared/crypto";
 import type { Verdict, Word } from "@vouch/shared/verdict";
@@ -9,6 +9,7 @@ import { KEY_COSIGNATURE } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeCrypto } from "../../host-cli/src/crypto";
+import { appraiseAlike } from "./alike";
 import {
   directoryReceipt,
   imageOf,
@@ -24,7 +25,7 @@ import {
 const test = suite("appraise");
 
 export function ask(world: World, question: Partial<Question> = {}): Verdict {
-  return appraise({
+  return appraiseAlike({
     bundle: formatBundle(world.bundle),
     policy: world.policy,
     crypto: nodeCrypto,

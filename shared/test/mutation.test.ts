@@ -9,6 +9,7 @@ import { fromBase64, toBase64 } from "@vouch/shared/bytes";
 import type { Claim, Verdict } from "@vouch/shared/verdict";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { appraiseAlike } from "./alike";
 import { rememberingCrypto } from "./remembering";
 import { makeWorld, NOW, type World } from "./world";
 
@@ -22,8 +23,11 @@ const jsonOf = (bundle: Uint8Array): Json => JSON.parse(new TextDecoder().decode
 
 const crypto = rememberingCrypto();
 
+// An audit must say the same of a mutant (alike.ts): of one in twelve, for the time it takes.
+let asked = 0;
+
 function verdictOf(world: World, bundle: Uint8Array): Verdict {
-  return appraise({
+  return (asked++ % 12 === 0 ? appraiseAlike : appraise)({
     bundle,
     policy: world.policy,
     crypto,

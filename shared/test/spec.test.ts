@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { appraise } from "@vouch/shared/appraise";
+import { parseAuditLine } from "@vouch/shared/auditline";
 import { toHex, utf8Encode } from "@vouch/shared/bytes";
 import { openCheckpoint } from "@vouch/shared/checkpoint";
 import { commitment, ENROLMENT_TAG } from "@vouch/shared/commitment";
@@ -20,11 +21,13 @@ import { formatEnvelope, parseEnvelope } from "@vouch/shared/dsse";
 import { earOf } from "@vouch/shared/ear";
 import { FINDINGS, LEVEL_STATUS, LEVELS } from "@vouch/shared/findings";
 import { FRAUD_KINDS, formatFraud, parseFraud, verifyFraud } from "@vouch/shared/fraud";
+import { formatJson } from "@vouch/shared/json";
 import { type Policy, parsePolicy } from "@vouch/shared/policy";
 import { verifyRebasedReceipt } from "@vouch/shared/rebased/proof";
 import { parseRoot, parseSender } from "@vouch/shared/rebased/root";
 import { makeRatchet, readWalk, WALK, walkJson } from "@vouch/shared/rebased/walk";
 import { verifyDirectoryReceipt } from "@vouch/shared/receipt";
+import { Gathering } from "@vouch/shared/report";
 import { requireApproval, signersOf } from "@vouch/shared/signers";
 import { verifyStardustReceipt } from "@vouch/shared/stardust/proof";
 import { parseStardustRoot } from "@vouch/shared/stardust/root";
@@ -82,6 +85,7 @@ spec("predicates.md: one example of each kind, in its one form", () => {
     "enrolment",
     "enrolment-commitment",
     "evidence-commitment",
+    "fleet-commitment",
   ]);
   statements.forEach((statement, i) => {
     assert.is(text(formatStatement(statement)), text(statementJson[i]!));
@@ -284,4 +288,21 @@ spec("verdict.md: every member of the JSON is in the table, and no other", () =>
   const listed = rows.flatMap((cell) => [...cell.matchAll(/`([^`]+?)(?:\[\])?`/g)].map(([, name]) => name));
   assert.equal([...listed].sort(), members.sort());
 });
+spec("report.md: the example is made of the lines of audit-record.md, key for key", () => {
+  const [json] = blocks("report", "json").map(compact);
+  const gathering = new Gathering();
+  for (const line of blocks("audit-record", "json").map(compact)) gathering.line(parseAuditLine(line));
+  const { sources } = JSON.parse(text(json!));
+  gathering.source(sources[0], true);
+  assert.is(text(formatJson(gathering.report("2026-11-28T09:00:00Z"))), text(json!));
+});
+
+spec("report.md: every reason for which a duration is unknown is on the page", () => {
+  const source = readFileSync(resolve("shared/src/metrics.ts"), "utf8");
+  const type = /^export type Missing =\n(.*?);$/ms.exec(source)?.[1] ?? "";
+  const codes = [...type.matchAll(/"([a-z-]+)"/g)].map(([, code]) => code);
+  const listed = [...page("report").matchAll(/^\| `([a-z]+-[a-z-]+)` \|/gm)].map(([, code]) => code);
+  assert.equal(listed, codes);
+});
+
 spec.run();

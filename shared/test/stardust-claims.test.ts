@@ -1,7 +1,7 @@
 // The whole argument with times of a private Tangle's coordinator: patched under a policy that names its trust file,
 // unproven under another; and what each spoiled piece is called.
 
-import { appraise, type Question } from "@vouch/shared/appraise";
+import type { Question } from "@vouch/shared/appraise";
 import { formatBundle } from "@vouch/shared/bundle";
 import { earOf } from "@vouch/shared/ear";
 import { PRESETS } from "@vouch/shared/stardust/presets";
@@ -25,6 +25,7 @@ import { formatRoot } from "../src/rebased/root";
 import { rootOf } from "../src/rebased/walk";
 import { walkMember } from "../src/rebased/walkform";
 import { decodeMilestone, encodeMilestone } from "../src/stardust/milestone";
+import { appraiseAlike } from "./alike";
 import { anchorNote, committeeOf, makeValidators } from "./rebased-kit";
 import { anchorOnTangle, makeTangle, type Wishes } from "./stardust-kit";
 import { directoryReceipt, keyOf, makeWorld, NOW, T0, type World, type WorldOptions } from "./world";
@@ -47,7 +48,7 @@ const worldOf = (lines: readonly string[] = [LINE], spoil: Spoil = (receipt) => 
   makeWorld({ receipts: receiptsBy(spoil), dropPolicyLines: /^ledger/, policyLines: lines });
 
 const ask = (world: World, question: Partial<Question> = {}): Verdict =>
-  appraise({
+  appraiseAlike({
     bundle: formatBundle(world.bundle),
     policy: world.policy,
     crypto,

@@ -113,6 +113,7 @@ const ENROLMENT: EnrolmentStatement = {
 
 const COMMITTED: Statement = { kind: "enrolment-commitment", sha256: D1, created: CREATED };
 const EVIDENCE: Statement = { kind: "evidence-commitment", sha256: D2, created: CREATED };
+const FLEET: Statement = { kind: "fleet-commitment", sha256: D2, size: 200, created: CREATED };
 
 const ALL: readonly Statement[] = [
   RELEASE,
@@ -126,6 +127,7 @@ const ALL: readonly Statement[] = [
   ENROLMENT,
   COMMITTED,
   EVIDENCE,
+  FLEET,
 ];
 
 for (const statement of ALL)

@@ -4,7 +4,6 @@
 // A row's advisories become statements as they are: ranges of versions, digests of images, deadline,
 // withdrawal. Its releases become what the status says is newest of each line. Its clock is ours, moved.
 
-import { appraise } from "@vouch/shared/appraise";
 import { formatBundle } from "@vouch/shared/bundle";
 import { compareSemver, isPrerelease, majorOf } from "@vouch/shared/semver";
 import { isoTime } from "@vouch/shared/time";
@@ -14,6 +13,7 @@ import { formatRange, unite } from "@vouch/shared/vers";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeCrypto } from "../../host-cli/src/crypto";
+import { appraiseAlike } from "./alike";
 import { publishedJson } from "./vectors";
 import { LATE, makeWorld, NOW, T0, type WorldOptions } from "./world";
 
@@ -116,7 +116,7 @@ for (const row of rows) {
   test(`${row.name}: ${row.expect.v}`, () => {
     const world = makeWorld(optionsOf(row));
     const age = row.input.now - row.input.attestedAt;
-    const verdict = appraise({
+    const verdict = appraiseAlike({
       bundle: formatBundle(world.bundle),
       policy: world.policy,
       crypto: nodeCrypto,

@@ -50,7 +50,8 @@ export function readParts(options: BundleOptions): BundleParts {
   };
 }
 
-function readDevice(path: string): DeviceFiles {
+/** Evidence with what lies beside it. Refuses as reading does, and `salt-mismatch`. */
+export function readDevice(path: string): DeviceFiles {
   const evidence = readInput(path, MAX_EVIDENCE);
   const [challenge, salt] = ["challenge", "salt"].map((kind) => `${path.replace(/\.eat$/, "")}.${kind}`) as [
     string,

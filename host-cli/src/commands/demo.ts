@@ -23,6 +23,7 @@ import { usage } from "../exit";
 import { writeWhole } from "../files";
 import type { Io } from "../io";
 import { newestAnchored } from "./attest";
+import { makeDemoFleet } from "./demo-fleet";
 import { attackerForks, startWatching, WATCHED } from "./demo-fork";
 import { type Ledger, Story, type, unexpected } from "./demo-story";
 
@@ -282,8 +283,26 @@ export function define(program: Command, io: Io): void {
     .option("--keep <DIR>", "leave every file in this folder")
     .option("--ledger <KIND:WHERE>", "anchor there instead: rebased:URL[,grpc=URL], stardust:URL[,poi=URL]")
     .option("--root <ROOT>", "the committee that a rebased network begins with")
+    .option("--fleet <DIR>", "instead, write what an auditor of 200 simulated devices is handed")
     .option("--json", "print the outcome as one JSON object")
-    .action((options: { keep?: string; ledger?: string; root?: string }) =>
-      play(options.keep, io, ledgerOf(options.ledger, options.root)),
+    .action((options: { keep?: string; ledger?: string; root?: string; fleet?: string }) =>
+      options.fleet === undefined
+        ? play(options.keep, io, ledgerOf(options.ledger, options.root))
+        : playFleet(options.fleet, options, io),
+    );
+}
+
+async function playFleet(
+  folder: string,
+  { keep, ledger, root }: { keep?: string; ledger?: string; root?: string },
+  io: Io,
+): Promise<void> {
+  if (keep !== undefined || ledger !== undefined || root !== undefined)
+    throw usage("--fleet goes with none of --keep, --ledger and --root");
+  const { devices } = await makeDemoFleet(folder, Math.floor(Date.now() / 1000));
+  if (io.json) io.stdout(`${JSON.stringify({ fleet: folder, devices })}\n`);
+  else
+    io.stdout(
+      `${devices} simulated devices in ${folder}; which are patched?\n  vouch audit ${folder} --policy ${join(folder, "policy")}\n`,
     );
 }

@@ -19,9 +19,9 @@ import { faultRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { parseStatement, type StatusStatement } from "@vouch/shared/statement";
 import { nodeCrypto } from "../crypto";
 import { type Anchor, listAnchors } from "./anchors";
-import { aboutKeysIn, changesOf, type KeyRecord, revocationsOf } from "./keys";
+import { aboutKeys, aboutKeysIn, changesOf, checkKept, type KeyRecord, revocationsOf } from "./keys";
 import { findRecord, findStatements, type Wanted } from "./lookup";
-import { type LoggedStatement, openLog, type ReleaseLog } from "./store";
+import { type LoggedStatement, openLog, type ReleaseLog, readStatements } from "./store";
 import { readWalkFile } from "./walk";
 
 export interface DeviceFiles {
@@ -39,10 +39,19 @@ export interface BundleParts {
   readonly enrolments: readonly EnrolmentFile[];
 }
 
-interface Log extends ReleaseLog {
+export interface Log extends ReleaseLog {
   readonly statements: readonly LoggedStatement[];
   readonly anchors: readonly Anchor[];
   readonly aboutKeys: readonly KeyRecord[];
+}
+
+/** With every statement that it holds: for whoever asks about most of them. */
+export function readLog(logFolder: string): Log {
+  const folder = openLog(logFolder);
+  const statements = readStatements(folder);
+  const records = aboutKeys(statements);
+  checkKept(folder, records);
+  return { ...folder, statements, anchors: listAnchors(logFolder), aboutKeys: records };
 }
 
 /**
@@ -70,7 +79,7 @@ export function makeBundle(parts: BundleParts): Bundle {
     firstHolding(log, i),
   );
   const challenges = devices.map((d) => d.challenge);
-  const keys = keysBeside(log, status, devices);
+  const keys = keysBeside(log, status, new Set(devices.map(({ keySha256 }) => keySha256)));
   const indices = [release, ...advisories, ...keys, ...devices.map((d) => d.commitment)];
   const head = [...timed, ...challenges, ...indices.map((i) => firstHolding(log, i))].reduce(larger);
   const checkpoints = [...new Set([...timed, ...challenges, head])].sort((a, b) =>
@@ -134,7 +143,7 @@ function wantedFor({ devices, enrolments }: BundleParts, product: string): Wante
 }
 
 /** The epochs that lead to those of the receipts, or null when there are none. Refuses `walk-missing`, `epoch-missing`. */
-function walkFor(logFolder: string, checkpoints: readonly Anchor[]): WalkMember | null {
+export function walkFor(logFolder: string, checkpoints: readonly Anchor[]): WalkMember | null {
   const receipts = checkpoints.flatMap((anchor) => anchor.receipts).filter(({ kind }) => kind === "rebased");
   const epochs = receipts.map(({ proof }) => receiptEpoch(proof));
   if (epochs.length === 0) return null;
@@ -156,9 +165,9 @@ function walkFor(logFolder: string, checkpoints: readonly Anchor[]): WalkMember 
   return walkMember(walkUpTo(walk, last));
 }
 
-const larger = (a: Anchor, b: Anchor) => (a.size > b.size ? a : b);
+export const larger = (a: Anchor, b: Anchor) => (a.size > b.size ? a : b);
 
-function placeOf(log: Log, bytes: Uint8Array, what: string): bigint {
+export function placeOf(log: Log, bytes: Uint8Array, what: string): bigint {
   const index = findRecord(log, bytes);
   if (index !== null) return index;
   throw new Refusal("not-logged", `${what} is no record of ${log.checkpoint.origin}`, {
@@ -166,7 +175,7 @@ function placeOf(log: Log, bytes: Uint8Array, what: string): bigint {
   });
 }
 
-function firstHolding(log: Log, index: bigint): Anchor {
+export function firstHolding(log: Log, index: bigint): Anchor {
   const anchor = log.anchors.find((a) => a.size > index);
   if (anchor !== undefined) return anchor;
   const newest = log.anchors[log.anchors.length - 1];
@@ -180,7 +189,7 @@ function firstHolding(log: Log, index: bigint): Anchor {
 type Placed<S> = { readonly index: bigint; readonly statement: S };
 
 /** The status that speaks for the most records, of those an anchored checkpoint holds. */
-function newestStatus(log: Log, product: string, release: bigint): Placed<StatusStatement> {
+export function newestStatus(log: Log, product: string, release: bigint): Placed<StatusStatement> {
   let found: Placed<StatusStatement> | undefined;
   let waiting = false;
   for (const { index, statement } of log.statements) {
@@ -204,7 +213,7 @@ function newestStatus(log: Log, product: string, release: bigint): Placed<Status
 }
 
 /** Those the status lists, and what an anchored checkpoint holds that it could not yet know: more of them, and withdrawals. */
-function advisoriesBeside(log: Log, { statement: status }: Placed<StatusStatement>): bigint[] {
+export function advisoriesBeside(log: Log, { statement: status }: Placed<StatusStatement>): bigint[] {
   const listed = status.advisories.map((a) => BigInt(a.index));
   const anchored = log.anchors.reduce(larger).size;
   const later = log.statements
@@ -217,13 +226,13 @@ function advisoriesBeside(log: Log, { statement: status }: Placed<StatusStatemen
   return [...new Set([...listed, ...later])].sort((a, b) => (a < b ? -1 : 1));
 }
 
-/** Every change of a key, and revocations of these devices' keys: what the status lists, and what came after it. */
-function keysBeside(
+/** Every change of a key, and revocations of the devices' keys with these hashes: what the status lists, and what came after it. */
+export function keysBeside(
   log: Log,
   { statement: status }: Placed<StatusStatement>,
-  devices: readonly { readonly keySha256: string }[],
+  devices: ReadonlySet<string>,
 ): bigint[] {
-  const own = (key: string) => devices.some(({ keySha256 }) => keySha256 === key);
+  const own = (key: string) => devices.has(key);
   const listed = [
     ...(status.rotations ?? []),
     ...(status.revocations ?? []).filter(({ key }) => own(key)),
@@ -248,16 +257,7 @@ function placeDevice(log: Log, files: DeviceFiles, enrolments: readonly Enrolmen
       hint: "--enrolment FILE, as `vouch enrol` wrote it",
     });
   }
-  const { checkpoint, receipt } = files.challenge;
-  const challenge = log.anchors.find(
-    (a) => equalBytes(a.note, checkpoint) && a.receipts.some((r) => equalBytes(r.proof, receipt)),
-  );
-  if (challenge === undefined) {
-    throw new Refusal(
-      "challenge-not-anchored",
-      "the evidence's challenge rests on a checkpoint and receipt that this log does not keep",
-    );
-  }
+  const challenge = challengeAnchor(log, files.challenge);
   const opened = toHex(commitment(ENROLMENT_TAG, enrolment.salt, enrolment.statement, nodeCrypto));
   return {
     files,
@@ -267,6 +267,18 @@ function placeDevice(log: Log, files: DeviceFiles, enrolments: readonly Enrolmen
     commitment: findCommitment(log, "enrolment-commitment", opened),
     logged: files.salt && { salt: files.salt, index: loggedEvidence(log, files.evidence, files.salt) },
   };
+}
+
+/** The anchor that a challenge rests on. Refuses `challenge-not-anchored`. */
+export function challengeAnchor(log: Log, { checkpoint, receipt }: Challenge): Anchor {
+  const challenge = log.anchors.find(
+    (a) => equalBytes(a.note, checkpoint) && a.receipts.some((r) => equalBytes(r.proof, receipt)),
+  );
+  if (challenge !== undefined) return challenge;
+  throw new Refusal(
+    "challenge-not-anchored",
+    "the evidence's challenge rests on a checkpoint and receipt that this log does not keep",
+  );
 }
 
 function loggedEvidence(log: Log, evidence: Uint8Array, salt: Uint8Array): bigint {
@@ -295,7 +307,7 @@ function findCommitment(
 
 const enrolledKid = (file: EnrolmentFile) => kidOf(enrolledKeyHash(file));
 
-function enrolledKeyHash(file: EnrolmentFile): Uint8Array {
+export function enrolledKeyHash(file: EnrolmentFile): Uint8Array {
   const statement = parseStatement(parseEnvelope(file.statement).payload);
   if (statement.kind !== "enrolment") {
     throw new Refusal(

@@ -48,6 +48,7 @@ export function keyOf(statement: Statement): Uint8Array | null {
       return subjectKey(statement.kind, statement.product);
     case "enrolment-commitment":
     case "evidence-commitment":
+    case "fleet-commitment":
       return subjectKey(statement.kind, statement.sha256);
     case "rotation":
     case "revocation":

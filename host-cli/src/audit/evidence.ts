@@ -1,0 +1,81 @@
+// Evidence in files of its own (F.eat, F.challenge), as `vouch verify --evidence` judges it: by a bundle, which
+// says whose key it is. Which of the bundles given: one whose release the evidence says it runs, else any; of
+// those one that knows its key, else any; of those the last. The choice can't make a device patched that isn't:
+// whatever bundle it is, that bundle's release must be what was measured.
+
+import { presentFile } from "@vouch/shared/attested";
+import type { AuditContext } from "@vouch/shared/auditline";
+import { equalBytes } from "@vouch/shared/bytes";
+import { type Challenge, MAX_CHALLENGE, parseChallenge } from "@vouch/shared/companions";
+import { decodeEvidence } from "@vouch/shared/evidence";
+import {
+  type AuditQuestion,
+  auditFile,
+  type Context,
+  contextLine,
+  openContext,
+  type Row,
+} from "@vouch/shared/fleet";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { nodeCrypto } from "../crypto";
+import { about } from "../exit";
+import { readInput } from "../files";
+import { placeIn } from "./inputs";
+
+const MAX_EVIDENCE = 64 * 1024;
+const MAX_BUNDLES = 64 * 1024 * 1024;
+
+export class Bundles {
+  private readonly waiting: Uint8Array[] = [];
+  private readonly opened: Context[] = [];
+  private bytes = 0;
+
+  constructor(private readonly isWanted: boolean) {}
+
+  /** Takes note of a bundle that went by. Beyond 64 MiB of them the rest is not kept. */
+  add(bundle: Uint8Array): void {
+    this.bytes += bundle.length;
+    if (this.isWanted && this.bytes <= MAX_BUNDLES) this.waiting.push(bundle.slice());
+  }
+
+  /** Refuses `context-missing` without a bundle, and what reading the two files does. */
+  judge(path: string, question: AuditQuestion): { context: AuditContext; row: Row } {
+    const evidence = readInput(path, MAX_EVIDENCE);
+    const beside = `${path.replace(/\.eat$/, "")}.challenge`;
+    const challenge = about(beside, () => parseChallenge(readInput(beside, MAX_CHALLENGE)));
+    const context = this.contextFor(evidence, challenge, question);
+    return {
+      context: contextLine(context),
+      row: auditFile(context, evidence, challenge, placeIn(path, 1), question),
+    };
+  }
+
+  private contextFor(evidence: Uint8Array, challenge: Challenge, question: AuditQuestion): Context {
+    this.open(question);
+    const running = decodeEvidence(evidence).claims?.manifestDigest ?? null;
+    const runs = ({ grounds }: Context) =>
+      running !== null && grounds.release !== null && equalBytes(running, grounds.release.manifestDigest);
+    const knows = ({ bundle }: Context) =>
+      presentFile(evidence, challenge, bundle, nodeCrypto).member !== null;
+    const chosen = preferred(preferred(this.opened, runs), knows).at(-1);
+    if (chosen !== undefined) return chosen;
+    throw new Refusal("context-missing", "no bundle was given to judge the evidence by", {
+      hint: "name the bundle of its release, too",
+    });
+  }
+
+  private open(question: AuditQuestion): void {
+    for (const bytes of this.waiting.splice(0)) {
+      try {
+        this.opened.push(openContext(bytes, question));
+      } catch (error) {
+        if (!isRefusal(error)) throw error; // it has a row of its own
+      }
+    }
+  }
+}
+
+function preferred(contexts: readonly Context[], is: (context: Context) => boolean): readonly Context[] {
+  const some = contexts.filter(is);
+  return some.length > 0 ? some : contexts;
+}

@@ -1,0 +1,84 @@
+// Which files an audit reads, in which order:
+//
+//   *.vouch.json                       bundles: release contexts, or devices with theirs
+//   *.jsonl *.fleet *.cborseq, -       fleet files (shared/spec/fleet.md)
+//   *.eat                              evidence with its .challenge beside it, for a device of some bundle above
+//
+// Contexts first, since devices name them; within a kind by name, as given. A file named on the command line
+// that has another name is read as a fleet file. In a folder other files are none of ours.
+
+import { readdirSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
+
+export interface Trouble {
+  readonly file: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface Inputs {
+  /** Bundles, then fleet files. */
+  readonly streams: readonly string[];
+  readonly evidence: readonly string[];
+  /** Bytes of the streams, as far as that is known. */
+  readonly bytes: number;
+}
+
+const isBundle = (name: string) => name.endsWith(".vouch.json");
+const isEvidence = (name: string) => name.endsWith(".eat");
+const isFleet = (name: string) => /\.(jsonl|fleet|cborseq)$/.test(name);
+
+/** Finds them. What can't be read is told to `troubled`; the rest goes on. */
+export function findInputs(args: readonly string[], troubled: (trouble: Trouble) => void): Inputs {
+  const found: string[] = [];
+  for (const arg of args) {
+    if (arg === "-") found.push(arg);
+    else attempt(arg, troubled, () => found.push(...filesOf(arg)));
+  }
+  const streams = [...found.filter(isBundle), ...found.filter((f) => !isBundle(f) && !isEvidence(f))];
+  return {
+    streams,
+    evidence: found.filter(isEvidence),
+    bytes: streams.reduce((sum, f) => sum + sizeOf(f), 0),
+  };
+}
+
+function filesOf(path: string): string[] {
+  if (!statSync(path).isDirectory()) return [path];
+  return readdirSync(path, { withFileTypes: true, recursive: true })
+    .filter(({ name }) => !name.startsWith(".") && (isBundle(name) || isEvidence(name) || isFleet(name)))
+    .map(({ name, parentPath, path: before }) => join(parentPath ?? before, name)) // Node 20.12 has both, older ones `path`
+    .filter((file) => statSync(file, { throwIfNoEntry: false })?.isDirectory() !== true)
+    .sort();
+}
+
+const sizeOf = (path: string) => (path === "-" ? 0 : (statSync(path, { throwIfNoEntry: false })?.size ?? 0));
+
+/** Runs `work`; a refusal or an error about a file becomes trouble. Anything else is a bug and passes through. */
+export function attempt(file: string, troubled: (trouble: Trouble) => void, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    troubled(troubleOf(file, error));
+  }
+}
+
+export function troubleOf(file: string, error: unknown): Trouble {
+  if (isRefusal(error)) return { file, code: error.code, message: error.message };
+  if (error instanceof Error && "syscall" in error && "code" in error) {
+    const code = String(error.code).toLowerCase();
+    return code === "enoent"
+      ? { file, code: "not-found", message: "no such file or folder" }
+      : { file, code, message: error.message };
+  }
+  throw error;
+}
+
+/** How a record without a key is called: the file's own name, and where in it. */
+export const placeIn = (file: string, at: number) => `${file === "-" ? "stdin" : basename(file)}:${at}`;
+
+export const notAFleet = () =>
+  new Refusal("unknown-input", "found neither a bundle nor a fleet file", {
+    hint: "`vouch inspect` tells what it is",
+  });

@@ -1,0 +1,157 @@
+// The items of a fleet file, one after another, in memory that doesn't grow with the file:
+//
+//   JSON lines      up to each LF; a line that is empty is none
+//   CBOR sequence   byte strings, by the length in their heads
+//
+// Framing is all that is read here: an item that is nonsense is somebody else's finding, and the next
+// one follows where it should. Only a head of a sequence that is no byte string ends it, since nobody
+// knows where the next would begin: that is refused, after what came before.
+
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { MAX_BUNDLE } from "@vouch/shared/bundle";
+import { Refusal } from "@vouch/shared/refusal";
+import { notAFleet } from "./inputs";
+
+const CHUNK = 256 * 1024;
+const LF = 0x0a;
+const OPEN_BRACE = 0x7b;
+const BYTE_STRING = 2; // CBOR's major type
+
+export interface Item {
+  /** Empty when it is longer than any item may be. */
+  readonly bytes: Uint8Array;
+  readonly length: number;
+  /** Counted from 1: the line, or the item of a sequence. */
+  readonly at: number;
+  /** Bytes of the file up to its end. */
+  readonly offset: number;
+}
+
+/** Reads a file, or stdin for "-". Refuses `unknown-input`, `cbor-framing`, `truncated`; throws what reading throws. */
+export function* itemsOf(path: string): Generator<Item> {
+  const fd = path === "-" ? 0 : openSync(path, "r");
+  try {
+    if (fstatSync(fd).isDirectory()) throw new Refusal("not-a-file", "found a folder, expected a file");
+    const source = new Source(fd);
+    const first = source.peek();
+    if (first === null) return;
+    if (first === OPEN_BRACE) yield* lines(source);
+    else if (first >> 5 === BYTE_STRING) yield* sequence(source);
+    else throw notAFleet();
+  } finally {
+    if (fd !== 0) closeSync(fd);
+  }
+}
+
+/** Bytes from a descriptor. What it hands out stays valid: each chunk has memory of its own. */
+class Source {
+  private chunk: Uint8Array = new Uint8Array(0);
+  private start = 0;
+  /** Bytes handed out or skipped so far. */
+  offset = 0;
+
+  constructor(private readonly fd: number) {}
+
+  /** What is at hand, at least one byte; null at the end. */
+  private fill(): Uint8Array | null {
+    if (this.start === this.chunk.length) {
+      const fresh = Buffer.allocUnsafeSlow(CHUNK);
+      this.chunk = fresh.subarray(0, readSome(this.fd, fresh));
+      this.start = 0;
+    }
+    return this.chunk.length === 0 ? null : this.chunk.subarray(this.start);
+  }
+
+  private took(count: number): void {
+    this.start += count;
+    this.offset += count;
+  }
+
+  peek(): number | null {
+    return this.fill()?.[0] ?? null;
+  }
+
+  /** Up to and without the next `end`, which is passed; null at the end of the file. Beyond `max` bytes: empty, and the true length. */
+  until(end: number, max: number): { bytes: Uint8Array; length: number } | null {
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    for (let rest = this.fill(); rest !== null; rest = this.fill()) {
+      const found = rest.indexOf(end);
+      const part = found < 0 ? rest : rest.subarray(0, found);
+      length += part.length;
+      if (length <= max) parts.push(part);
+      this.took(part.length + (found < 0 ? 0 : 1));
+      if (found >= 0) return { bytes: length > max ? new Uint8Array(0) : joined(parts), length };
+    }
+    return length === 0 ? null : { bytes: length > max ? new Uint8Array(0) : joined(parts), length };
+  }
+
+  /** Exactly so many; null when the file ends before. Beyond `max`: passed over, empty. */
+  exactly(count: number, max: number): Uint8Array | null {
+    const parts: Uint8Array[] = [];
+    let left = count;
+    while (left > 0) {
+      const rest = this.fill();
+      if (rest === null) return null;
+      const part = rest.subarray(0, left);
+      if (count <= max) parts.push(part);
+      this.took(part.length);
+      left -= part.length;
+    }
+    return joined(parts);
+  }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0] as Uint8Array;
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+function* lines(source: Source): Generator<Item> {
+  for (let at = 1; ; at++) {
+    const line = source.until(LF, MAX_BUNDLE);
+    if (line === null) return;
+    if (line.length > 0) yield { ...line, at, offset: source.offset };
+  }
+}
+
+const LENGTH_BYTES: Readonly<Record<number, number>> = { 24: 1, 25: 2, 26: 4 };
+
+function* sequence(source: Source): Generator<Item> {
+  for (let at = 1; ; at++) {
+    const head = source.exactly(1, 1)?.[0];
+    if (head === undefined) return;
+    const more = head >> 5 === BYTE_STRING ? ((head & 31) < 24 ? 0 : LENGTH_BYTES[head & 31]) : undefined;
+    if (more === undefined)
+      throw new Refusal(
+        "cbor-framing",
+        `item ${at} is no byte string shorter than 4 GiB; what follows it can't be told`,
+      );
+    const digits = source.exactly(more, 4);
+    const length = digits === null ? null : more === 0 ? head & 31 : digits.reduce((n, b) => n * 256 + b, 0);
+    const bytes = length === null ? null : source.exactly(length, MAX_BUNDLE);
+    if (bytes === null || length === null)
+      throw new Refusal("truncated", `the sequence ends within item ${at}`);
+    yield { bytes, length, at, offset: source.offset };
+  }
+}
+
+/** Reads once, however the descriptor was set up: stdin may be non-blocking. */
+function readSome(fd: number, buffer: Uint8Array): number {
+  for (;;) {
+    try {
+      return readSync(fd, buffer);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      if (code === "EOF") return 0;
+      if (code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}

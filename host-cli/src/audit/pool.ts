@@ -1,0 +1,170 @@
+// Judging on several threads. Work is answered in any order, and each answer is a promise; who asks keeps
+// the order. A worker gets contexts as messages of its own port, in order with its work:
+//
+//   main ──▶ {order:"context", bytes}, {order:"devices", id, packed…} ──▶ worker ──▶ {id, rows}
+//
+// Items travel packed in one buffer that changes hands: cloning a view would copy all that it is a view of.
+
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import type { Judge, Judged, Piece, Setup } from "./judge";
+
+export type Order =
+  | { readonly order: "context"; readonly bytes: Uint8Array }
+  | { readonly order: "forget"; readonly digest: string }
+  | {
+      readonly order: "devices";
+      readonly id: number;
+      readonly bytes: Uint8Array;
+      readonly ends: readonly number[];
+      readonly places: readonly string[];
+    }
+  | { readonly order: "bundle"; readonly id: number; readonly bytes: Uint8Array; readonly place: string };
+
+export interface Answer {
+  readonly id: number;
+  readonly judged: Judged;
+}
+
+export interface Pool {
+  context(bytes: Uint8Array): void;
+  forget(digest: string): void;
+  devices(pieces: readonly Piece[]): Promise<Judged>;
+  bundle(piece: Piece): Promise<Judged>;
+  close(): Promise<void>;
+}
+
+/** Everything here and now. The judge knows the contexts already. */
+export function localPool(judge: Judge): Pool {
+  return {
+    context() {},
+    forget() {},
+    devices: async (pieces) => judge.devices(pieces),
+    bundle: async (piece) => judge.bundle(piece),
+    close: async () => {},
+  };
+}
+
+/** What judging leaves behind is garbage at once: more room for it makes a thread larger and hardly faster. */
+const YOUNG_MB = 6;
+
+/** The built worker lies beside the built verb. */
+const workerFile = () => join(__dirname, "audit-worker.cjs");
+
+/** `count` threads, started when there is enough to do that it pays: until then `local` works. */
+export function threadPool(local: Judge, setup: Setup, count: number, startAfter: number): Pool {
+  const known: Uint8Array[] = [];
+  let forgotten: string[] = [];
+  let seen = 0;
+  let threads: Thread[] | null = null;
+  const here = localPool(local);
+  const start = () => {
+    threads = Array.from({ length: count }, () => new Thread(setup));
+    for (const thread of threads) {
+      for (const bytes of known) thread.send({ order: "context", bytes });
+      for (const digest of forgotten) thread.send({ order: "forget", digest });
+    }
+    known.length = 0;
+    forgotten = [];
+    return threads;
+  };
+  const idle = () => {
+    const all = threads ?? start();
+    return all.reduce((a, b) => (b.waiting < a.waiting ? b : a));
+  };
+  const tell = (order: Order) => {
+    for (const thread of threads ?? []) thread.send(order);
+  };
+  return {
+    context(bytes) {
+      if (threads === null) known.push(bytes);
+      tell({ order: "context", bytes });
+    },
+    forget(digest) {
+      if (threads === null) forgotten.push(digest);
+      tell({ order: "forget", digest });
+    },
+    devices(pieces) {
+      seen += pieces.length;
+      if (seen <= startAfter) return here.devices(pieces);
+      return idle().devices(pieces);
+    },
+    bundle(piece) {
+      seen += 1;
+      return seen <= startAfter ? here.bundle(piece) : idle().bundle(piece);
+    },
+    async close() {
+      await Promise.all((threads ?? []).map((thread) => thread.close()));
+    },
+  };
+}
+
+class Thread {
+  private readonly worker: Worker;
+  private readonly pending = new Map<
+    number,
+    { resolve: (judged: Judged) => void; reject: (error: Error) => void }
+  >();
+  private next = 0;
+  private failure: Error | null = null;
+
+  constructor(setup: Setup) {
+    this.worker = new Worker(workerFile(), {
+      workerData: setup,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+    });
+    this.worker.on("message", ({ id, judged }: Answer) => {
+      this.pending.get(id)?.resolve(judged);
+      this.pending.delete(id);
+    });
+    const fail = (error: Error) => {
+      this.failure ??= error;
+      for (const { reject } of this.pending.values()) reject(error);
+      this.pending.clear();
+    };
+    this.worker.on("error", fail);
+    this.worker.on("exit", (code) => {
+      if (this.pending.size > 0) fail(new Error(`a thread that judges ended with status ${code}`));
+    });
+  }
+
+  get waiting(): number {
+    return this.pending.size;
+  }
+
+  send(order: Order, transfer: readonly ArrayBuffer[] = []): void {
+    this.worker.postMessage(order, transfer as ArrayBuffer[]);
+  }
+
+  devices(pieces: readonly Piece[]): Promise<Judged> {
+    const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.bytes.length, 0));
+    let at = 0;
+    const ends = pieces.map((piece) => {
+      bytes.set(piece.bytes, at);
+      at += piece.bytes.length;
+      return at;
+    });
+    return this.ask((id) =>
+      this.send({ order: "devices", id, bytes, ends, places: pieces.map(({ place }) => place) }, [
+        bytes.buffer,
+      ]),
+    );
+  }
+
+  bundle({ bytes, place }: Piece): Promise<Judged> {
+    const own = bytes.slice();
+    return this.ask((id) => this.send({ order: "bundle", id, bytes: own, place }, [own.buffer]));
+  }
+
+  private ask(send: (id: number) => void): Promise<Judged> {
+    if (this.failure !== null) return Promise.reject(this.failure);
+    const id = this.next++;
+    const answer = new Promise<Judged>((resolve, reject) => this.pending.set(id, { resolve, reject }));
+    send(id);
+    return answer;
+  }
+
+  async close(): Promise<void> {
+    await this.worker.terminate();
+  }
+}

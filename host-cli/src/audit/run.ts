@@ -1,0 +1,298 @@
+// An audit, start to end:
+//
+//   items ──▶ batch ──▶ keys ──▶ store ──┬─ known: its line, at this T ─────┐
+//                                        └─ new: judge (threads) ──▶ store ─┴─▶ in order: tally, lines
+//
+// A few batches are under way at a time, so memory doesn't grow with the fleet; rows come out in the order of the
+// input, whichever thread was first. What one device's bytes do is a row of its own; what a file does is
+// trouble, and the next file follows.
+
+import {
+  type AuditContext,
+  type AuditRecord,
+  type AuditSummary,
+  BEFORE_KEY,
+  formatAuditLine,
+  parseAuditLine,
+  placesOf,
+} from "@vouch/shared/auditline";
+import { MAX_BUNDLE } from "@vouch/shared/bundle";
+import { equalBytes, toHex, utf8Encode } from "@vouch/shared/bytes";
+import { type Context, contextLine, keyOfRecord, type Row, TIMED } from "@vouch/shared/fleet";
+import { contextOf } from "@vouch/shared/fleetform";
+import { isoTime } from "@vouch/shared/time";
+import type { Word } from "@vouch/shared/verdict";
+import { nodeCrypto } from "../crypto";
+import { Bundles } from "./evidence";
+import { attempt, type Inputs, placeIn, type Trouble } from "./inputs";
+import { type Item, itemsOf } from "./items";
+import { type Judge, type Judged, type Piece, TOOL, tooLong } from "./judge";
+import type { Pool } from "./pool";
+import type { Store } from "./store";
+import { startTally, type Tally } from "./tally";
+
+const BATCH = 64;
+const BATCH_BYTES = 1024 * 1024;
+/** Bytes of release contexts kept at a time; those used longest ago are forgotten. */
+const MAX_CONTEXTS = 64 * 1024 * 1024;
+
+export interface Audit {
+  readonly judge: Judge;
+  readonly pool: Pool;
+  readonly store: Store | null;
+  /** Believe nothing that the store holds. */
+  readonly fresh: boolean;
+  readonly inFlight: number;
+  /** Lines as they come, for --json; null when nobody wants them. */
+  readonly print: ((line: string) => void) | null;
+  readonly progress: (bytes: number, records: number) => void;
+}
+
+export interface Outcome {
+  readonly summary: AuditSummary;
+  readonly exceptions: readonly AuditRecord[];
+  readonly contexts: readonly AuditContext[];
+}
+
+interface Remembered {
+  readonly context: Context;
+  readonly bytes: number;
+}
+
+export async function runAudit(audit: Audit, inputs: Inputs, troubles: readonly Trouble[]): Promise<Outcome> {
+  const run = new Run(audit, inputs.evidence.length > 0);
+  for (const trouble of troubles) run.tally.trouble(trouble);
+  for (const path of inputs.streams) await run.stream(path);
+  for (const path of inputs.evidence) await run.evidence(path);
+  return run.end();
+}
+
+class Run {
+  readonly tally: Tally = startTally();
+  private readonly contexts = new Map<string, Remembered>();
+  private contextBytes = 0;
+  private batch: Piece[] = [];
+  private batchBytes = 0;
+  private readonly waiting: Promise<() => Promise<void>>[] = [];
+  private readonly places = placesOf(TOOL);
+  private readonly at: string;
+  private bytesBefore = 0;
+  private records = 0;
+  private readonly bundles: Bundles;
+  /** Contexts whose line was printed for evidence in files. */
+  private readonly told = new Set<string>();
+
+  constructor(
+    private readonly audit: Audit,
+    isForEvidence: boolean,
+  ) {
+    this.at = isoTime(audit.judge.question.at);
+    this.bundles = new Bundles(isForEvidence);
+  }
+
+  /** One file. What stops its reading is trouble, after what came before. */
+  async stream(path: string): Promise<void> {
+    let offset = 0;
+    const items = itemsOf(path);
+    for (;;) {
+      let next: IteratorResult<Item> | undefined;
+      attempt(path, this.tally.trouble, () => {
+        next = items.next();
+      });
+      if (next === undefined || next.done === true) break;
+      const item = next.value;
+      offset = item.offset;
+      await this.item(path, item);
+      this.audit.progress(this.bytesBefore + offset, this.records);
+    }
+    await this.flush();
+    this.bytesBefore += offset;
+  }
+
+  private async item(path: string, { bytes, length, at }: Item): Promise<void> {
+    const place = placeIn(path, at);
+    if (length > 0 && bytes.length === 0) {
+      await this.flush();
+      const row = tooLong(this.audit.judge, place, length, MAX_BUNDLE);
+      return this.enqueue(Promise.resolve({ rows: [row], context: null }));
+    }
+    if (!isBundle(bytes)) {
+      this.batch.push({ bytes, place });
+      this.batchBytes += bytes.length;
+      if (this.batch.length >= BATCH || this.batchBytes >= BATCH_BYTES) await this.flush();
+      return;
+    }
+    await this.flush();
+    this.bundles.add(bytes);
+    if (isContext(bytes) && (await this.remember(bytes))) return;
+    await this.enqueue(this.audit.pool.bundle({ bytes: bytes.slice(), place }));
+  }
+
+  /** A bundle without devices; false when it isn't one after all. */
+  private async remember(bytes: Uint8Array): Promise<boolean> {
+    const own = bytes.slice();
+    const context = this.audit.judge.context(own);
+    if (context === null || context.bundle.devices.length > 0) return false;
+    const { digest } = context;
+    if (this.contexts.has(digest)) {
+      this.touch(digest);
+      return true;
+    }
+    this.audit.pool.context(own);
+    this.contexts.set(digest, { context, bytes: own.length });
+    this.contextBytes += own.length;
+    for (const [oldest, { bytes: size }] of this.contexts) {
+      if (this.contextBytes <= MAX_CONTEXTS) break;
+      this.contexts.delete(oldest);
+      this.contextBytes -= size;
+      this.audit.judge.forget(oldest);
+      this.audit.pool.forget(oldest);
+    }
+    const line = contextLine(context);
+    await this.enqueue(Promise.resolve({ rows: [], context: formatAuditLine(line) }));
+    return true;
+  }
+
+  private touch(digest: string): Remembered | undefined {
+    const known = this.contexts.get(digest);
+    if (known === undefined) return undefined;
+    this.contexts.delete(digest);
+    this.contexts.set(digest, known);
+    return known;
+  }
+
+  /** Sends the batch on its way. */
+  private async flush(): Promise<void> {
+    if (this.batch.length === 0) return;
+    const batch = this.batch;
+    this.batch = [];
+    this.batchBytes = 0;
+    if (this.audit.store === null || this.audit.fresh) return this.enqueue(this.audit.pool.devices(batch));
+    const keys = batch.map(({ bytes }) => this.keyOf(bytes));
+    const found = (await this.audit.store.find(keys)).map((line) => line !== null && this.usable(line));
+    const news = batch.filter((_, i) => found[i] === false);
+    const judged =
+      news.length === 0 ? Promise.resolve({ rows: [], context: null }) : this.audit.pool.devices(news);
+    await this.enqueue(judged, found);
+  }
+
+  private keyOf(bytes: Uint8Array): string {
+    const { question } = this.audit.judge;
+    const context = this.touch(contextOf(bytes) ?? "")?.context ?? null;
+    return keyOfRecord(context, toHex(nodeCrypto.sha256(bytes)), question);
+  }
+
+  /** The line as an audit at this T would have written it; false when it must be judged again. */
+  private usable(line: string): Hit | false {
+    const { at, word } = this.places;
+    const isPatched = line.startsWith('patched"', word) && line.startsWith('","word":"', at + this.at.length);
+    if (isPatched && !line.includes("DEBUG_OPEN"))
+      return { line: this.atT(line), word: "patched", context: contextIn(line), record: null };
+    const record = readRecord(line);
+    if (record === null) return false;
+    if (record.at !== this.at && record.reasons.some(({ code }) => TIMED.has(code))) return false;
+    const now = { ...record, at: this.at };
+    return { line: formatAuditLine(now), word: record.word, context: record.context, record: now };
+  }
+
+  private atT(line: string): string {
+    const { at } = this.places;
+    return `${line.slice(0, at)}${this.at}${line.slice(at + this.at.length)}`;
+  }
+
+  /** Waits for room, and settles in order what is ready. `found`: hits among the batch, false where a judged row belongs. */
+  private async enqueue(judged: Promise<Judged>, found?: readonly (Hit | false)[]): Promise<void> {
+    const settle = judged.then((done) => () => this.settle(done, found));
+    settle.catch(() => {}); // whoever awaits it hears of it
+    this.waiting.push(settle);
+    while (this.waiting.length > this.audit.inFlight) await this.settleOldest();
+  }
+
+  private async settleOldest(): Promise<void> {
+    const settle = await this.waiting.shift();
+    await settle?.();
+  }
+
+  private async settle({ rows, context }: Judged, found?: readonly (Hit | false)[]): Promise<void> {
+    const { store } = this.audit;
+    if (context !== null) {
+      const line = parseAuditLine(utf8Encode(context));
+      if (line.kind !== "context") throw new Error("a context's line is no context");
+      const { kind: _, ...told } = line;
+      this.tally.context(told);
+      this.audit.print?.(context);
+      await store?.note(context);
+    }
+    let next = 0;
+    for (const hit of found ?? rows.map(() => false as const)) {
+      if (hit === false) this.count(rows[next++] as Row);
+      else this.tell(hit, true);
+    }
+    if (store === null || rows.length === 0) return;
+    // What was looked up is new; devices of bundles weren't.
+    const kept = found === undefined ? await store.find(rows.map(({ key }) => key)) : rows.map(() => null);
+    const fresh = rows.filter((_, i) => kept[i] === null);
+    if (fresh.length > 0) await store.add(fresh);
+  }
+
+  private count({ line, word }: Row): void {
+    const isPlain = word === "patched" && !line.includes("DEBUG_OPEN");
+    const record = isPlain ? null : readRecord(line);
+    this.tell({ line, word, context: record === null ? contextIn(line) : record.context, record }, false);
+  }
+
+  private tell({ line, word, context, record }: Hit, isReused: boolean): void {
+    this.records++;
+    this.tally.row(word, context, record, isReused);
+    this.audit.print?.(line);
+  }
+
+  /** Evidence in a file. */
+  async evidence(path: string): Promise<void> {
+    const done: Judged[] = [];
+    attempt(path, this.tally.trouble, () => {
+      const { context, row } = this.bundles.judge(path, this.audit.judge.question);
+      done.push({ rows: [row], context: this.told.has(context.context) ? null : formatAuditLine(context) });
+      this.told.add(context.context);
+    });
+    for (const judged of done) await this.enqueue(Promise.resolve(judged));
+  }
+
+  async end(): Promise<Outcome> {
+    while (this.waiting.length > 0) await this.settleOldest();
+    const { policy, tool } = this.audit.judge.question;
+    const summary = this.tally.summary({ at: this.at, policy: policy.digest, tool });
+    this.audit.print?.(formatAuditLine(summary));
+    await this.audit.store?.note(formatAuditLine(summary));
+    return { summary, exceptions: this.tally.exceptions(), contexts: this.tally.contexts };
+  }
+}
+
+interface Hit {
+  readonly line: string;
+  readonly word: Word;
+  readonly context: string | null;
+  /** Read only where a summary needs more of it than the word. */
+  readonly record: AuditRecord | null;
+}
+
+const BUNDLE_START = Buffer.from('{"version":"vouch-bundle/');
+const isBundle = (bytes: Uint8Array) => equalBytes(bytes.subarray(0, BUNDLE_START.length), BUNDLE_START);
+/** Whether a bundle may be without devices: reading it tells. */
+const isContext = (bytes: Uint8Array) =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('"devices":[]');
+
+/** The context of a record line that was read no further: it stands behind key and input, which have one length. */
+function contextIn(line: string): string | null {
+  const start = BEFORE_KEY.length + `${"0".repeat(64)}","input":"${"0".repeat(64)}"`.length;
+  const before = ',"context":"';
+  const end = start + before.length;
+  return line.startsWith(before, start) ? line.slice(end, end + 64) : null;
+}
+
+function readRecord(line: string): AuditRecord | null {
+  const read = parseAuditLine(utf8Encode(line));
+  if (read.kind !== "record") return null;
+  const { kind: _, ...record } = read;
+  return record;
+}

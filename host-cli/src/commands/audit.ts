@@ -1,0 +1,120 @@
+// vouch audit FILES… --policy P: is the fleet patched? Each device is judged as `vouch verify` judges one
+// (shared/src/fleet.ts); reading, threads, stores and counting are host-cli/src/audit.
+
+import { availableParallelism } from "node:os";
+import { parsePolicy } from "@vouch/shared/policy";
+import type { Command } from "commander";
+import { findInputs, type Trouble } from "../audit/inputs";
+import { makeJudge, type Setup } from "../audit/judge";
+import { localPool, threadPool } from "../audit/pool";
+import { type Outcome, runAudit } from "../audit/run";
+import { openStore } from "../audit/store";
+import { nodeCrypto } from "../crypto";
+import { about, printable, usage } from "../exit";
+import { readInput } from "../files";
+import type { Io } from "../io";
+import { parseMoment } from "../moment";
+import { auditText } from "../output/audit";
+import { startProgress } from "../output/terminal";
+
+const MAX_POLICY = 256 * 1024;
+const MAX_JOBS = 64;
+/** Below this many devices threads take longer to start than they save. */
+const THREADS_FROM = 512;
+
+export interface AuditOptions {
+  readonly policy: string;
+  readonly at?: string;
+  readonly image?: readonly string[];
+  readonly jobs?: string;
+  readonly store?: string;
+  readonly fresh?: boolean;
+}
+
+/** Reads and judges all of it. `now` is Unix seconds. Throws for trouble with anything but the files audited. */
+export async function auditFiles(
+  files: readonly string[],
+  options: AuditOptions,
+  now: number,
+  io: Io,
+): Promise<Outcome> {
+  const stdin = [...files, options.policy, ...(options.image ?? [])].filter((path) => path === "-");
+  if (stdin.length > 1) throw usage("only one input can come from stdin");
+  const at = options.at === undefined ? now : parseMoment(options.at, "--at");
+  if (at > now) throw usage(`--at ${options.at} is in the future`, "leave --at out to ask about now");
+  if (options.fresh === true && options.store === undefined)
+    throw usage("--fresh is about a store, and none is named");
+  const jobs = jobsOf(options.jobs);
+  const policy = readInput(options.policy, MAX_POLICY);
+  about(options.policy, () => parsePolicy(policy, nodeCrypto));
+  const setup: Setup = { policy, at, now, images: options.image ?? [] };
+  const judge = makeJudge(setup);
+  const troubles: Trouble[] = [];
+  const inputs = findInputs(files, (trouble) => troubles.push(trouble));
+  const store =
+    options.store === undefined
+      ? null
+      : await openStore(options.store, io.env, (remark) => remind(io, remark));
+  const pool = jobs === 1 ? localPool(judge) : threadPool(judge, setup, jobs, THREADS_FROM);
+  const progress = startProgress(io, "auditing", inputs.bytes);
+  try {
+    return await runAudit(
+      {
+        judge,
+        pool,
+        store,
+        fresh: options.fresh === true,
+        inFlight: jobs === 1 ? 0 : 2 * jobs,
+        print: io.json ? (line) => io.stdout(`${line}\n`) : null,
+        progress: (bytes) => progress.update(bytes),
+      },
+      inputs,
+      troubles,
+    );
+  } finally {
+    progress.end();
+    await pool.close();
+    await store?.close();
+  }
+}
+
+function jobsOf(text: string | undefined): number {
+  if (text === undefined) return Math.min(availableParallelism(), MAX_JOBS);
+  const jobs = /^[1-9][0-9]?$/.test(text) ? Number(text) : 0;
+  if (jobs < 1 || jobs > MAX_JOBS) throw usage(`--jobs takes a number from 1 to ${MAX_JOBS}`);
+  return jobs;
+}
+
+function remind(io: Io, remark: string): void {
+  if (!io.quiet && !io.json) io.stderr(`vouch: ${printable(remark)}\n`);
+}
+
+const collect = (value: string, before: readonly string[] = []) => [...before, value];
+
+export function define(program: Command, io: Io): void {
+  program
+    .command("audit")
+    .description("Settles which devices of a fleet are patched, and why the others are not.")
+    .argument("<files...>", "bundles, fleet files, evidence (.eat), folders of them; - for stdin")
+    .requiredOption("--policy <FILE>", "whom to trust: keys, thresholds, ages")
+    .option("--at <TIME>", "answer for this moment (2026-01-15T09:00:00Z) instead of now")
+    .option(
+      "--image <FILE>",
+      "an image to recompute keyed digests from, for releases that name it (repeatable)",
+      collect,
+    )
+    .option("--jobs <N>", "threads that judge; as many as there are processors unless said")
+    .option("--store <DIR|URL>", "keep results in a folder or postgres://…, and judge only what is new")
+    .option("--fresh", "judge everything again, whatever the store holds")
+    .option("--json", "print one line of JSON for each release and each device, and a summary")
+    .action(async (files: string[], options: AuditOptions) => {
+      const now = Math.floor(Date.now() / 1000);
+      const { summary, exceptions, contexts } = await auditFiles(files, options, now, io);
+      if (!io.json) io.stdout(auditText(summary, exceptions, contexts, io));
+      for (const { file, code, message } of summary.trouble)
+        io.stderr(`${printable(`vouch: ${file === "" ? "audit" : file}: ${message} [${code}]`)}\n`);
+      if (summary.records === 0 && summary.trouble.length === 0)
+        io.stderr("vouch: audit: no device evidence was found [evidence-missing]\n");
+      io.exitCode = summary.exit;
+    });
+}

@@ -1,0 +1,254 @@
+// vouch fleet: what an auditor is handed, and what owners get back.
+//
+//   collect   log, releases and a folder of evidence  ──▶  a fleet file       log/fleet.ts
+//   commit    fleet files, one an owner  ──▶  a statement for the log, and rows for each owner
+//   check     an owner's rows against the statement                           shared/src/fleetrows.ts
+
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { equalBytes, toHex } from "@vouch/shared/bytes";
+import { MAX_COMPANION, parseEnrolmentFile } from "@vouch/shared/companions";
+import { decodeSign1, kidOf } from "@vouch/shared/cose";
+import { MAX_DSSE, openEnvelope, parseEnvelope } from "@vouch/shared/dsse";
+import { contextOf, formatDevice, parseDevice } from "@vouch/shared/fleetform";
+import { checkRow, formatRow, parseRow, ROW_SALT, rowLeaf } from "@vouch/shared/fleetrows";
+import { memoryReader, proveInclusion, rootOf } from "@vouch/shared/merkle";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { type FleetCommitment, parseStatement } from "@vouch/shared/statement";
+import { isoTime } from "@vouch/shared/time";
+import type { Command } from "commander";
+import { itemsOf } from "../audit/items";
+import { nodeCrypto } from "../crypto";
+import { signStatement } from "../endorse";
+import { about, printable, usage } from "../exit";
+import { readInput, writeOutput, writeWhole } from "../files";
+import type { Io } from "../io";
+import { type FleetDevice, makeFleet } from "../log/fleet";
+import { loadSigner, type SignerOptions, withSigner } from "../signer";
+import { readVkey } from "../vkeyfile";
+import { readDevice } from "./bundle";
+
+const MAX_MANIFEST = 64 * 1024;
+const repeat = (value: string, before: readonly string[] = []) => [...before, value];
+const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? "" : "s"}`;
+
+export function define(program: Command, io: Io): void {
+  const fleet = program.command("fleet").description("Collects a fleet's evidence, and commits to it.");
+  fleet
+    .command("collect")
+    .description("Puts releases and the evidence in folders into one fleet file for `vouch audit`.")
+    .argument(
+      "<folders...>",
+      "where .eat files lie, with .challenge and .salt beside them, and .enrolment files",
+    )
+    .requiredOption("--log <DIR>", "the release log, with its anchors")
+    .requiredOption("--release <FILE>", "a release statement (.dsse.json), as logged (repeatable)", repeat)
+    .requiredOption(
+      "--manifest <FILE>",
+      "its sealed manifest (.suit), in the same order (repeatable)",
+      repeat,
+    )
+    .option("-o, --output <FILE>", "where to write; stdout unless named")
+    .option("--json", "print what was collected as one JSON object; needs --output")
+    .action((folders: string[], options: CollectOptions) => collect(folders, options, io));
+  const commit = fleet
+    .command("commit")
+    .description(
+      "Commits to the devices of fleet files: a statement for the log, and rows for each file's owner.",
+    )
+    .argument("<files...>", "fleet files, one an owner")
+    .requiredOption("-o, --output <DIR>", "a folder for fleet-commitment.dsse.json and NAME.rows")
+    .option("--json", "print what was committed to as one JSON object");
+  withSigner(commit).action((files: string[], options: CommitOptions) => commitTo(files, options, io));
+  fleet
+    .command("check")
+    .description("Settles whether an owner's rows are in the tree that was committed to.")
+    .argument("<rows>", "NAME.rows, or - for stdin")
+    .requiredOption("--statement <FILE>", "fleet-commitment.dsse.json")
+    .requiredOption("--signer <VKEY>", "who must have signed it: a verifier key, or a file with one")
+    .option("--json", "print one JSON object")
+    .action((rows: string, options: CheckOptions) => check(rows, options, io));
+}
+
+interface CollectOptions {
+  readonly log: string;
+  readonly release: readonly string[];
+  readonly manifest: readonly string[];
+  readonly output?: string;
+}
+
+function collect(folders: readonly string[], options: CollectOptions, io: Io): void {
+  if (options.release.length !== options.manifest.length)
+    throw usage("each --release goes with a --manifest, in the same order");
+  if (io.json && options.output === undefined) throw usage("--json needs --output FILE");
+  const releases = options.release.map((path, i) => ({
+    release: readInput(path, MAX_DSSE),
+    manifest: readInput(options.manifest[i] as string, MAX_MANIFEST),
+  }));
+  const files = folders.flatMap(filesIn);
+  const enrolments = enrolmentsIn(files.filter((file) => file.endsWith(".enrolment")));
+  const evidence = files.filter((file) => file.endsWith(".eat")).sort();
+  const fleet = makeFleet(options.log, releases, function* () {
+    for (const path of evidence) yield readFleetDevice(path, enrolments);
+  });
+  const lines: Uint8Array[] = [...fleet.contexts];
+  let left = 0;
+  let at = 0;
+  for (const record of fleet.devices()) {
+    const path = evidence[at++] as string;
+    if (!isRefusal(record)) lines.push(formatDevice(record));
+    else {
+      left++;
+      io.stderr(`${printable(`vouch: ${path}: ${record.message} [${record.code}]`)}\n`);
+    }
+  }
+  const devices = lines.length - fleet.contexts.length;
+  const text = Buffer.concat(lines.flatMap((line) => [line, Buffer.from("\n")])).toString("utf8");
+  writeOutput(io, options.output, text, { mode: 0o600 });
+  if (io.json)
+    io.stdout(
+      `${JSON.stringify({ file: options.output, releases: fleet.contexts.length, devices, left })}\n`,
+    );
+  else if (!io.quiet)
+    io.stderr(
+      `${plural(fleet.contexts.length, "release")}, ${plural(devices, "device")}${left === 0 ? "" : `, ${left} left out`}\n`,
+    );
+  if (left > 0) io.exitCode = 1; // an auditor must not take it for the whole fleet
+}
+
+function filesIn(folder: string): string[] {
+  return about(folder, () =>
+    readdirSync(folder, { withFileTypes: true, recursive: true })
+      .filter((entry) => entry.isFile())
+      .map(({ name, parentPath, path }) => join(parentPath ?? path, name)),
+  );
+}
+
+type Enrolments = ReadonlyMap<string, FleetDevice["enrolment"]>;
+
+/** By key id; two for one key: the later name counts, as it would at the station. */
+function enrolmentsIn(files: readonly string[]): Enrolments {
+  return new Map(
+    [...files].sort().map((path) =>
+      about(path, () => {
+        const enrolment = parseEnrolmentFile(readInput(path, MAX_COMPANION));
+        const statement = parseStatement(parseEnvelope(enrolment.statement).payload);
+        if (statement.kind !== "enrolment")
+          throw new Refusal(
+            "wrong-statement",
+            `found a statement of kind ${statement.kind}, expected an enrolment`,
+          );
+        return [toHex(kidOf(nodeCrypto.sha256(statement.publicKey))), enrolment] as const;
+      }),
+    ),
+  );
+}
+
+function readFleetDevice(path: string, enrolments: Enrolments): FleetDevice {
+  const files = readDevice(path);
+  const { kid } = decodeSign1(files.evidence);
+  return { files, enrolment: (kid && enrolments.get(toHex(kid))) || null };
+}
+
+interface CommitOptions extends SignerOptions {
+  readonly output: string;
+}
+
+/** The devices of a fleet file; its contexts are public, and no part of a commitment. */
+function* devicesOf(path: string): Generator<Uint8Array> {
+  for (const { bytes, at } of itemsOf(path)) {
+    if (contextOf(bytes) === null) continue;
+    about(`${path}, item ${at}`, () => parseDevice(bytes));
+    yield bytes;
+  }
+}
+
+async function commitTo(files: readonly string[], options: CommitOptions, io: Io): Promise<void> {
+  const names = files.map((file) => basename(file).replace(/\.[a-z]+$/, ""));
+  if (new Set(names).size < names.length)
+    throw usage("two files have one name: owners couldn't be told apart");
+  const signer = await loadSigner(options, io);
+  const folder = options.output;
+  mkdirSync(folder, { recursive: true });
+  const taken = ["fleet-commitment.dsse.json", ...names.map((name) => `${name}.rows`)].find((name) =>
+    existsSync(join(folder, name)),
+  );
+  if (taken !== undefined) throw new Refusal("exists", `${join(folder, taken)} is there already`);
+  // The second time through a file must give what the first gave: each leaf is compared.
+  const salts: Uint8Array[] = [];
+  const leaves: Uint8Array[] = [];
+  for (const file of files) {
+    for (const record of about(file, () => devicesOf(file))) {
+      const salt = new Uint8Array(randomBytes(ROW_SALT));
+      salts.push(salt);
+      leaves.push(rowLeaf(salt, record, nodeCrypto));
+    }
+  }
+  if (leaves.length === 0) throw new Refusal("evidence-missing", "the files hold no device");
+  const size = BigInt(leaves.length);
+  const reader = memoryReader(leaves, nodeCrypto);
+  const root = toHex(rootOf(size, reader, nodeCrypto));
+  let index = 0;
+  for (const [i, file] of files.entries()) {
+    const rows: Uint8Array[] = [];
+    for (const record of devicesOf(file)) {
+      const salt = salts[index] as Uint8Array;
+      if (!equalBytes(rowLeaf(salt, record, nodeCrypto), leaves[index] as Uint8Array))
+        throw new Refusal("file-changed", `${file} changed while it was read`);
+      const proof = proveInclusion(BigInt(index), size, reader, nodeCrypto);
+      rows.push(formatRow({ root, size, index: BigInt(index), salt, record, proof }), Buffer.from("\n"));
+      index++;
+    }
+    writeWhole(join(folder, `${names[i]}.rows`), Buffer.concat(rows), { mode: 0o600, overwrite: false });
+  }
+  const created = isoTime(Math.floor(Date.now() / 1000));
+  const statement = await signStatement(
+    { kind: "fleet-commitment", sha256: root, size: leaves.length, created },
+    signer,
+  );
+  const path = join(folder, "fleet-commitment.dsse.json");
+  writeWhole(path, statement, { overwrite: false });
+  if (io.json) io.stdout(`${JSON.stringify({ statement: path, root, size: leaves.length })}\n`);
+  else
+    io.stdout(
+      `${plural(leaves.length, "device")} committed to under root ${root}\n${path}, for \`vouch log add\`\n`,
+    );
+}
+
+interface CheckOptions {
+  readonly statement: string;
+  readonly signer: string;
+}
+
+function check(path: string, options: CheckOptions, io: Io): void {
+  const key = readVkey(options.signer);
+  const committed = about(options.statement, (): FleetCommitment => {
+    const envelope = parseEnvelope(readInput(options.statement, MAX_DSSE));
+    openEnvelope(envelope, [key], nodeCrypto);
+    const statement = parseStatement(envelope.payload);
+    if (statement.kind === "fleet-commitment") return statement;
+    throw new Refusal(
+      "wrong-statement",
+      `found a statement of kind ${statement.kind}, expected a fleet-commitment`,
+    );
+  });
+  const seen = new Set<bigint>();
+  const devices: string[] = [];
+  about(path === "-" ? "stdin" : path, () => {
+    for (const { bytes } of itemsOf(path)) {
+      const row = parseRow(bytes);
+      checkRow(row, committed, nodeCrypto);
+      if (seen.has(row.index)) throw new Refusal("surplus-member", `row ${row.index} stands there twice`);
+      seen.add(row.index);
+      const { kid } = decodeSign1(parseDevice(row.record).evidence);
+      devices.push(kid === null ? "none" : toHex(kid));
+    }
+    if (seen.size === 0) throw new Refusal("evidence-missing", "the file holds no row");
+  });
+  const { sha256, size, created } = committed;
+  if (io.json)
+    io.stdout(`${JSON.stringify({ rows: seen.size, root: sha256, size, created, by: key.name, devices })}\n`);
+  else
+    io.stdout(`${plural(seen.size, "row")} of ${size} committed to by ${key.name}, ${created}\nverified\n`);
+}

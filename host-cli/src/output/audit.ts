@@ -1,0 +1,82 @@
+// An audit for people: what is not patched first and why, then versions by advisory, then how sure it is.
+
+import type { AuditContext, AuditRecord, AuditSummary } from "@vouch/shared/auditline";
+import { printable } from "../exit";
+import type { Io } from "../io";
+import { paint, table } from "./terminal";
+
+export function auditText(
+  summary: AuditSummary,
+  exceptions: readonly AuditRecord[],
+  contexts: readonly AuditContext[],
+  io: Io,
+): string {
+  const patched = summary.words["patched"] ?? 0;
+  const bad = summary.records - patched;
+  const parts = [
+    bad === 0
+      ? `all ${summary.records} patched as of ${summary.at}\n`
+      : `${bad} of ${summary.records} not patched as of ${summary.at}\n`,
+  ];
+  if (exceptions.length > 0) parts.push(`\n${table([HEAD, ...exceptions.map(exceptionRow)])}`);
+  if (bad > exceptions.length) parts.push(`and ${bad - exceptions.length} more; --json lists all\n`);
+  if (summary.releases.length > 0) parts.push(`\n${releaseTable(summary)}`);
+  const flags = Object.entries(summary.flags).map(([flag, count]) => `${flag} ${count}`);
+  const notes = [
+    ...(flags.length === 0 ? [] : [["flags", flags.join(", ")]]),
+    ...statusNotes(contexts),
+    ...[...new Set(contexts.flatMap(({ limits }) => limits))].map((limit) => ["limit", limit]),
+    ["policy", `sha256:${summary.policy}`],
+    ...(summary.reused === 0
+      ? []
+      : [["store", `${summary.reused} of ${summary.records} known from the store`]]),
+  ];
+  parts.push(`\n${table(notes)}`);
+  if (summary.word !== null)
+    parts.push(`${paint(io, "stdout", summary.word === "patched" ? "green" : "red", summary.word)}\n`);
+  return parts.join("");
+}
+
+const HEAD = ["verdict", "device", "key", "release", "why"];
+
+function exceptionRow(record: AuditRecord): string[] {
+  const reason = record.reasons.find(({ word }) => word === record.word);
+  const name = record.kid === null && record.serial === null ? record.device : (record.serial ?? "?");
+  return [
+    record.word,
+    name,
+    record.kid ?? "-",
+    nameOf(record),
+    reason === undefined ? "" : `${shortDigests(reason.message)} [${reason.code}]`,
+  ];
+}
+
+/** A table has no room for whole digests; --json has them. */
+const shortDigests = (text: string) => text.replace(/\b([0-9a-f]{16})[0-9a-f]{48}\b/g, "$1…");
+
+const nameOf = ({ product, release }: { product: string | null; release: string | null }) =>
+  product === null ? "?" : `${product} ${release}`;
+
+function releaseTable(summary: AuditSummary): string {
+  const words = Object.keys(summary.words);
+  const rows = summary.releases.map((release) => {
+    const advisories = Object.entries(release.advisories).map(([id, count]) => `${id} (${count})`);
+    const counts = words.map((word) => String(release.words[word] ?? "-"));
+    return [nameOf(release), ...counts, advisories.join(", ") || "none in force"];
+  });
+  return table([["release", ...words, "advisories"], ...rows]);
+}
+
+/** From how far the word of the maker comes; contexts that don't agree are worth a remark. */
+function statusNotes(contexts: readonly AuditContext[]): string[][] {
+  const sizes = [...new Set(contexts.flatMap(({ asOf }) => (asOf === null ? [] : [asOf.logSize])))];
+  const sources = [...new Set(contexts.flatMap(({ timeSource }) => timeSource ?? []))];
+  sizes.sort((a, b) => a - b);
+  return [
+    ...(sizes.length === 0 ? [] : [["advisories", `as of log size ${sizes.join(" and ")}`]]),
+    ...(sizes.length > 1
+      ? [["note", "the contexts' statuses differ: a newer one may know more of the older one's release"]]
+      : []),
+    ...(sources.length === 0 ? [] : [["note", `time-source: ${sources.map(printable).join(", ")}`]]),
+  ];
+}

@@ -1,0 +1,143 @@
+// The words that every form of a report uses for the same thing: HTML, PDF and CSV differ in shape alone. A report speaks
+// of evidence; whether a device or its maker complies with anything is for its reader to say.
+
+import type { Missing } from "@vouch/shared/metrics";
+import type { Report } from "@vouch/shared/report";
+import type { ReportRelease, ReportRow } from "@vouch/shared/reportrows";
+import type { Word } from "@vouch/shared/verdict";
+import { printable } from "../exit";
+
+const DAY = 86400;
+const LONGEST = 400;
+
+export const WORDS: readonly Word[] = ["refuted", "recalled", "vulnerable", "unproven", "patched"];
+
+export const MEANING: Readonly<Record<Word, string>> = {
+  refuted: "a signature, digest, nonce or proof is wrong",
+  recalled: "the evidence is genuine, and the maker recalled or withdrew the release",
+  vulnerable: "the evidence is genuine, and an advisory in force affects the release",
+  unproven: "something is missing, stale or unknown: nothing can be said",
+  patched: "the device measured an approved release that no advisory in force affects",
+  verified: "the release is approved and logged; says nothing of a device",
+};
+
+export const MISSING: Readonly<Record<Missing, string>> = {
+  "advisory-time-unknown": "no ledger timed the advisory",
+  "no-fix-named": "the advisory names no release that mends it",
+  "fix-not-in-results": "the release that mends it is not among the results",
+  "fix-time-unknown": "no ledger timed the release that mends it",
+  "evidence-time-unknown": "no ledger bounds the evidence of the mended release from above",
+  "evidence-order-unknown": "nothing proves the evidence of the mended release to be the later",
+};
+
+export const TIME_SOURCES: Readonly<Record<string, string>> = {
+  "self-asserted": "self-asserted: the keeper of a folder ledger says so; recorded locally, not public",
+  coordinator: "coordinator: milestones of a Tangle whose keys the policy names",
+  validators: "validators: a quorum of the ledger's validators signed it",
+};
+
+export const SIGN_OFF = [
+  ["Prepared by", "this report was made from the results named under scope"],
+  ["Reviewed by", "the exceptions and limits were read, and each exception has an owner"],
+  ["Approved by", "the report is filed as evidence at the time stated"],
+] as const;
+
+/** Text from outside: nothing invisible in it, and cut where nobody reads on. The JSON has all of it. */
+export function shown(text: string, longest = LONGEST): string {
+  // A pair of surrogates may be cut in two: the last character goes.
+  const cut = text.length > longest ? `${[...text.slice(0, longest)].slice(0, -1).join("")}…` : text;
+  return printable(cut);
+}
+
+export const nameOf = ({ product, release }: { product: string | null; release: string | null }) =>
+  product === null ? "unknown release" : `${product} ${release ?? ""}`.trim();
+
+/** Finds the release that a row names. */
+export function releaseFinder({ releases }: Report): (row: ReportRow) => ReportRelease | undefined {
+  const key = (of: { product: string | null; release: string | null }) =>
+    JSON.stringify([of.product, of.release]);
+  const found = new Map(releases.map((release) => [key(release), release]));
+  return (row) => found.get(key(row));
+}
+
+/** What a person calls the device. */
+export const deviceOf = (row: Pick<ReportRow, "serial" | "kid" | "device">) =>
+  row.serial ?? row.kid ?? row.device;
+
+export function daysOf(seconds: number): string {
+  const days = seconds / DAY;
+  const text = Number.isInteger(days) ? String(days) : days.toFixed(1);
+  return `${text} ${text === "1" ? "day" : "days"}`;
+}
+
+export const shareOf = (part: number, whole: number) =>
+  whole === 0 ? "none" : `${((100 * part) / whole).toFixed(1)} %`;
+
+export function bracketOf({ notBefore, notAfter }: Pick<ReportRow, "notBefore" | "notAfter">): string {
+  if (notBefore === null && notAfter === null) return "no time is proved";
+  return `${notBefore ?? "no lower bound"} to ${notAfter ?? "no upper bound"}`;
+}
+
+export const reasonOf = (row: ReportRow): string => {
+  const first = row.reasons.find(({ word }) => word === row.word) ?? row.reasons[0];
+  return first === undefined ? "" : `${shown(first.message)} [${shown(first.code)}]`;
+};
+
+/** What a row measured, digests cut: measuredImages has them whole. */
+export const measuredOf = (row: ReportRow): string =>
+  row.components.map(({ name, digest }) => `${name} ${digest.slice(0, 16)}…`).join(", ") || "not proved";
+
+/** Each image that was measured: component, digest, on how many devices, of which releases. Ascending. */
+export function measuredImages(report: Report): [string, string, number, string][] {
+  const found = new Map<string, { name: string; digest: string; count: number; releases: Set<string> }>();
+  for (const row of report.rows) {
+    for (const { name, digest } of row.components) {
+      const key = JSON.stringify([name, digest]);
+      const image = found.get(key) ?? { name, digest, count: 0, releases: new Set() };
+      image.count++;
+      if (row.word !== "refuted") image.releases.add(nameOf(row));
+      found.set(key, image);
+    }
+  }
+  return [...found]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, { name, digest, count, releases }]) => [
+      name,
+      digest,
+      count,
+      [...releases].sort().join(", ") || "none that it proves",
+    ]);
+}
+
+/** How the three measures came out, as sentences. */
+export function measureLines({ metrics }: Report): [string, string][] {
+  const { patched, offeredSpread, installedSpread, open, missing } = metrics;
+  const spread = (s: typeof offeredSpread) =>
+    s === null
+      ? "not known for any"
+      : `median ${daysOf(s.median)}, 90th percentile ${daysOf(s.p90)}, from ${daysOf(s.least)} to ${daysOf(s.most)}, over ${s.count}`;
+  const unknown = Object.entries(missing).map(
+    ([code, count]) => `${count} × ${MISSING[code as Missing] ?? code}`,
+  );
+  return [
+    [
+      "Devices patched",
+      `${patched.patched} of ${patched.devices} (${shareOf(patched.patched, patched.devices)})`,
+    ],
+    ["From advisory recorded to patch available", spread(offeredSpread)],
+    ["From patch available to installed in the field", `${spread(installedSpread)}; ${open} still open`],
+    ["Not known", unknown.length === 0 ? "nothing" : unknown.join("; ")],
+  ];
+}
+
+/** How to come to the same report without believing it. */
+export function verifyLines(report: Report, sha256: string): string[] {
+  const policy = report.policyText === null ? "" : " --policy POLICY";
+  return [
+    `With the result files named under scope, make the data again and hash it: vouch report RESULTS…${policy} --at ${report.at} --json | sha256sum`,
+    `It must be ${sha256}, which the square code commits to. Names and digests of the result files are part of it.`,
+    `With the evidence, judge it again: vouch audit EVIDENCE… --policy POLICY --at ${report.at}; the verdicts must be those shown here.`,
+    "Each row names its evidence and its release context by SHA-256 (in JSON and CSV). The evidence stays with its owner, since it holds serial numbers.",
+    "A release can be checked without this tool: its statement is a DSSE envelope with Ed25519 signatures, its image is named by SHA-256.",
+  ];
+}

@@ -1,0 +1,297 @@
+// A fleet's devices, each judged as `vouch verify` judges the one of a bundle: the same code, the same
+// word, the same reasons. What is shared is settled once:
+//
+//   context   claims 1 to 4 of a release        openContext: signatures of the maker, log, ledger
+//     │
+//     ├─ device   claims 5 to 7                 auditDevice: signatures of enroller and device
+//     ├─ device
+//
+// A context is a bundle; the only claim on it that isn't asked here is that it is minimal, since it
+// serves many devices (for the devices inside a bundle of their own it is asked: auditBundle).
+//
+// **Which result may stand for another moment.** Below claim 4 nothing reads T but three comparisons
+// (attested.ts): a receipt's time with T (and with the 300 s that clocks may run ahead when T is now), T with
+// a receipt's time plus the policy's max-age, and, for evidence that no log holds, whether T is now. All
+// those times are of receipts in the context. So for one context, policy, program and device the outcome is
+// a function of: the findings about the release at T, all those comparisons, and whether T is now. `moment` is
+// a digest of exactly that; a key made of it names the outcome, and a result kept under the key may be used at any
+// T that gives the same one. An advisory, a deadline, a status that ages, an end of support change the findings and
+// so the key. Reasons whose text quotes T are the exception: TIMED.
+
+import { checkNothingUnused, type Grounds, judgeDevice, openGrounds, timeSourceOf } from "./appraise";
+import { labelOf, type Presented, presentFile, presentMember } from "./attested";
+import {
+  type AuditContext,
+  type AuditRecord,
+  CONTEXT_VERSION,
+  formatAuditLine,
+  RECORD_VERSION,
+} from "./auditline";
+import { type Bundle, parseBundle } from "./bundle";
+import { concatBytes, toHex, utf8Encode } from "./bytes";
+import { type Challenge, formatChallenge } from "./companions";
+import { advisoryJson, timeOrNull } from "./ear";
+import { contextOf, formatDevice, parseDevice } from "./fleetform";
+import { firstHolding, horizonOf } from "./history";
+import type { Image } from "./measured";
+import { type DeviceResult, Findings, type Reason, type Word, worst } from "./verdict";
+
+export interface AuditQuestion extends Omit<Parameters<typeof openGrounds>[1], "releaseOnly" | "images"> {
+  /** By digest: an image counts for every release that names it. */
+  readonly images: readonly Image[];
+  /** Which program judges: "vouch 0.1.0". */
+  readonly tool: string;
+}
+
+export interface Context {
+  readonly digest: string;
+  readonly bundle: Bundle;
+  readonly grounds: Grounds;
+  /** What T means for devices of this context; see above. */
+  readonly moment: string;
+}
+
+/** One judged device: its line, and what a summary counts. */
+export interface Row {
+  readonly line: string;
+  readonly key: string;
+  readonly word: Word;
+}
+
+const hash = ({ crypto }: AuditQuestion, text: string) => toHex(crypto.sha256(utf8Encode(text)));
+
+/** Reads a bundle and settles what it says of the release. Throws as parseBundle; findings are in the grounds. */
+export function openContext(bytes: Uint8Array, question: AuditQuestion): Context {
+  const bundle = parseBundle(bytes);
+  const servesFleet = bundle.devices.length === 0;
+  const asked = { ...question, images: [], releaseOnly: false };
+  const grounds = openGrounds(bundle, asked, new Findings(), servesFleet);
+  const named = imagesFor(grounds, question.images);
+  const context = {
+    digest: toHex(question.crypto.sha256(bytes)),
+    bundle,
+    grounds: { ...grounds, images: named },
+  };
+  return { ...context, moment: momentOf(context.grounds, question) };
+}
+
+/** The images given that this release names, each as the component that it names. */
+function imagesFor({ release }: Grounds, images: readonly Image[]): Image[] {
+  const subjects = release?.statement.subjects ?? [];
+  return subjects.flatMap(({ name, sha256 }) => {
+    const image = images.find((i) => toHex(i.sha256) === sha256);
+    return image === undefined ? [] : [{ ...image, component: name }];
+  });
+}
+
+function momentOf(grounds: Grounds, question: AuditQuestion): string {
+  const { c, history, published, images } = grounds;
+  const times = history?.anchored.flatMap(({ receipts }) => receipts.map(({ time }) => time)) ?? [];
+  const { at, now, policy } = question;
+  const limit = policy.maxAge.evidence;
+  return hash(
+    question,
+    JSON.stringify([
+      at === now,
+      c.out.reasons.map(({ code, message }) => [code, message]),
+      published?.advisories.map(advisoryJson) ?? null,
+      c.out.flags.map(({ code, message }) => [code, message]),
+      times.map((t) => (t === null ? null : [t > horizonOf(c), limit !== null && at - t > limit])),
+      images.map(({ component, sha256 }) => [component, toHex(sha256)]),
+    ]),
+  );
+}
+
+/** The name of a device's outcome. `input` is a digest, hex; `context` null when none is known. */
+export function keyOfRecord(context: Context | null, input: string, question: AuditQuestion): string {
+  const { tool, policy } = question;
+  const [digest, moment] = context === null ? ["", ""] : [context.digest, context.moment];
+  return hash(question, `vouch/audit-key/v1\n${tool}\n${policy.digest}\n${digest}\n${input}\n${moment}`);
+}
+
+/** Codes whose messages quote T: such a result is judged again at another T. */
+export const TIMED: ReadonlySet<string> = new Set([
+  "enrolment-after-t",
+  "evidence-after-t",
+  "evidence-stale",
+]);
+
+/** A line or item of a fleet file. `place` names it where it names no key. Never throws for what it holds. */
+export function auditDevice(
+  bytes: Uint8Array,
+  context: Context | null,
+  place: string,
+  question: AuditQuestion,
+): Row {
+  const out = new Findings();
+  const input = toHex(question.crypto.sha256(bytes));
+  const device = out.attempt("bundle", () => parseDevice(bytes));
+  const presented = device && presentMember(device);
+  const label = presented === null ? place : placed(presented, place);
+  const asked = context === null ? missing(contextOf(bytes), out) : context;
+  const result = presented && asked && judgeDevice(asked.grounds, presented, label, out);
+  return rowOf(asked, input, label, out.reasons, out, result, question);
+}
+
+function missing(named: string | null, out: Findings): null {
+  if (out.reasons.length === 0)
+    out.failed(
+      "bundle",
+      "context-missing",
+      `the device is to be judged by release context ${named ?? "unknown"}, which was not given before it`,
+      "give the bundle with that digest first, or collect the fleet again",
+    );
+  return null;
+}
+
+const placed = (device: Presented, place: string) => {
+  const label = labelOf(device, 0);
+  return label === "device-1" ? place : label;
+};
+
+/** The devices inside a bundle, in order. The bundle must be minimal, as for `vouch verify`. */
+export function auditBundle(context: Context, place: string, question: AuditQuestion): Row[] {
+  const { bundle, grounds, digest } = context;
+  const judged = bundle.devices.map((device, i) => {
+    const out = new Findings();
+    const presented = presentMember(device);
+    const label = placed(presented, `${place}#${i + 1}`);
+    const input = toHex(question.crypto.sha256(formatDevice({ context: digest, ...device })));
+    return { out, label, input, result: judgeDevice(grounds, presented, label, out) };
+  });
+  if (grounds.history !== null && judged.every(({ out }) => out.reasons.length === 0))
+    checkNothingUnused(grounds.c, grounds.history);
+  return judged.map(({ out, label, input, result }) =>
+    rowOf(context, input, label, out.reasons, out, result, question),
+  );
+}
+
+/** Evidence from a file, its challenge beside it, as `vouch verify --evidence` judges it. */
+export function auditFile(
+  context: Context,
+  evidence: Uint8Array,
+  challenge: Challenge,
+  place: string,
+  question: AuditQuestion,
+): Row {
+  const out = new Findings();
+  const presented = presentFile(evidence, challenge, context.bundle, question.crypto);
+  const label = placed(presented, place);
+  const both = concatBytes([
+    question.crypto.sha256(evidence),
+    question.crypto.sha256(formatChallenge(challenge)),
+  ]);
+  const result = judgeDevice(context.grounds, presented, label, out);
+  return rowOf(context, toHex(question.crypto.sha256(both)), label, out.reasons, out, result, question);
+}
+
+/** A row about something that could not even be opened: a bundle that is none. */
+export function auditUnreadable(
+  bytes: Uint8Array,
+  place: string,
+  refused: () => never,
+  question: AuditQuestion,
+): Row {
+  const out = new Findings();
+  out.attempt("bundle", refused);
+  return rowOf(null, toHex(question.crypto.sha256(bytes)), place, out.reasons, out, null, question);
+}
+
+function rowOf(
+  context: Context | null,
+  input: string,
+  label: string,
+  found: readonly Reason[],
+  out: Findings,
+  result: DeviceResult | null,
+  question: AuditQuestion,
+): Row {
+  const grounds = context?.grounds;
+  const key = keyOfRecord(context, input, question);
+  const about = grounds?.c.out.reasons ?? [];
+  const word = worst(["patched", ...[...about, ...found].map((reason) => reason.word)]);
+  const finding = (of: string) => (r: Reason) => ({
+    code: r.code,
+    word: r.word,
+    claim: r.claim as string,
+    of,
+    message: r.message,
+  });
+  const record: AuditRecord = {
+    version: RECORD_VERSION,
+    key,
+    input,
+    context: context?.digest ?? null,
+    policy: question.policy.digest,
+    tool: question.tool,
+    at: timeOrNull(question.at) as string,
+    word,
+    product: grounds?.release?.statement.product ?? null,
+    release: grounds?.release?.statement.version ?? null,
+    device: label,
+    kid: result?.kid || null,
+    serial: result?.serial ?? null,
+    ueid: result?.ueid ?? null,
+    reasons: [...about.map(finding("release")), ...found.map(finding("device"))],
+    advisories: grounds?.published?.advisories.map(({ id }) => id) ?? [],
+    flags: [...(grounds?.c.out.flags ?? []), ...out.flags].map(({ code }) => code as string),
+    asOf: asOf(grounds),
+    timeSource: grounds?.history ? timeSourceOf(grounds.history) : null,
+    notBefore: timeOrNull(result?.notBefore ?? null),
+    notAfter: timeOrNull(result?.notAfter ?? null),
+    enroller: result?.enroller ?? null,
+    enrolled: timeOrNull(result?.enrolled ?? null),
+    components: result?.components.map(({ name, digest }) => ({ name, digest })) ?? [],
+    dbgstat: result?.dbgstat ?? null,
+  };
+  return { line: formatAuditLine(record), key, word };
+}
+
+const asOf = (grounds: Grounds | undefined) => {
+  const status = grounds?.published?.asOf;
+  return status == null ? null : { logSize: status.logSize, time: timeOrNull(status.time) };
+};
+
+/** What a context says of its release, as a line. After auditBundle it holds what that found, too. */
+export function contextLine({ digest, bundle, grounds }: Context): AuditContext {
+  const { c, release, history, published, limits } = grounds;
+  const recorded = release && history ? firstHolding(history, bundle.release).time : null;
+  return {
+    version: CONTEXT_VERSION,
+    context: digest,
+    word: worst(["verified", ...c.out.reasons.map((reason) => reason.word)]),
+    product: release?.statement.product ?? null,
+    release: release?.statement.version ?? null,
+    recorded: timeOrNull(recorded),
+    supportEnds: release?.statement.supportEnds ?? null,
+    udiDi: release?.statement.udiDi ?? null,
+    approvers: [...(release?.approvedBy ?? [])],
+    log: history?.head.origin ?? null,
+    size: history === null ? null : String(history.head.size),
+    asOf: asOf(grounds),
+    timeSource: history && timeSourceOf(history),
+    reasons: c.out.reasons.map(({ code, word, claim, message }) => ({ code, word, claim, message })),
+    advisories: published?.advisories.map(advisoryInContext) ?? [],
+    flags: c.out.flags.map(({ code }) => code),
+    limits: [...limits],
+  };
+}
+
+function advisoryInContext(advisory: Parameters<typeof advisoryJson>[0]) {
+  const { id, revision, aliases, kind, effect, cvss, created, deadline, overdue, fixIn, recorded } =
+    advisoryJson(advisory);
+  return {
+    id,
+    revision,
+    aliases: [...aliases],
+    kind: kind as string,
+    effect: effect as string,
+    cvss: [...cvss],
+    class: advisory.class as string | null,
+    created,
+    deadline,
+    overdue,
+    fixIn,
+    recorded,
+  };
+}
