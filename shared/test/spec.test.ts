@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { appraise } from "@vouch/shared/appraise";
+import { parseAuditLine } from "@vouch/shared/auditline";
 import { toHex, utf8Encode } from "@vouch/shared/bytes";
 import { openCheckpoint } from "@vouch/shared/checkpoint";
 import { commitment, ENROLMENT_TAG } from "@vouch/shared/commitment";
@@ -105,6 +106,11 @@ spec("predicates.md: keys that a table lists are the keys of the example, but fo
     const wanted = listed.filter(([, , optional]) => optional === "").map(([, key]) => key);
     assert.equal(wanted, Object.keys(JSON.parse(text(example(kind).json)).predicate), kind);
   }
+});
+
+spec("audit-record.md: one example of each kind of line, in its one form", () => {
+  const kinds = blocks("audit-record", "json").map((line) => parseAuditLine(compact(line)).kind);
+  assert.equal(kinds, ["context", "record", "summary"]);
 });
 
 spec("companions.md: the examples are in their one form", () => {
