@@ -171,6 +171,11 @@ spec("imported-proofs.md: the example is the worked receipt", () => {
     for (const part of line.replaceAll(" ", "").split("…")) assert.ok(found.includes(part), part);
 });
 
+spec("audit-record.md: one example of each kind of line, in its one form", () => {
+  const kinds = blocks("audit-record", "json").map((line) => parseAuditLine(compact(line)).kind);
+  assert.equal(kinds, ["context", "record", "summary"]);
+});
+
 spec("companions.md: the examples are in their one form", () => {
   assert.is(text(formatChallenge(parseChallenge(challengeJson!))), text(challengeJson!));
   assert.is(text(formatEnrolmentFile(enrolmentFile)), text(enrolmentJson!));

@@ -5,7 +5,7 @@
 // of the anchored checkpoints those that a claim rests on. The head is the smallest that
 // holds every record, so that nothing waits for an anchor it doesn't need.
 
-import type { Bundle, BundledDevice, LogRecord } from "@vouch/shared/bundle";
+import type { Bundle, BundledCheckpoint, BundledDevice, LogRecord } from "@vouch/shared/bundle";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { commitment, ENROLMENT_TAG, EVIDENCE_TAG } from "@vouch/shared/commitment";
 import type { Challenge, EnrolmentFile } from "@vouch/shared/companions";
@@ -87,22 +87,14 @@ export function makeBundle(parts: BundleParts): Bundle {
   );
 
   const walk = walkFor(parts.logFolder, checkpoints);
-  const record = (index: bigint): LogRecord => ({
-    index,
-    statement: log.entry(index),
-    proof: proveInclusion(index, head.size, log.hashReader, nodeCrypto),
-  });
+  const record = recordIn(log, head);
   return {
     release: record(release),
     manifest: parts.manifest,
     status: record(status.index),
     consistency: proveConsistency(BigInt(status.statement.logSize), head.size, log.hashReader, nodeCrypto),
     advisories: advisories.map(record),
-    checkpoints: checkpoints.map((anchor) => ({
-      note: anchor.note,
-      consistency: proveConsistency(anchor.size, head.size, log.hashReader, nodeCrypto),
-      receipts: anchor.receipts,
-    })),
+    checkpoints: prefixesOf(log, checkpoints, head),
     devices: devices.map(
       (d): BundledDevice => ({
         evidence: d.files.evidence,
@@ -141,6 +133,23 @@ function wantedFor({ devices, enrolments }: BundleParts, product: string): Wante
     ),
   ];
 }
+
+/** Records of the log with their proofs in the tree of an anchor. */
+export const recordIn =
+  (log: Log, head: Anchor) =>
+  (index: bigint): LogRecord => ({
+    index,
+    statement: log.entry(index),
+    proof: proveInclusion(index, head.size, log.hashReader, nodeCrypto),
+  });
+
+/** Anchors as a bundle holds them, each proved to be a prefix of the head. */
+export const prefixesOf = (log: Log, anchors: readonly Anchor[], head: Anchor): BundledCheckpoint[] =>
+  anchors.map((anchor) => ({
+    note: anchor.note,
+    consistency: proveConsistency(anchor.size, head.size, log.hashReader, nodeCrypto),
+    receipts: anchor.receipts,
+  }));
 
 /** The epochs that lead to those of the receipts, or null when there are none. Refuses `walk-missing`, `epoch-missing`. */
 export function walkFor(logFolder: string, checkpoints: readonly Anchor[]): WalkMember | null {

@@ -4,14 +4,14 @@
 // Of the anchored checkpoints the contexts hold those that a status, a challenge or a logged evidence
 // needs, as a bundle would. So devices are gone through twice: to see which those are, then to write.
 
-import { type Bundle, formatBundle, type LogRecord, MAX_KEYS } from "@vouch/shared/bundle";
+import { type Bundle, formatBundle, MAX_KEYS } from "@vouch/shared/bundle";
 import { toHex } from "@vouch/shared/bytes";
 import { commitment, ENROLMENT_TAG, EVIDENCE_TAG } from "@vouch/shared/commitment";
 import type { EnrolmentFile } from "@vouch/shared/companions";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { decodeEvidence } from "@vouch/shared/evidence";
 import type { DeviceRecord } from "@vouch/shared/fleetform";
-import { proveConsistency, proveInclusion } from "@vouch/shared/merkle";
+import { proveConsistency } from "@vouch/shared/merkle";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { parseStatement } from "@vouch/shared/statement";
 import { nodeCrypto } from "../crypto";
@@ -27,7 +27,9 @@ import {
   larger,
   newestStatus,
   placeOf,
+  prefixesOf,
   readLog,
+  recordIn,
   walkFor,
 } from "./bundling";
 
@@ -76,11 +78,7 @@ export function makeFleet(
   const keys = stated.map(({ status }) => keysFor(log, status, enrolled));
   head = [...needed, ...keys.flat().map((i) => firstHolding(log, i)), head].reduce(larger);
   needed.add(head);
-  const record = (index: bigint): LogRecord => ({
-    index,
-    statement: log.entry(index),
-    proof: proveInclusion(index, head.size, log.hashReader, nodeCrypto),
-  });
+  const record = recordIn(log, head);
   const checkpoints = [...needed].sort((a, b) => (a.size < b.size ? -1 : 1));
   const walk = walkFor(logFolder, checkpoints);
   const contexts = stated.map(({ manifest, index, status, advisories }, i) =>
@@ -90,11 +88,7 @@ export function makeFleet(
       status: record(status.index),
       consistency: proveConsistency(BigInt(status.statement.logSize), head.size, log.hashReader, nodeCrypto),
       advisories: advisories.map(record),
-      checkpoints: checkpoints.map((anchor) => ({
-        note: anchor.note,
-        consistency: proveConsistency(anchor.size, head.size, log.hashReader, nodeCrypto),
-        receipts: anchor.receipts,
-      })),
+      checkpoints: prefixesOf(log, checkpoints, head),
       devices: [],
       ...(walk === null ? {} : { walk }),
       ...(keys[i]?.length ? { keys: keys[i].map(record) } : {}),
