@@ -14,6 +14,8 @@
 //   host-cli/src/commands/X.ts ──▶ host-cli/dist/commands/X.cjs   one bundle a verb
 //   shared/src/rebased/judge.ts ─▶ host-cli/dist/commands/rebased.cjs   what a verb loads once it meets a receipt of IOTA's
 //   host-cli/src/main.ts       ──▶ host-cli/dist/main.cjs         knows the verbs by name
+//   host-cli/src/commands/verify.ts ▶ host-cli/dist/vouch-verify.cjs   one file that needs Node and nothing else,
+//        to be kept beside bundles: verifier.mjs
 //        each, compiled by V8  ──▶ host-cli/dist/….cjs.v20.20.2-x64   bin/vouch.cjs says why
 //
 // A verb loads two files and no more. Packages that hold binaries or find
@@ -30,6 +32,7 @@ import { Script } from "node:vm";
 import { tableModule } from "./ed25519-table.mjs";
 import { judgeLanguage } from "./language.mjs";
 import { inlineNumbers, shortNames } from "./shorten.mjs";
+import { buildVerifier, VERIFIER } from "./verifier.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "host-cli/dist");
@@ -73,7 +76,7 @@ const apart = {
 };
 
 /** Commander loads child_process for a feature we don't use; loading it costs a command 4 ms of its 80. */
-const lazyChildren = {
+export const lazyChildren = {
   name: "lazy-children",
   setup(build) {
     build.onResolve({ filter: /^node:child_process$/ }, ({ importer }) =>
@@ -126,6 +129,10 @@ const signerTable = (kilobytes) => ({
     }));
   },
 });
+
+/** The program's version. */
+export const readVersion = () =>
+  JSON.parse(readFileSync(join(ROOT, "host-cli/package.json"), "utf8")).version;
 
 /** The verbs: one file each. */
 export function findVerbs() {
@@ -205,7 +212,7 @@ export function weigh(name, code) {
 }
 
 async function buildCli({ esbuild }, verbs, outdir) {
-  const { version } = JSON.parse(readFileSync(join(ROOT, "host-cli/package.json"), "utf8"));
+  const version = readVersion();
   const common = {
     bundle: true,
     platform: "node",
@@ -309,6 +316,9 @@ async function main() {
       writeFileSync(join(fresh, name), code);
     }
     await buildCli(tools, verbs, fresh);
+    const verifier = await buildVerifier(tools);
+    weights.push(`${VERIFIER} ${(verifier.length / 1024).toFixed(1)} KB`);
+    writeFileSync(join(fresh, VERIFIER), verifier);
     compileAhead([
       join(fresh, "main.cjs"),
       ...[...verbs, "rebased"].map((verb) => join(fresh, `commands/${verb}.cjs`)),

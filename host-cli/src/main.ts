@@ -46,6 +46,7 @@ const SUMMARIES: Record<string, string> = {
   doctor: "say why a port doesn't work",
   term: "a plain terminal that survives unplugging",
   verify: "settle whether a bundle, image and device hold up",
+  verifier: "write a verifier that is one file, to keep beside bundles",
 };
 
 /** The program: what `dist/main.cjs` calls. Sets process.exitCode and returns; nothing is cut off in a pipe. */
