@@ -24,11 +24,13 @@ export const EXIT = { done: 0, trouble: 1, refuted: 20, unproven: 21, vulnerable
 export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "anchor-conflict",
   "bad-signature",
+  "bundle-refuted",
   "bcs-malformed",
   "certificate-bitmap",
   "certificate-epoch",
   "certificate-quorum",
   "certificate-signature",
+  "commitment-mismatch",
   "committee-malformed",
   "consistency-mismatch",
   "contents-mismatch",

@@ -100,7 +100,9 @@ const hashes = list(base64(32), 0, MAX_PROOF);
 const kind: Shape<string> = matching(/^[a-z][a-z0-9-]{0,31}$/, "the kind of a ledger");
 
 const RECEIPT = object({ kind, proof: base64(1, MAX_RECEIPT) });
-const RECORD = object({ index: decimal, statement: member, proof: hashes });
+export const RECORD = object({ index: decimal, statement: member, proof: hashes });
+
+export const RECEIPTS = list(RECEIPT, 0, 8);
 
 const SHAPE = object({
   version,
@@ -109,11 +111,7 @@ const SHAPE = object({
   status: RECORD,
   consistency: hashes,
   advisories: list(RECORD, 0, MAX_ADVISORIES),
-  checkpoints: list(
-    object({ note: member, consistency: hashes, receipts: list(RECEIPT, 0, 8) }),
-    1,
-    MAX_CHECKPOINTS,
-  ),
+  checkpoints: list(object({ note: member, consistency: hashes, receipts: RECEIPTS }), 1, MAX_CHECKPOINTS),
   devices: list(
     object({
       evidence: member,
@@ -137,7 +135,7 @@ export function parseBundle(file: Uint8Array): Bundle {
   return readJson(file, "the bundle", MAX_BUNDLE, "malformed-bundle", SHAPE, bundleJson);
 }
 
-const recordJson = (r: LogRecord) => ({
+export const recordJson = (r: LogRecord) => ({
   index: String(r.index),
   statement: toBase64(r.statement),
   proof: r.proof.map(toBase64),

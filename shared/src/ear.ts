@@ -11,7 +11,15 @@
 import { toBase64 } from "./bytes";
 import { addressText, formatRoot } from "./rebased/root";
 import { isoTime } from "./time";
-import { type AnchorResult, type DeviceResult, EXIT_STATUS, type Verdict, type Word, worst } from "./verdict";
+import {
+  type AnchorResult,
+  type DeviceResult,
+  EXIT_STATUS,
+  type RenewalResult,
+  type Verdict,
+  type Word,
+  worst,
+} from "./verdict";
 
 const PROFILE = "tag:ietf.org,2026:rats/ear#03";
 
@@ -56,6 +64,7 @@ export function earOf(verdict: Verdict, iat: number, build: string): object {
       timeSource: verdict.timeSource,
       anchors: verdict.anchors.map(anchorJson),
       devices: verdict.devices.map(deviceJson),
+      ...(verdict.renewals && { renewals: verdict.renewals.map(renewalJson) }),
       steps: verdict.steps.map(({ claim, holds, text }) => ({ claim, holds, text })),
       notes: verdict.notes,
       limits: verdict.limits,
@@ -99,6 +108,16 @@ const anchorJson = ({ size, kind, time, rebased }: AnchorResult) => ({
     root: formatRoot(rebased.root),
     captured: rebased.captured,
   }),
+});
+
+const renewalJson = ({ time, by, log, index, verdict, policy, at }: RenewalResult) => ({
+  time: isoTime(time),
+  by,
+  log,
+  index: Number(index),
+  verdict,
+  policy: `sha256:${policy}`,
+  at,
 });
 
 const deviceJson = (d: DeviceResult) => ({

@@ -101,6 +101,10 @@ export const PREDICATES = {
   }),
   "enrolment-commitment": object({ created: time }),
   "evidence-commitment": object({ created: time }),
+  "renewal-commitment": object({
+    digest: object({ sha512: hex(64), "sha3-256": hex(32) }),
+    created: time,
+  }),
 };
 
 type Predicates = typeof PREDICATES;

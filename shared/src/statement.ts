@@ -104,13 +104,23 @@ export interface EvidenceCommitment {
   readonly created: string;
 }
 
+/** A commitment under three hashes: renewal.ts says to what. */
+export interface RenewalCommitment {
+  readonly kind: "renewal-commitment";
+  readonly sha256: string;
+  readonly sha512: string;
+  readonly sha3: string;
+  readonly created: string;
+}
+
 export type Statement =
   | ReleaseStatement
   | AdvisoryStatement
   | StatusStatement
   | EnrolmentStatement
   | EnrolmentCommitment
-  | EvidenceCommitment;
+  | EvidenceCommitment
+  | RenewalCommitment;
 
 interface Wire {
   subject: { name: string; digest: { sha256: string } }[];
@@ -234,6 +244,11 @@ function fromWire({ subject, kind, predicate }: Wire, at: string): Statement {
       const [committed] = single(list, kind === "enrolment-commitment" ? "enrolment" : "evidence", at);
       return { kind, sha256: committed.sha256, created };
     }
+    case "renewal-commitment": {
+      const { digest: longer, created } = PREDICATES[kind](predicate, where);
+      const [committed] = single(list, "renewal", at);
+      return { kind, sha256: committed.sha256, sha512: longer.sha512, sha3: longer["sha3-256"], created };
+    }
     default:
       return kind satisfies never;
   }
@@ -316,6 +331,11 @@ function partsOf(s: Statement): { subject: unknown; predicate: object } {
       return {
         subject: subjectsOf([{ name: "evidence", sha256: s.sha256 }]),
         predicate: { created: s.created },
+      };
+    case "renewal-commitment":
+      return {
+        subject: subjectsOf([{ name: "renewal", sha256: s.sha256 }]),
+        predicate: { digest: { sha512: s.sha512, "sha3-256": s.sha3 }, created: s.created },
       };
     default:
       return s satisfies never;

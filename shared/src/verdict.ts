@@ -58,9 +58,11 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "image-required",
   "ledger-not-public",
   "ledger-not-trusted",
+  "log-distrusted",
   "no-approval-rule",
   "no-ledger",
   "no-max-age",
+  "no-renewals",
   "no-vendor",
   "not-anchored",
   "quorum-missing",
@@ -105,6 +107,7 @@ export function worst(words: readonly Word[]): Word {
 
 /** The seven claims of DESIGN.md, by the name that each printed line starts with. */
 export type Claim =
+  | "renewal"
   | "bundle"
   | "release"
   | "image"
@@ -162,6 +165,19 @@ export interface AnchorResult {
   readonly rebased: JudgedReceipt | null;
 }
 
+/** A renewal that holds, and what its maker said of the bundle then. */
+export interface RenewalResult {
+  /** When a ledger recorded it, Unix seconds. */
+  readonly time: number;
+  readonly by: string;
+  readonly log: string;
+  readonly index: bigint;
+  readonly verdict: Word;
+  /** SHA-256 of the policy, hex; and the moment that was asked about. */
+  readonly policy: string;
+  readonly at: string;
+}
+
 export interface Verdict {
   readonly word: Word;
   readonly at: number;
@@ -179,6 +195,8 @@ export interface Verdict {
   readonly notes: readonly string[];
   readonly limits: readonly string[];
   readonly devices: readonly DeviceResult[];
+  /** Newest first; absent where the bundle was never renewed. */
+  readonly renewals?: readonly RenewalResult[];
 }
 
 /** Collects what each claim showed; the verdict is the worst of it. */

@@ -94,6 +94,7 @@ const ALL: readonly Statement[] = [
   ENROLMENT,
   { kind: "enrolment-commitment", sha256: D1, created: CREATED },
   { kind: "evidence-commitment", sha256: D2, created: CREATED },
+  { kind: "renewal-commitment", sha256: D2, sha512: `${D1}${D2}`, sha3: D1, created: CREATED },
 ];
 
 for (const statement of ALL)

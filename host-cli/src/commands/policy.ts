@@ -4,6 +4,7 @@
 
 import { type LedgerRoot, type Policy, parsePolicy } from "@vouch/shared/policy";
 import { addressText, formatRoot } from "@vouch/shared/rebased/root";
+import { isoTime } from "@vouch/shared/time";
 import { formatVkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -131,6 +132,14 @@ export function describePolicy(policy: Policy): [string, string][] {
     ]),
     ...policy.enrollers.map(({ name }): [string, string] => ["enroller", `${name} ties keys to devices`]),
     ...policy.ledgers.map((ledger): [string, string] => ["ledger", ledgerText(ledger)]),
+    ...policy.renewals.map(({ log, renewer }): [string, string] => [
+      "renewals",
+      `${renewer.name} renews bundles, recorded in ${log.name}`,
+    ]),
+    ...policy.distrust.map(({ vkey, time }): [string, string] => [
+      "distrust",
+      `${vkey.name} from ${isoTime(time)} on`,
+    ]),
     ["max-age", `status ${age(policy.maxAge.status)}, evidence ${age(policy.maxAge.evidence)}`],
     ["images", policy.requireImage ? "must be at hand" : "may be missing"],
     ["investigated", policy.allowUnderInvestigation ? "doesn't stop patched" : "is unproven"],
@@ -147,7 +156,8 @@ function ledgerJson(ledger: LedgerRoot): unknown {
 
 /** The same for programs. */
 export function policyJson(policy: Policy): unknown {
-  const { log, witnesses, vendors, approvers, status, enrollers, ledgers, ...rest } = policy;
+  const { log, witnesses, vendors, approvers, status, enrollers, ledgers, renewals, distrust, ...rest } =
+    policy;
   return {
     ...rest,
     log: formatVkey(log),
@@ -157,6 +167,8 @@ export function policyJson(policy: Policy): unknown {
     status: status.map(formatVkey),
     enrollers: enrollers.map(formatVkey),
     ledgers: ledgers.map(ledgerJson),
+    renewals: renewals.map(({ log: of, renewer }) => ({ log: formatVkey(of), renewer: formatVkey(renewer) })),
+    distrust: distrust.map(({ vkey, time }) => ({ vkey: formatVkey(vkey), from: isoTime(time) })),
     warnings: policyWarnings(policy),
   };
 }

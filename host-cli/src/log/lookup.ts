@@ -44,6 +44,7 @@ export function keyOf(statement: Statement): Uint8Array | null {
       return subjectKey(statement.kind, statement.product);
     case "enrolment-commitment":
     case "evidence-commitment":
+    case "renewal-commitment":
       return subjectKey(statement.kind, statement.sha256);
     case "enrolment":
       return null; // never in a log
