@@ -181,7 +181,7 @@ const security = suite("SECURITY.md");
 
 security("explains every limit and note that a verdict prints", () => {
   const page = read("SECURITY.md").replace(/\s+/g, " ");
-  const printed = ["appraise", "attested", "measured", "history"].flatMap((file) => {
+  const printed = ["appraise", "attested", "measured", "history", "renewed"].flatMap((file) => {
     const source = read(`shared/src/${file}.ts`);
     const limits = [...source.matchAll(/^const LIMITS_\w+ = \[(.*?)\];/gms)].map(([, list = ""]) => list);
     const notes = [...source.matchAll(/out\.note\(\s*"([^"]+)"/g)].map(([, note = ""]) => note);

@@ -1,9 +1,11 @@
 // A bundle renewed after ten years by one archive and after twenty by another: it holds when every key that it was
 // signed with has long been nobody's, and only because each renewal came in time. Real signatures, made-up decades.
 
+import { readFileSync } from "node:fs";
 import { formatBundle } from "@vouch/shared/bundle";
 import { concatBytes, toBase64, toHex, utf8Encode } from "@vouch/shared/bytes";
 import type { Crypto } from "@vouch/shared/crypto";
+import { parseEnvelope } from "@vouch/shared/dsse";
 import { sha3_256, sha512 } from "@vouch/shared/hash";
 import { leafHash, memoryReader, proveInclusion } from "@vouch/shared/merkle";
 import { parsePolicy } from "@vouch/shared/policy";
@@ -276,6 +278,18 @@ test("the file is the lines and the bundle's very bytes, and each hash is over t
   assert.is(digests.sha3, toHex(sha3_256(committed(twice))));
   assert.is(toHex(sha512(utf8Encode("abc"))).slice(0, 16), "ddaf35a193617aba"); // FIPS 180-4
   assert.is(toHex(sha3_256(utf8Encode("abc"))).slice(0, 16), "3a985da74fe225b2"); // FIPS 202
+});
+
+test("the pages show the first archive's renewal of this bundle", () => {
+  const blocksOf = (page: string) =>
+    [...readFileSync(`shared/spec/${page}.md`, "utf8").matchAll(/^```json\n(.*?)^```$/gms)].map(
+      ([, text = ""]) => text.replace(/\n */g, ""),
+    );
+  const line = new TextDecoder().decode(once.subarray(0, once.indexOf(10)));
+  assert.equal(blocksOf("renewal"), [line]);
+  const { statement } = parseRenewed(once).layers[0]!.renewal.record;
+  const payload = new TextDecoder().decode(parseEnvelope(statement).payload);
+  assert.is(blocksOf("predicates").at(-1), payload);
 });
 
 test("a draft is read back as it was, and in its one form alone", () => {

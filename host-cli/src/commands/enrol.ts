@@ -37,7 +37,8 @@ import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { kidOfKey } from "../upload";
-import { jobProgress, openEnrolment, readPolicy } from "./attest";
+import { jobProgress, openEnrolment } from "./attest";
+import { readPolicyNow } from "./policy";
 
 const DEFAULT_TIMEOUT_S = 600; // a signature takes minutes on the slowest engines
 
@@ -313,7 +314,7 @@ export function define(program: Command, io: Io): void {
     .option("--json", "print one JSON object");
   withSigner(withLine(command, DEFAULT_TIMEOUT_S)).action(async (flags: Flags) => {
     const { port, product, serial, model, output } = flags;
-    const policy = readPolicy(flags.policy);
+    const policy = readPolicyNow(flags.policy);
     const signer = await loadSigner(flags, io);
     const enrolled = await enrol(
       {

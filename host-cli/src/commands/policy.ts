@@ -2,6 +2,7 @@
 // and what in it a careful reader would ask about. A policy that parses may still
 // accept less, or trust more, than its author meant.
 
+import { policyAt } from "@vouch/shared/distrust";
 import { type LedgerRoot, type Policy, parsePolicy } from "@vouch/shared/policy";
 import { addressText, formatRoot } from "@vouch/shared/rebased/root";
 import { isoTime } from "@vouch/shared/time";
@@ -19,6 +20,9 @@ const MAX_POLICY = 64 * 1024;
 export function readPolicy(path: string): Policy {
   return about(path, () => parsePolicy(readInput(path, MAX_POLICY), nodeCrypto));
 }
+
+/** For what is done now: without the keys that it distrusts by now. */
+export const readPolicyNow = (path: string): Policy => policyAt(readPolicy(path), Date.now() / 1000);
 
 export interface Warning {
   readonly code: string;

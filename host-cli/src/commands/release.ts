@@ -36,7 +36,7 @@ import { sealRelease } from "../seal";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { draftEnvelope, readReleaseFile, signEnvelope, splitComponentFlag } from "../statementfile";
 import { readVkey } from "../vkeyfile";
-import { readPolicy } from "./policy";
+import { readPolicyNow } from "./policy";
 
 const MAX_SBOM = 64 * 1024 * 1024;
 const MAX_SUIT = 64 * 1024; // whatever lies beside the statement under that name
@@ -393,7 +393,7 @@ function defineSeal(release: Command, io: Io): void {
     .requiredOption("-o, --output <FILE>", "the .upload file for `vouch flash`")
     .option("--json", "print one JSON object")
     .action(async (file: string, flags: SealFlags) => {
-      const policy: Policy = readPolicy(flags.policy);
+      const policy: Policy = readPolicyNow(flags.policy);
       const sealed = await sealRelease({ ...flags, file, policy }, await loadSigner(flags, io));
       const { statement, approvers, dropped, unsealed } = sealed;
       if (io.json) {
