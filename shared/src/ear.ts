@@ -110,8 +110,9 @@ const anchorJson = ({ size, kind, time, rebased }: AnchorResult) => ({
   }),
 });
 
-const renewalJson = ({ time, by, log, index, verdict, policy, at }: RenewalResult) => ({
+const renewalJson = ({ time, ledgers, by, log, index, verdict, policy, at }: RenewalResult) => ({
   time: isoTime(time),
+  ledgers,
   by,
   log,
   index: Number(index),

@@ -76,6 +76,9 @@ function joined(verdict: Verdict, out: Findings, renewals: readonly RenewalResul
     steps: [...out.steps, ...verdict.steps],
     reasons: [...out.reasons, ...verdict.reasons],
     notes: [...new Set([...out.notes, ...verdict.notes])],
+    timeSource: renewals.some(({ ledgers }) => ledgers.includes("directory"))
+      ? "self-asserted"
+      : verdict.timeSource,
     limits: [...verdict.limits, ...(renewals.length === 0 ? [] : LIMITS_RENEWED)],
     ...(renewals.length === 0 ? {} : { renewals }),
   };
@@ -91,7 +94,7 @@ function checkRenewal(question: Question, layer: Layer, trusted: number, out: Fi
   const { renewal, content } = layer;
   const policy = policyAt(question.policy, trusted);
   const log = logOf(renewal, policy.renewals);
-  const { time, origin } = dateOf({ ...question, policy: { ...policy, log } }, renewal, out); // 1 to 3
+  const { time, origin, ledgers } = dateOf({ ...question, policy: { ...policy, log } }, renewal, out); // 1 to 3
   if (time > trusted + CLOCK_SKEW)
     throw new Refusal(
       "renewal-order",
@@ -108,13 +111,13 @@ function checkRenewal(question: Question, layer: Layer, trusted: number, out: Fi
   const by = signers[0]!.name;
   out.established(
     "renewal",
-    `of ${content.length} bytes by ${by}, ${origin}, record ${record.index}, recorded ${isoTime(time)}; it found ${verdict} for ${at}`,
+    `of ${content.length} bytes by ${by}, ${origin}, record ${record.index}, recorded ${isoTime(time)} on ${ledgers.join(", ")}; it found ${verdict} for ${at}`,
     [
       "rule: the renewer's commitment is in the log; its SHA-256, SHA-512 and SHA3-256 are those of the bytes behind the line",
       `bytes: under policy sha256 ${digest}; judged with the keys trusted at ${isoTime(trusted)}`,
     ],
   );
-  return { time, by, log: origin, index: record.index, verdict, policy: digest, at };
+  return { time, ledgers, by, log: origin, index: record.index, verdict, policy: digest, at };
 }
 
 /** Of the logs that the policy names for renewals, the one whose key is on the checkpoint. */
@@ -133,7 +136,7 @@ function logOf(renewal: Renewal, lines: Question["policy"]["renewals"]) {
 }
 
 /** Claims 2 and 3 of a renewal's one checkpoint, by the code that settles them for bundles. */
-function dateOf(question: Question, renewal: Renewal, out: Findings): { time: number; origin: string } {
+function dateOf(question: Question, renewal: Renewal, out: Findings) {
   const own = new Findings();
   const none = new Uint8Array(0);
   const { record, note, receipts, walk } = renewal;
@@ -157,5 +160,6 @@ function dateOf(question: Question, renewal: Renewal, out: Findings): { time: nu
   if (first !== undefined) throw new Refusal(first.code, `the renewal: ${first.message}`);
   const anchored = history?.anchored[0];
   if (anchored?.time == null) throw new Refusal("not-anchored", "the renewal has no ledger receipt");
-  return { time: anchored.time, origin: anchored.checkpoint.origin };
+  const ledgers = anchored.receipts.map(({ kind }) => kind);
+  return { time: anchored.time, origin: anchored.checkpoint.origin, ledgers };
 }

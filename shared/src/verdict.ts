@@ -169,6 +169,8 @@ export interface AnchorResult {
 export interface RenewalResult {
   /** When a ledger recorded it, Unix seconds. */
   readonly time: number;
+  /** The kinds of ledger that recorded it. */
+  readonly ledgers: readonly string[];
   readonly by: string;
   readonly log: string;
   readonly index: bigint;

@@ -9,6 +9,11 @@ import { parseEnvelope } from "@vouch/shared/dsse";
 import { sha3_256, sha512 } from "@vouch/shared/hash";
 import { leafHash, memoryReader, proveInclusion } from "@vouch/shared/merkle";
 import { parsePolicy } from "@vouch/shared/policy";
+import { makeRebasedVerifier } from "@vouch/shared/rebased/judge";
+import { formatRebasedReceipt } from "@vouch/shared/rebased/receipt";
+import { formatRoot } from "@vouch/shared/rebased/root";
+import { rootOf } from "@vouch/shared/rebased/walk";
+import { walkMember } from "@vouch/shared/rebased/walkform";
 import {
   formatRenewalDraft,
   formatRenewed,
@@ -24,7 +29,10 @@ import { formatVkey, KEY_COSIGNATURE } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeCrypto } from "../../host-cli/src/crypto";
+import { anchorNote, closeEpoch, committeeOf, makeValidators } from "./rebased-kit";
 import { checkpointNote, directoryReceipt, dsse, type Key, keyOf, makeWorld, NOW, T0 } from "./world";
+
+type Validators = ReturnType<typeof makeValidators>;
 
 const YEAR = 31_557_600;
 const world = makeWorld();
@@ -55,6 +63,8 @@ interface RenewOptions {
   readonly signers?: readonly Key[];
   /** What is logged, when not the commitment. */
   readonly statement?: Partial<Statement>;
+  /** What a ledger gives for the note, when not the archive's directory. */
+  readonly receipts?: (note: Uint8Array) => Pick<Renewal, "receipts" | "walk">;
 }
 
 /** A file with one more renewal, recorded at `time`. */
@@ -83,6 +93,7 @@ function renewed(
     record: { index: 1n, statement, proof: proveInclusion(1n, 2n, reader, crypto) },
     note,
     receipts: [{ kind: "directory", proof: directoryReceipt([note], ledger, time) }],
+    ...options.receipts?.(note),
   };
   return formatRenewed(renewal, file);
 }
@@ -117,6 +128,7 @@ function verdictOf(file: Uint8Array, lines: readonly string[], years: number, as
     releaseOnly: false,
     images: world.images,
     handed: null,
+    rebased: makeRebasedVerifier().open,
   });
 }
 
@@ -232,6 +244,36 @@ for (const [name, file, code] of [
       JSON.stringify(verdict.reasons),
     );
   });
+
+// Epoch 5 of a simulated network of IOTA begins; the renewal is in epoch 6.
+const [five, six, seven] = ["five", "six", "seven"].map((seed) =>
+  makeValidators(seed, [2500, 2500, 2500, 2500]),
+) as [Validators, Validators, Validators];
+const start = committeeOf(5n, five);
+const closes = [closeEpoch(5n, five, six), closeEpoch(6n, six, seven)];
+const NETWORK = `ledger rebased ${formatRoot(rootOf("simulated", start, crypto))}`;
+const onNetwork = (epochs: number) =>
+  renewed(content, first, T0 + 10 * YEAR, {
+    receipts: (note) => ({
+      receipts: [
+        {
+          kind: "rebased",
+          proof: formatRebasedReceipt(anchorNote(note, 6n, six, { time: T0 + 10 * YEAR }).receipt),
+        },
+      ],
+      ...(epochs > 0 && { walk: walkMember({ start, closes: closes.slice(0, epochs) }) }),
+    }),
+  });
+
+test("on IOTA's ledger, a renewal carries its walk, and no more of it than it needs", () => {
+  const verdict = verdictOf(onNetwork(1), [NETWORK, ...DISTRUST], 21);
+  assert.is(verdict.word, "patched", JSON.stringify(verdict.reasons));
+  assert.equal(verdict.renewals?.[0]?.ledgers, ["rebased"]);
+  assert.is(verdict.renewals?.[0]?.time, T0 + 10 * YEAR);
+  assert.is(verdictOf(onNetwork(0), [NETWORK], 21).reasons[0]?.code, "walk-missing");
+  assert.is(verdictOf(onNetwork(2), [NETWORK], 21).reasons[0]?.code, "surplus-walk");
+  assert.is(verdictOf(onNetwork(1), [], 21).reasons[0]?.code, "ledger-not-trusted");
+});
 
 test("a bent byte anywhere is never patched", () => {
   const head = once.length - content.length;
