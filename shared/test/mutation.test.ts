@@ -5,12 +5,11 @@
 
 import { appraise } from "@vouch/shared/appraise";
 import { formatBundle } from "@vouch/shared/bundle";
-import { concatBytes, fromBase64, toBase64 } from "@vouch/shared/bytes";
-import type { Crypto } from "@vouch/shared/crypto";
+import { fromBase64, toBase64 } from "@vouch/shared/bytes";
 import type { Claim, Verdict } from "@vouch/shared/verdict";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { nodeCrypto } from "../../host-cli/src/crypto";
+import { settledCrypto as crypto } from "./settled";
 import { makeWorld, NOW, type World } from "./world";
 
 const test = suite("mutation");
@@ -20,18 +19,6 @@ type Path = readonly (string | number)[];
 
 const encode = (json: Json) => new TextEncoder().encode(JSON.stringify(json));
 const jsonOf = (bundle: Uint8Array): Json => JSON.parse(new TextDecoder().decode(bundle));
-
-// Most signatures of a mutant are the original's: each is settled once.
-const settled = new Map<string, boolean>();
-const crypto: Crypto = {
-  sha256: nodeCrypto.sha256,
-  verifyEd25519(publicKey, message, signature) {
-    const name = toBase64(nodeCrypto.sha256(concatBytes([publicKey, signature, message])));
-    const known = settled.get(name) ?? nodeCrypto.verifyEd25519(publicKey, message, signature);
-    settled.set(name, known);
-    return known;
-  },
-};
 
 function verdictOf(world: World, bundle: Uint8Array): Verdict {
   return appraise({

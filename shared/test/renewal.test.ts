@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { formatBundle } from "@vouch/shared/bundle";
-import { concatBytes, toBase64, toHex, utf8Encode } from "@vouch/shared/bytes";
+import { concatBytes, toHex, utf8Encode } from "@vouch/shared/bytes";
 import type { Crypto } from "@vouch/shared/crypto";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { sha3_256, sha512 } from "@vouch/shared/hash";
@@ -28,8 +28,8 @@ import { isoTime } from "@vouch/shared/time";
 import { formatVkey, KEY_COSIGNATURE } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { nodeCrypto } from "../../host-cli/src/crypto";
 import { anchorNote, closeEpoch, committeeOf, makeValidators } from "./rebased-kit";
+import { settledCrypto as crypto } from "./settled";
 import { checkpointNote, directoryReceipt, dsse, type Key, keyOf, makeWorld, NOW, T0 } from "./world";
 
 type Validators = ReturnType<typeof makeValidators>;
@@ -37,18 +37,6 @@ type Validators = ReturnType<typeof makeValidators>;
 const YEAR = 31_557_600;
 const world = makeWorld();
 const content = formatBundle(world.bundle);
-
-// Most signatures of a mutant are the original's: each is settled once.
-const settled = new Map<string, boolean>();
-const crypto: Crypto = {
-  sha256: nodeCrypto.sha256,
-  verifyEd25519(publicKey, message, signature) {
-    const name = toBase64(nodeCrypto.sha256(concatBytes([publicKey, signature, message])));
-    const known = settled.get(name) ?? nodeCrypto.verifyEd25519(publicKey, message, signature);
-    settled.set(name, known);
-    return known;
-  },
-};
 
 /** An archive: a log, who renews in it, and the ledger it anchors on. */
 const archive = (name: string) => ({
