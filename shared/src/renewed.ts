@@ -14,7 +14,7 @@
 // The question itself is the bundle's: whether a status is young enough depends on --at and on nothing here.
 
 import { CLOCK_SKEW } from "./anchoring";
-import { appraise, type Question } from "./appraise";
+import type { Question } from "./appraise";
 import { equalBytes } from "./bytes";
 import { isDistrusted, policyAt } from "./distrust";
 import { parseEnvelope } from "./dsse";
@@ -32,14 +32,14 @@ const LIMITS_RENEWED = [
 
 type Layer = Renewed["layers"][number];
 
-/** As appraise, of a file that may hold renewals. */
-export function appraiseRenewed(question: Question): Verdict {
+/** Answers a question about a file that may hold renewals; `judge` answers one about the bundle in it. */
+export function appraiseRenewed(question: Question, judge: (question: Question) => Verdict): Verdict {
   const out = new Findings();
   const opened = isRenewed(question.bundle)
     ? out.attempt("renewal", () => parseRenewed(question.bundle))
     : { layers: [], bundle: question.bundle };
   if (opened === null) {
-    const blank = appraise({ ...question, bundle: new Uint8Array(0) });
+    const blank = judge({ ...question, bundle: new Uint8Array(0) });
     return joined({ ...blank, word: "verified", steps: [], reasons: [] }, out, []);
   }
   let trusted = question.now;
@@ -52,7 +52,7 @@ export function appraiseRenewed(question: Question): Verdict {
   }
   noteDistrusted(question, trusted, out);
   const policy = policyAt(question.policy, trusted);
-  const verdict = appraise({ ...question, policy, bundle: opened.bundle });
+  const verdict = judge({ ...question, policy, bundle: opened.bundle });
   if (isDistrusted(question.policy, policy.log, trusted))
     out.failed(
       "log",

@@ -2,6 +2,7 @@
 // signed with has long been nobody's, and only because each renewal came in time. Real signatures, made-up decades.
 
 import { readFileSync } from "node:fs";
+import { appraise } from "@vouch/shared/appraise";
 import { formatBundle } from "@vouch/shared/bundle";
 import { concatBytes, toHex, utf8Encode } from "@vouch/shared/bytes";
 import type { Crypto } from "@vouch/shared/crypto";
@@ -22,7 +23,6 @@ import {
   type Renewal,
   renewalDigests,
 } from "@vouch/shared/renewal";
-import { appraiseRenewed } from "@vouch/shared/renewed";
 import type { Statement } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
 import { formatVkey, KEY_COSIGNATURE } from "@vouch/shared/vkey";
@@ -107,7 +107,7 @@ const DISTRUST = [
 
 function verdictOf(file: Uint8Array, lines: readonly string[], years: number, asked = crypto) {
   const text = [world.policyText.trimEnd(), ...linesOf(first), ...linesOf(second), ...lines, ""].join("\n");
-  return appraiseRenewed({
+  return appraise({
     bundle: file,
     policy: parsePolicy(utf8Encode(text), crypto),
     crypto: asked,

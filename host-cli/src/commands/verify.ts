@@ -1,13 +1,12 @@
 // vouch verify BUNDLE --policy P: files in, verdict out. Opens no socket and remembers
-// nothing, but for --ledger-state; the argument itself is shared/src/renewed.ts and appraise.ts. --fraud is in verify-fraud.ts.
+// nothing, but for --ledger-state; the argument itself is shared/src/appraise.ts. --fraud is in verify-fraud.ts.
 
-import type { Question } from "@vouch/shared/appraise";
+import { appraise, type Question } from "@vouch/shared/appraise";
 import { MAX_CHALLENGE, parseChallenge } from "@vouch/shared/companions";
 import { earOf } from "@vouch/shared/ear";
 import { parsePolicy } from "@vouch/shared/policy";
 import { Refusal } from "@vouch/shared/refusal";
 import { MAX_RENEWED } from "@vouch/shared/renewal";
-import { appraiseRenewed } from "@vouch/shared/renewed";
 import { EXIT_STATUS, type Verdict } from "@vouch/shared/verdict";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -62,7 +61,7 @@ export function verifyFiles(bundle: string, options: VerifyOptions, now: number)
     rebased: rebased.open,
   };
   try {
-    const verdict = appraiseRenewed(question);
+    const verdict = appraise(question);
     rebased.keep();
     return verdict;
   } catch (error) {
