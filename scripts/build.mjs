@@ -19,6 +19,8 @@
 //   host-cli/src/ledger/pow-worker.ts ─▶ host-cli/dist/pow-worker.cjs   a thread of its
 //   host-cli/src/audit/postgres.ts ▶ …/postgres.cjs, worker.ts ▶ …/audit-worker.cjs   a store, and what threads run
 //   host-cli/src/main.ts       ──▶ host-cli/dist/main.cjs         knows the verbs by name
+//   host-cli/src/commands/verify.ts ▶ host-cli/dist/vouch-verify.cjs   one file that needs Node and nothing else,
+//        to be kept beside bundles: verifier.mjs
 //        each, compiled by V8  ──▶ host-cli/dist/….cjs.v20.20.2-x64   bin/vouch.cjs says why
 //
 // A verb loads two files and no more. Packages that hold binaries or find
@@ -36,6 +38,7 @@ import { tableModule } from "./ed25519-table.mjs";
 import { judgeLanguage } from "./language.mjs";
 import { ownBom } from "./sbom.mjs";
 import { inlineNumbers, shortNames } from "./shorten.mjs";
+import { buildVerifier, VERIFIER } from "./verifier.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DIST = join(ROOT, "host-cli/dist");
@@ -94,7 +97,7 @@ const apart = {
 };
 
 /** Commander loads child_process for a feature we don't use; loading it costs a command 4 ms of its 80. */
-const lazyChildren = {
+export const lazyChildren = {
   name: "lazy-children",
   setup(build) {
     build.onResolve({ filter: /^node:child_process$/ }, ({ importer }) =>
@@ -147,6 +150,10 @@ const signerTable = (kilobytes) => ({
     }));
   },
 });
+
+/** The program's version. */
+export const readVersion = () =>
+  JSON.parse(readFileSync(join(ROOT, "host-cli/package.json"), "utf8")).version;
 
 /** The verbs: one file each. */
 export function findVerbs() {
@@ -226,7 +233,7 @@ export function weigh(name, code) {
 }
 
 async function buildCli({ esbuild }, verbs, outdir) {
-  const { version } = JSON.parse(readFileSync(join(ROOT, "host-cli/package.json"), "utf8"));
+  const version = readVersion();
   const common = {
     bundle: true,
     platform: "node",
@@ -339,6 +346,9 @@ async function main() {
     }
     await buildCli(tools, verbs, fresh);
     writeFileSync(join(fresh, "vouch.cdx.json"), ownBom());
+    const verifier = await buildVerifier(tools);
+    weights.push(`${VERIFIER} ${(verifier.length / 1024).toFixed(1)} KB`);
+    writeFileSync(join(fresh, VERIFIER), verifier);
     compileAhead([
       join(fresh, "main.cjs"),
       ...[...verbs, ...Object.keys(APART)].map((verb) => join(fresh, `commands/${verb}.cjs`)),

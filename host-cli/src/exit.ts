@@ -24,6 +24,7 @@ export const EXIT = { done: 0, trouble: 1, refuted: 20, unproven: 21, vulnerable
 export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "anchor-conflict",
   "bad-signature",
+  "bundle-refuted",
   "bcs-malformed",
   "block-malformed",
   "block-not-included",
@@ -31,6 +32,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "certificate-epoch",
   "certificate-quorum",
   "certificate-signature",
+  "commitment-mismatch",
   "committee-malformed",
   "consistency-mismatch",
   "contents-mismatch",

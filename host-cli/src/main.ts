@@ -41,6 +41,7 @@ const SUMMARIES: Record<string, string> = {
   ledger: "make and look at ledgers",
   policy: "check what a policy accepts",
   bundle: "put all that offline verification needs into one file",
+  renew: "keep a bundle provable for longer than its keys and ledger (new, seal)",
   flash: "upload an image to a device, test and confirm it",
   enrol: "tie a device's key to its serial number",
   attest: "ask a device what it runs, over a fresh nonce",
@@ -52,6 +53,7 @@ const SUMMARIES: Record<string, string> = {
   audit: "settle which devices of a fleet are patched",
   report: "what audits found, as a file for people",
   fleet: "collect a fleet's evidence, commit to it, show an owner's part",
+  verifier: "write a verifier that is one file, to keep beside bundles",
 };
 
 /** The program: what `dist/main.cjs` calls. Sets process.exitCode and returns; nothing is cut off in a pipe. */

@@ -47,7 +47,7 @@ export function normal(text: string): string {
     .replace(/(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=/g, "HASH")
     .replace(/\b(0x)?[0-9a-f]{16,}…?/g, "HEX")
     .replace(/\/dev\/[a-z]+\/?\d+|sim:\S+\.flash/g, "PORT")
-    .replace(/bundle of \d+ bytes/, "bundle of N bytes")
+    .replace(/(bundle of|renewal +of|verifier [0-9.]+,) \d+ bytes/, "$1 N bytes")
     .replace(/(bootcount +)\d+/, "$1N")
     .replace(/^(milestone +)\d+$/, "$1N")
     .replace(/^(final +)\d+\.\d s$/, "$1N s")

@@ -9,7 +9,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { FIRST_EPOCH, rootAt } from "./replay-chain";
 import { startReplayNode } from "./replay-node";
-import { vouch } from "./session";
+import { makeAlone, vouch } from "./session";
 
 const demo = suite("demo on a simulated IOTA");
 const folder = mkdtempSync(join(tmpdir(), "vouch-demo-iota-"));
@@ -41,6 +41,12 @@ demo("a bundle anchored there is patched by that network's root, and unproven by
     /^ledger +simulated: size \d+ included and executed at .* in checkpoint \d+, by sender 0x/m,
   );
   assert.match(good.stdout, /^note +time-source: validators$/m);
+  const [alone, asked] = [makeAlone(folder), ["pump/pump.vouch.json", "--policy", "pump/policy", "--json"]];
+  const verdictOf = (json: string) =>
+    JSON.parse(json, (key, value) => (key === "iat" || key === "at" ? null : value));
+  const again = alone(folder, asked);
+  assert.is(again.status, 0, again.stderr);
+  assert.equal(verdictOf(again.stdout), verdictOf(vouch(folder, ["verify", ...asked]).stdout));
 
   const mainnet = vouch(folder, ["ledger", "root", "show"]).stdout.trim();
   const policy = readFileSync(join(folder, "pump/policy"), "utf8").replace(/^ledger .*$/m, mainnet);

@@ -2,6 +2,7 @@
 // held against the tables that decide, the man page against --help, links must lead
 // somewhere.
 
+import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
@@ -29,18 +30,25 @@ const noPty =
     (error: Error) => error.message,
   ));
 
-for (const [page, pty] of [
-  ["README.md", true],
-  ["README.md", false],
-  ["host-cli/README.md", false],
-  ["host-cli/BENCH.md", false],
-  ["host-cli/LOG.md", false],
-  ["host-cli/AUDIT.md", false],
-  ["host-cli/REPORT.md", false],
+/** Why OpenSSL can't do what a page asks of it, or undefined when it can. */
+const noOpenssl = (() => {
+  const { error, stdout } = spawnSync("openssl", ["version"], { encoding: "utf8" });
+  if (error !== undefined) return "openssl is not installed";
+  return /^OpenSSL [3-9]\./.test(stdout) ? undefined : `openssl is ${stdout.trim()}, expected OpenSSL 3`;
+})();
+
+for (const [page, pty, needs] of [
+  ["README.md", true, noPty],
+  ["README.md", false, noShell],
+  ["host-cli/README.md", false, noShell],
+  ["host-cli/BENCH.md", false, noShell],
+  ["host-cli/LOG.md", false, noShell],
+  ["host-cli/AUDIT.md", false, noShell],
+  ["host-cli/REPORT.md", false, noShell],
+  ["host-cli/WITHOUT-US.md", false, noShell ?? noOpenssl],
 ] as const) {
   const name = `${page} prints what it says${pty ? ", over a pseudo-terminal" : ""}`;
-  const why = pty ? noPty : noShell;
-  if (why !== undefined) skip(sessions, name, why);
+  if (needs !== undefined) skip(sessions, name, needs);
   else sessions(name, () => runConsole(read(page), { pty }));
 }
 
@@ -174,7 +182,7 @@ const security = suite("SECURITY.md");
 
 security("explains every limit and note that a verdict prints", () => {
   const page = read("SECURITY.md").replace(/\s+/g, " ");
-  const printed = ["appraise", "attested", "measured", "history"].flatMap((file) => {
+  const printed = ["appraise", "attested", "measured", "history", "renewed"].flatMap((file) => {
     const source = read(`shared/src/${file}.ts`);
     const limits = [...source.matchAll(/^const LIMITS_\w+ = \[(.*?)\];/gms)].map(([, list = ""]) => list);
     const notes = [...source.matchAll(/out\.note\(\s*"([^"]+)"/g)].map(([, note = ""]) => note);

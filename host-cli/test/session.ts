@@ -16,13 +16,17 @@
 //   -- NAME --         the lines after it, at the script's end, are a file
 //
 // Words are split at spaces; '…' keeps them together. ! before anything but vouch
-// asks that it isn't so. What runs is the built command, as a process.
+// asks that it isn't so. What runs is the built command, as a process; and every `vouch verify`
+// is asked of the verifier that stands alone, too, which must answer to the letter the same.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 
 const VOUCH = join(process.cwd(), "host-cli/bin/vouch.mjs");
+const ALONE = join(process.cwd(), "host-cli/dist/vouch-verify.cjs");
+const NO_SOCKET = join(process.cwd(), "scripts/no-socket.cjs");
 const TIMEOUT_MS = 60_000;
 
 export interface Ended {
@@ -31,9 +35,14 @@ export interface Ended {
   readonly stderr: string;
 }
 
+export type Alone = (cwd: string, args: readonly string[], input?: Uint8Array) => Ended;
+
 /** Runs the built command in `folder`. */
-export function vouch(folder: string, args: readonly string[], input?: Uint8Array): Ended {
-  const { status, stdout, stderr, error } = spawnSync(process.execPath, [VOUCH, ...args], {
+export const vouch = (folder: string, args: readonly string[], input?: Uint8Array): Ended =>
+  runNode(folder, [VOUCH, ...args], input);
+
+function runNode(folder: string, args: readonly string[], input?: Uint8Array): Ended {
+  const { status, stdout, stderr, error } = spawnSync(process.execPath, args, {
     cwd: folder,
     encoding: "utf8",
     input: input ?? "",
@@ -42,6 +51,16 @@ export function vouch(folder: string, args: readonly string[], input?: Uint8Arra
   });
   if (error !== undefined) throw error;
   return { status, stdout, stderr };
+}
+
+/**
+ * The verifier that stands alone: a copy of it, away from its packages, where opening a socket or starting a child
+ * ends it with a status of its own.
+ */
+export function makeAlone(folder: string): Alone {
+  const copy = join(folder, "vouch-verify.cjs");
+  cpSync(ALONE, copy);
+  return (cwd, args, input) => runNode(cwd, ["--require", NO_SOCKET, copy, ...args], input);
 }
 
 /** A script in two parts: its lines with their numbers, and its files. */
@@ -59,10 +78,10 @@ export function titleOf(text: string): string {
 }
 
 /** Runs a script in `folder`, an empty one. Throws an Error that names the line. */
-export function runScript(text: string, folder: string, demo: string): void {
+export function runScript(text: string, folder: string, demo: string, alone?: Alone): void {
   const { lines, files } = parseScript(text);
   for (const [name, content] of files) writeFileSync(join(folder, name), content);
-  const session = new Session(folder, demo);
+  const session = new Session(folder, demo, alone);
   if (lines.length === 0) throw new Error("the script has no lines");
   for (const [number, line] of lines) {
     try {
@@ -81,6 +100,7 @@ class Session {
   constructor(
     private readonly folder: string,
     private readonly demo: string,
+    private readonly alone: Alone | undefined,
   ) {}
 
   play(line: string): void {
@@ -112,10 +132,31 @@ class Session {
   }
 
   private runVouch(args: string[], expected: number): void {
-    this.last = vouch(this.folder, args, this.input);
+    const { input } = this;
+    const started = Math.floor(Date.now() / 1000);
+    this.last = vouch(this.folder, args, input);
     this.input = undefined;
-    if (this.last.status === expected) return;
-    throw new Error(`ended with ${this.last.status}, expected ${expected}\n${this.seen()}`);
+    if (this.last.status !== expected)
+      throw new Error(`ended with ${this.last.status}, expected ${expected}\n${this.seen()}`);
+    if (args[0] === "verify") this.askAlone(args.slice(1), input, started);
+  }
+
+  /** Answers name the second in which they are given: any since `started` is the same. */
+  private askAlone(args: string[], input: Uint8Array | undefined, started: number): void {
+    if (this.alone === undefined) return;
+    const other = this.alone(this.folder, args, input);
+    const timeless = ({ status, stdout, stderr }: Ended) => [
+      status,
+      ...[stdout, stderr].map((text) =>
+        text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|(?<="iat":)\d+/g, (time) =>
+          (/^\d+$/.test(time) ? Number(time) : Date.parse(time) / 1000) >= started ? "NOW" : time,
+        ),
+      ),
+    ];
+    if (isDeepStrictEqual(timeless(other), timeless(this.ended()))) return;
+    throw new Error(
+      `the verifier that stands alone ended with ${other.status}\n${other.stdout}${other.stderr}${this.seen()}`,
+    );
   }
 
   seen(): string {

@@ -7,17 +7,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { runScript, titleOf, vouch } from "./session";
+import { type Alone, makeAlone, runScript, titleOf, vouch } from "./session";
 
 const SCRIPTS = "host-cli/test/scripts";
 const folder = mkdtempSync(join(tmpdir(), "vouch-sessions-"));
 const demo = join(folder, "demo");
+let alone: Alone;
 
 const sessions = suite("sessions");
 
 sessions.before(() => {
   const { status, stderr } = vouch(folder, ["demo", "--keep", demo]);
   assert.is(status, 0, stderr);
+  alone = makeAlone(folder);
   // What came after the good verdict: a bundle of the same device under an advisory.
   cpSync(join(demo, "later/now.vouch.json"), join(demo, "vulnerable.vouch.json"));
   rmSync(join(demo, "later"), { recursive: true });
@@ -30,7 +32,7 @@ for (const file of readdirSync(SCRIPTS).sort()) {
     assert.match(titleOf(text), /^[a-z`-].*[^.]$/, "a script begins with a sentence that says what it shows");
     const own = join(folder, file);
     mkdirSync(own);
-    runScript(text, own, demo);
+    runScript(text, own, demo, alone);
     rmSync(own, { recursive: true });
   });
 }

@@ -24,6 +24,7 @@ import { checkKeysLogged, checkOwnListed, openKeys } from "./keyrecords";
 import { checkImages, type Image } from "./measured";
 import type { Policy } from "./policy";
 import { checkRelease, checkStatus, type Published, type Release } from "./published";
+import { appraiseRenewed } from "./renewed";
 import type { ReleaseStatement } from "./statement";
 import { isoTime, secondsOf } from "./time";
 import { type AnchorResult, type DeviceResult, Findings, type Verdict, worst } from "./verdict";
@@ -31,7 +32,7 @@ import { type AnchorResult, type DeviceResult, Findings, type Verdict, worst } f
 export type { Image } from "./measured";
 
 export interface Question {
-  /** The bundle file's bytes, as received. */
+  /** The bundle file's bytes, as received; renewed or not. */
   readonly bundle: Uint8Array;
   readonly policy: Policy;
   readonly crypto: Crypto;
@@ -72,10 +73,13 @@ const LIMITS_DEVICE = [
 ];
 
 /**
- * Answers the question. Throws only on a bug: every refusal is a finding of the verdict. Where
- * something is too old for now, the verdict says for which moment the answer would be better.
+ * Answers the question, of a bundle or of one that was renewed, by the keys that the policy trusts of what was there
+ * that early (renewed.ts). Throws only on a bug: every refusal is a finding of the verdict.
  */
-export function appraise(question: Question): Verdict {
+export const appraise = (question: Question): Verdict => appraiseRenewed(question, appraiseBundle);
+
+/** Where something is too old for now, the verdict says for which moment the answer would be better. */
+function appraiseBundle(question: Question): Verdict {
   const verdict = settleAt(question);
   if (verdict.word !== "unproven" || !verdict.reasons.every((reason) => TOO_OLD.has(reason.code)))
     return verdict;

@@ -106,7 +106,9 @@ const hashes = list(base64(32), 0, MAX_PROOF);
 const kind: Shape<string> = matching(/^[a-z][a-z0-9-]{0,31}$/, "the kind of a ledger");
 
 const RECEIPT = object({ kind, proof: base64(1, MAX_RECEIPT) });
-const RECORD = object({ index: decimal, statement: member, proof: hashes });
+export const RECORD = object({ index: decimal, statement: member, proof: hashes });
+
+export const RECEIPTS = list(RECEIPT, 0, 8);
 
 /** The keys of a device, which also stands alone in a fleet file: fleetform.ts. */
 export const DEVICE = {
@@ -125,11 +127,7 @@ const SHAPE = object({
   status: RECORD,
   consistency: hashes,
   advisories: list(RECORD, 0, MAX_ADVISORIES),
-  checkpoints: list(
-    object({ note: member, consistency: hashes, receipts: list(RECEIPT, 0, 8) }),
-    1,
-    MAX_CHECKPOINTS,
-  ),
+  checkpoints: list(object({ note: member, consistency: hashes, receipts: RECEIPTS }), 1, MAX_CHECKPOINTS),
   devices: list(object(DEVICE), 0, MAX_DEVICES),
   walk: maybe(WALK),
   keys: maybe(list(RECORD, 1, MAX_KEYS)),
@@ -153,7 +151,7 @@ export function parseBundle(file: Uint8Array): Bundle {
   return readJson(file, "the bundle", MAX_BUNDLE, "malformed-bundle", BUNDLE, bundleJson);
 }
 
-const recordJson = (r: LogRecord) => ({
+export const recordJson = (r: LogRecord) => ({
   index: String(r.index),
   statement: toBase64(r.statement),
   proof: r.proof.map(toBase64),

@@ -17,6 +17,7 @@ import {
   type AnchorResult,
   type DeviceResult,
   EXIT_STATUS,
+  type RenewalResult,
   type Verdict,
   type Word,
   worst,
@@ -67,6 +68,7 @@ export function earOf(verdict: Verdict, iat: number, build: string): object {
       devices: verdict.devices.map(deviceJson),
       advisories: verdict.advisories.map(advisoryJson),
       flags: verdict.flags,
+      ...(verdict.renewals && { renewals: verdict.renewals.map(renewalJson) }),
       steps: verdict.steps.map(({ claim, holds, text }) => ({ claim, holds, text })),
       notes: verdict.notes,
       limits: verdict.limits,
@@ -127,6 +129,17 @@ const anchorJson = ({ size, kind, time, rebased, stardust }: AnchorResult) => ({
     root: formatStardustRoot({ network: stardust.network, digest: stardust.trustDigest }),
     retired: stardust.retired,
   }),
+});
+
+const renewalJson = ({ time, ledgers, by, log, index, verdict, policy, at }: RenewalResult) => ({
+  time: isoTime(time),
+  ledgers,
+  by,
+  log,
+  index: Number(index),
+  verdict,
+  policy: `sha256:${policy}`,
+  at,
 });
 
 const deviceJson = (d: DeviceResult) => ({

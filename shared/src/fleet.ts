@@ -13,7 +13,7 @@
 // (attested.ts): a receipt's time with T (and with the 300 s that clocks may run ahead when T is now), T with
 // a receipt's time plus the policy's max-age, and, for evidence that no log holds, whether T is now. All
 // those times are of receipts in the context. So for one context, policy, program and device the outcome is
-// a function of: the findings about the release at T, all those comparisons, and whether T is now. `moment` is
+// a function of: the findings about the release at T, the keys that the policy distrusts by then, all those comparisons, and whether T is now. `moment` is
 // a digest of exactly that; a key made of it names the outcome, and a result kept under the key may be used at any
 // T that gives the same one. An advisory, a deadline, a status that ages, an end of support change the findings and
 // so the key. Reasons whose text quotes T are the exception: TIMED.
@@ -34,7 +34,8 @@ import { advisoryJson, timeOrNull } from "./ear";
 import { contextOf, formatDevice, parseDevice } from "./fleetform";
 import { firstHolding, horizonOf } from "./history";
 import type { Image } from "./measured";
-import { type DeviceResult, Findings, type Reason, type Word, worst } from "./verdict";
+import { checkOpened, limitsWith, openRenewed, timeSourceWith } from "./renewed";
+import { type DeviceResult, Findings, type Reason, type Verdict, type Word, worst } from "./verdict";
 
 export interface AuditQuestion extends Omit<Parameters<typeof openGrounds>[1], "releaseOnly" | "images"> {
   /** By digest: an image counts for every release that names it. */
@@ -47,6 +48,7 @@ export interface Context {
   readonly digest: string;
   readonly bundle: Bundle;
   readonly grounds: Grounds;
+  readonly timeSource: Verdict["timeSource"];
   /** What T means for devices of this context; see above. */
   readonly moment: string;
 }
@@ -62,15 +64,26 @@ const hash = ({ crypto }: AuditQuestion, text: string) => toHex(crypto.sha256(ut
 
 /** Reads a bundle and settles what it says of the release. Throws as parseBundle; findings are in the grounds. */
 export function openContext(bytes: Uint8Array, question: AuditQuestion): Context {
-  const bundle = parseBundle(bytes);
+  const out = new Findings();
+  const opened = openRenewed({ ...question, bundle: bytes }, out);
+  const { policy, renewals } = opened;
+  const bundle = parseBundle(opened.bundle);
   const servesFleet = bundle.devices.length === 0;
-  const asked = { ...question, images: [], releaseOnly: false };
-  const grounds = openGrounds(bundle, asked, new Findings(), servesFleet);
+  const settled = openGrounds(
+    bundle,
+    { ...question, policy, images: [], releaseOnly: false },
+    out,
+    servesFleet,
+  );
+  const anchors = settled.history?.anchored.flatMap(({ receipts }) => receipts) ?? [];
+  checkOpened(opened, anchors, out);
+  const grounds = { ...settled, limits: [...settled.limits, ...limitsWith(renewals)] };
   const named = imagesFor(grounds, question.images);
   const context = {
     digest: toHex(question.crypto.sha256(bytes)),
     bundle,
     grounds: { ...grounds, images: named },
+    timeSource: timeSourceWith(renewals, grounds.history && timeSourceOf(grounds.history)),
   };
   return { ...context, moment: momentOf(context.grounds, question) };
 }
@@ -98,6 +111,7 @@ function momentOf(grounds: Grounds, question: AuditQuestion): string {
       c.out.flags.map(({ code, message }) => [code, message]),
       times.map((t) => (t === null ? null : [t > horizonOf(c), limit !== null && at - t > limit])),
       images.map(({ component, sha256 }) => [component, toHex(sha256)]),
+      (c.policy.untrusted?.keys ?? []).map(({ publicKey }) => toHex(publicKey)),
     ]),
   );
 }
@@ -236,7 +250,7 @@ function rowOf(
     advisories: grounds?.published?.advisories.map(({ id }) => id) ?? [],
     flags: [...(grounds?.c.out.flags ?? []), ...out.flags].map(({ code }) => code as string),
     asOf: asOf(grounds),
-    timeSource: grounds?.history ? timeSourceOf(grounds.history) : null,
+    timeSource: context?.timeSource ?? null,
     notBefore: timeOrNull(result?.notBefore ?? null),
     notAfter: timeOrNull(result?.notAfter ?? null),
     enroller: result?.enroller ?? null,
@@ -253,7 +267,7 @@ const asOf = (grounds: Grounds | undefined) => {
 };
 
 /** What a context says of its release, as a line. After auditBundle it holds what that found, too. */
-export function contextLine({ digest, bundle, grounds }: Context): AuditContext {
+export function contextLine({ digest, bundle, grounds, timeSource }: Context): AuditContext {
   const { c, release, history, published, limits } = grounds;
   const recorded = release && history ? firstHolding(history, bundle.release).time : null;
   return {
@@ -269,7 +283,7 @@ export function contextLine({ digest, bundle, grounds }: Context): AuditContext 
     log: history?.head.origin ?? null,
     size: history === null ? null : String(history.head.size),
     asOf: asOf(grounds),
-    timeSource: history && timeSourceOf(history),
+    timeSource,
     reasons: c.out.reasons.map(({ code, word, claim, message }) => ({ code, word, claim, message })),
     advisories: published?.advisories.map(advisoryInContext) ?? [],
     flags: c.out.flags.map(({ code }) => code),

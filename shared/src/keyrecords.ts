@@ -15,7 +15,14 @@ import type { Crypto } from "./crypto";
 import { parseEnvelope } from "./dsse";
 import { type Case, checkLogged, type History } from "./history";
 import type { RevocationStatement } from "./keychange";
-import { isForeign, type Keyring, readKeyRecord, requireKeyApproval, withRotation } from "./keyring";
+import {
+  isForeign,
+  type Keyring,
+  openRing,
+  readKeyRecord,
+  requireKeyApproval,
+  withRotation,
+} from "./keyring";
 import { isRefusal, quote, Refusal } from "./refusal";
 import { parseStatement, type StatusStatement } from "./statement";
 import { isoTime, secondsOf } from "./time";
@@ -35,7 +42,7 @@ export interface Keys {
 /** Reads the bundle's records about keys. Those that don't count are findings, and change nothing. */
 export function openKeys(c: Omit<Case, "keys">, servesFleet: boolean): Keys {
   const records = c.bundle.keys ?? [];
-  let ring: Keyring = { policy: c.policy, changes: [] };
+  let ring = openRing(c.policy);
   const revocations: Revocation[] = [];
   const foreign: LogRecord[] = [];
   c.out.attempt("keys", () => {

@@ -20,6 +20,7 @@
 
 import { toHex } from "./bytes";
 import type { Crypto } from "./crypto";
+import { withoutKeys } from "./distrust";
 import { type Envelope, keyidOf, parseEnvelope } from "./dsse";
 import type { KeyRole, RotationStatement } from "./keychange";
 import type { Policy } from "./policy";
@@ -42,6 +43,8 @@ export interface Keyring {
   readonly policy: Policy;
   /** Ascending by index. */
   readonly changes: readonly KeyChange[];
+  /** Keys whose signatures count nowhere. */
+  readonly untrusted?: readonly Vkey[];
 }
 
 export interface PlacedRecord {
@@ -49,8 +52,23 @@ export interface PlacedRecord {
   readonly statement: Uint8Array;
 }
 
-/** The policy with the keys of one place: a record's index, or a checkpoint's size. */
-export function policyAt({ policy, changes }: Keyring, place: bigint): Policy {
+/**
+ * The ring before any change. Of a policy without keys that it distrusts (distrust.ts) the lines are as written, since
+ * who leaves a leaked key rotates it: what such a key signed counts for nothing, and its successor stands.
+ */
+export const openRing = (policy: Policy): Keyring =>
+  policy.untrusted === undefined
+    ? { policy, changes: [] }
+    : { policy: policy.untrusted.written, changes: [], untrusted: policy.untrusted.keys };
+
+/** The policy with the keys that count at one place: a record's index, or a checkpoint's size. */
+export function policyAt(ring: Keyring, place: bigint): Policy {
+  const held = heldAt(ring, place);
+  return ring.untrusted === undefined ? held : withoutKeys(held, ring.untrusted);
+}
+
+/** The same, those that aren't trusted any more among them. */
+function heldAt({ policy, changes }: Keyring, place: bigint): Policy {
   return changes
     .filter(({ from }) => from <= place)
     .sort((a, b) => (a.from < b.from ? -1 : a.from > b.from ? 1 : 0)) // stable: of one place, by index
@@ -82,7 +100,7 @@ export function withRotation(
     const found = `record ${rival.index} replaces ${quote(old.name)} already, from size ${rival.from} on`;
     throw new Refusal("rotation-conflict", `${found}; record ${index} can't`);
   }
-  if (!holdersOf(policyAt(ring, from), statement.role).some((key) => sameVkey(key, old))) {
+  if (!holdersOf(heldAt(ring, from), statement.role).some((key) => sameVkey(key, old))) {
     const found = `${quote(old.name)} is no key for ${statement.role} at size ${from}`;
     throw new Refusal("rotation-unknown-key", `record ${index} replaces a key that isn't there: ${found}`);
   }

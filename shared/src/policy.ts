@@ -10,6 +10,8 @@
 //   approve <product> <t> <role>…        t distinct keys, each role at least once
 //   status <vkey>                        may say which advisories are in force
 //   enroller <vkey>                      may tie a key to a device
+//   renewals <vkey> <vkey>               in this log, renewals of bundles by this key count (renewal.ts)
+//   distrust <vkey> <time>               what this key signed counts only if it was there before (distrust.ts)
 //   ledger directory <vkey>
 //   ledger rebased <root> [<0x sender>]  the committee that trust begins with (rebased/root.ts)
 //   ledger stardust <root>              the coordinator of a Tangle (stardust/root.ts)
@@ -29,7 +31,8 @@ import { MAX_SIGNATURES as NOTE_SIGNATURES } from "./note";
 import { formatRoot, parseRoot, parseSender, type Root } from "./rebased/root";
 import { isRefusal, quote, Refusal } from "./refusal";
 import { parseStardustRoot, type StardustRoot } from "./stardust/root";
-import { KEY_COSIGNATURE, KEY_ED25519, parseVkey, type Vkey } from "./vkey";
+import { isoTime, secondsOf } from "./time";
+import { KEY_COSIGNATURE, KEY_ED25519, parseVkey, sameVkey, type Vkey } from "./vkey";
 
 export interface Policy {
   readonly log: Vkey;
@@ -53,6 +56,11 @@ export interface Policy {
   readonly status: readonly Vkey[];
   readonly enrollers: readonly Vkey[];
   readonly ledgers: readonly LedgerRoot[];
+  readonly renewals: readonly { readonly log: Vkey; readonly renewer: Vkey }[];
+  /** Keys named in other lines, and from which moment on their word is nobody's; Unix seconds. */
+  readonly distrust: readonly { readonly vkey: Vkey; readonly time: number }[];
+  /** Of a policy without the keys that it distrusts by some moment: the policy as written, and those keys (distrust.ts). */
+  readonly untrusted?: { readonly written: Policy; readonly keys: readonly Vkey[] };
   /** Seconds; null when no line says. */
   readonly maxAge: { readonly status: number | null; readonly evidence: number | null };
   readonly requireImage: boolean;
@@ -118,6 +126,8 @@ export function parsePolicy(bytes: Uint8Array, crypto: Pick<Crypto, "sha256">): 
     status: [],
     enrollers: [],
     ledgers: [],
+    renewals: [],
+    distrust: [],
     maxAge: { status: null, evidence: null },
     requireImage: false,
     allowUnderInvestigation: false,
@@ -211,6 +221,24 @@ const LINES: { readonly [verb: string]: LineReader } = {
     const [vkeyText] = count(args, 1, 1);
     draft.enrollers.push(key(draft, vkeyText, KEY_ED25519, `enroller ${draft.enrollers.length}`));
   },
+  renewals(draft, args) {
+    const [logText, renewerText] = count(args, 2, 2);
+    const log = key(draft, logText, KEY_ED25519, "log");
+    const renewer = key(draft, renewerText!, KEY_ED25519, "renewals");
+    if (draft.renewals.some((r) => sameVkey(r.log, log) && sameVkey(r.renewer, renewer)))
+      throw repeated("renewals");
+    draft.renewals.push({ log, renewer });
+  },
+  distrust(draft, args) {
+    const [vkeyText, moment] = count(args, 2, 2);
+    const vkey = parseVkey(vkeyText, draft.crypto);
+    if (draft.distrust.some((d) => equalBytes(d.vkey.publicKey, vkey.publicKey)))
+      throw repeated(`distrust ${vkey.name}`);
+    const time = secondsOf(moment!);
+    if (!Number.isSafeInteger(time) || isoTime(time) !== moment)
+      throw malformed(`distrust from ${quote(moment!)}, expected a time such as 2035-01-01T00:00:00Z`);
+    draft.distrust.push({ vkey, time });
+  },
   ledger(draft, args) {
     const [kind, root, sender] = count(args, 2, 3);
     if (kind === "rebased") {
@@ -275,9 +303,12 @@ export const stardustRoots = (ledgers: readonly LedgerRoot[]) =>
   ledgers.flatMap((line) => (line.kind === "stardust" ? [line.root] : []));
 
 /** What can only be said once all lines are read. */
-function finish({ crypto: _crypto, roles: _roles, names: _names, log, quorum, ...rest }: Draft): Policy {
+function finish({ crypto: _crypto, roles, names: _names, log, quorum, ...rest }: Draft): Policy {
   if (log === null) throw malformed("policy: no log line");
   if (quorum === null) throw malformed("policy: no quorum line");
+  // A key that no line trusts is a slip of the pen, and the key that was meant would go on counting.
+  for (const { vkey } of rest.distrust)
+    if (!roles.has(toHex(vkey.publicKey))) throw unknownName(vkey.name, "key of another line");
   const cosigners = smallestQuorum(quorum, rest.groups);
   if (cosigners >= NOTE_SIGNATURES) {
     throw unsatisfiable(
@@ -332,13 +363,16 @@ export function evalQuorum(policy: Policy, cosigned: ReadonlySet<string>): boole
   return met.has(policy.quorum);
 }
 
+/** Roles that one key may have in several lines: it is one role. */
+const SHARED_ROLES: ReadonlySet<string> = new Set(["vendor", "log", "renewals"]);
+
 function key(draft: Draft, text: string, type: number, role: string): Vkey {
   const vkey = parseVkey(text, draft.crypto);
   if (vkey.type !== type)
     throw malformed(`key ${quote(vkey.name)} is of type ${vkey.type}, expected ${type}`);
   const id = toHex(vkey.publicKey);
   const held = draft.roles.get(id);
-  if (held !== undefined && !(held === role && role === "vendor")) {
+  if (held !== undefined && !(held === role && SHARED_ROLES.has(role))) {
     throw new Refusal("policy-key-reuse", `key ${quote(vkey.name)} already stands in the line for ${held}`);
   }
   draft.roles.set(id, role);

@@ -126,6 +126,15 @@ export interface FleetCommitment {
   readonly created: string;
 }
 
+/** A commitment under three hashes: renewal.ts says to what. */
+export interface RenewalCommitment {
+  readonly kind: "renewal-commitment";
+  readonly sha256: string;
+  readonly sha512: string;
+  readonly sha3: string;
+  readonly created: string;
+}
+
 export type Statement =
   | ReleaseStatement
   | AdvisoryStatement
@@ -135,6 +144,7 @@ export type Statement =
   | EnrolmentCommitment
   | EvidenceCommitment
   | FleetCommitment
+  | RenewalCommitment
   | KeyStatement;
 
 interface Wire {
@@ -275,6 +285,11 @@ function fromWire({ subject, kind, predicate }: Wire, at: string): Statement {
       const [committed] = single(list, kind === "enrolment-commitment" ? "enrolment" : "evidence", at);
       return { kind, sha256: committed.sha256, created };
     }
+    case "renewal-commitment": {
+      const { digest: longer, created } = PREDICATES[kind](predicate, where);
+      const [committed] = single(list, "renewal", at);
+      return { kind, sha256: committed.sha256, sha512: longer.sha512, sha3: longer["sha3-256"], created };
+    }
     case "fleet-commitment": {
       const [tree] = single(list, "fleet", at);
       return { kind, sha256: tree.sha256, ...PREDICATES[kind](predicate, where) };
@@ -392,6 +407,11 @@ function partsOf(s: Statement): { subject: unknown; predicate: object } {
       return {
         subject: subjectsOf([{ name: "fleet", sha256: s.sha256 }]),
         predicate: { size: s.size, created: s.created },
+      };
+    case "renewal-commitment":
+      return {
+        subject: subjectsOf([{ name: "renewal", sha256: s.sha256 }]),
+        predicate: { digest: { sha512: s.sha512, "sha3-256": s.sha3 }, created: s.created },
       };
     default:
       return s satisfies never;

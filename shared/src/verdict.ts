@@ -63,9 +63,11 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "key-replaced",
   "ledger-not-public",
   "ledger-not-trusted",
+  "log-distrusted",
   "no-approval-rule",
   "no-ledger",
   "no-max-age",
+  "no-renewals",
   "no-vendor",
   "not-anchored",
   "quorum-missing",
@@ -117,6 +119,7 @@ export function worst(words: readonly Word[]): Word {
 
 /** The seven claims of DESIGN.md, by the name that each printed line starts with. */
 export type Claim =
+  | "renewal"
   | "bundle"
   | "keys"
   | "release"
@@ -209,6 +212,21 @@ export interface AnchorResult {
   readonly stardust: StardustProof | null;
 }
 
+/** A renewal that holds, and what its maker said of the bundle then. */
+export interface RenewalResult {
+  /** When a ledger recorded it, Unix seconds. */
+  readonly time: number;
+  /** The kinds of ledger that recorded it. */
+  readonly ledgers: readonly string[];
+  readonly by: string;
+  readonly log: string;
+  readonly index: bigint;
+  readonly verdict: Word;
+  /** SHA-256 of the policy, hex; and the moment that was asked about. */
+  readonly policy: string;
+  readonly at: string;
+}
+
 export interface Verdict {
   readonly word: Word;
   readonly at: number;
@@ -229,6 +247,8 @@ export interface Verdict {
   readonly notes: readonly string[];
   readonly limits: readonly string[];
   readonly devices: readonly DeviceResult[];
+  /** Newest first; absent where the bundle was never renewed. */
+  readonly renewals?: readonly RenewalResult[];
 }
 
 /** Collects what each claim showed; the verdict is the worst of it. */

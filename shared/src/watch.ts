@@ -17,7 +17,7 @@ import type { Policy } from "./policy";
 import { isRefusal, quote } from "./refusal";
 import type { Signer } from "./signers";
 import { type FleetCommitment, parseStatement, type ReleaseStatement, type Statement } from "./statement";
-import type { Vkey } from "./vkey";
+import { sameVkey, type Vkey } from "./vkey";
 import { judgeAdvisory, judgeStatus, judgeWithdrawal } from "./watchadvisories";
 import { closedBy, judgeKeys, rememberedRing } from "./watchkeys";
 import { emptyMemory, type Memory } from "./watchmemory";
@@ -104,6 +104,7 @@ export function openWatch(
 }
 
 const MAX_PLACE = 1n << 64n;
+const RENEWER = "renewals"; // as in the policy's line
 const OWN = "own"; // a role that no policy line gives
 
 function signersOfPolicy(policy: Policy, own: readonly Vkey[]): Signer[] {
@@ -112,6 +113,9 @@ function signersOfPolicy(policy: Policy, own: readonly Vkey[]): Signer[] {
     ...policy.approvers,
     ...policy.status.map(named("status")),
     ...policy.enrollers.map(named("enroller")),
+    ...policy.renewals
+      .filter(({ log }) => sameVkey(log, policy.log))
+      .map(({ renewer }) => named(RENEWER)(renewer)),
   ];
   const others = own.filter((vkey) => !all.some((s) => equalBytes(s.vkey.publicKey, vkey.publicKey)));
   return [...all, ...others.map(named(OWN))];
@@ -168,6 +172,9 @@ function judgeRecord(
         message: "an enrolment names a serial number and is public now: a log takes the commitment to it",
         ...about,
       });
+      break;
+    case "renewal-commitment":
+      judgeRenewal(w, signed);
       break;
     case "enrolment-commitment":
     case "evidence-commitment":
@@ -348,6 +355,15 @@ function tellFleetCommitment(
   const by = [...signers.map(({ name }) => quote(name)), ...keys].join(", ");
   const message = `a commitment to evidence of ${size} devices, root ${sha256.slice(0, 16)}…, signed by ${by}`;
   w.find({ code: "fleet-commitment", message });
+}
+
+/** A renewal counts by a renewer that the policy names with this log. */
+function judgeRenewal(w: Watched, { signers }: Signed): void {
+  if (signers.some(({ role }) => role === RENEWER)) return;
+  w.find({
+    code: "unknown-signer",
+    message: "the renewal-commitment is signed by no renewer that the policy names",
+  });
 }
 
 function judgeCommitment(w: Watched, kind: string, { signers }: Signed): void {

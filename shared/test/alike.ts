@@ -17,6 +17,7 @@ import {
 } from "@vouch/shared/fleet";
 import { formatDevice, formatDeviceItem } from "@vouch/shared/fleetform";
 import { isRefusal } from "@vouch/shared/refusal";
+import { isRenewed, parseRenewed } from "@vouch/shared/renewal";
 import { type Verdict, worst } from "@vouch/shared/verdict";
 import * as assert from "uvu/assert";
 
@@ -34,14 +35,14 @@ export function appraiseAlike(question: Question): Verdict {
   else if (bundle.devices.length > 0) {
     const context = openContext(question.bundle, asked);
     compare(auditBundle(context, "bundle", asked), verdict, () => true);
-    compareSplit(bundle, asked, verdict);
+    if (!isRenewed(question.bundle)) compareSplit(bundle, asked, verdict);
   }
   return verdict;
 }
 
 function readable(bytes: Uint8Array): Bundle | null {
   try {
-    return parseBundle(bytes);
+    return parseBundle(parseRenewed(bytes).bundle);
   } catch (error) {
     if (!isRefusal(error)) throw error;
     return null;

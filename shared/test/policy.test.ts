@@ -133,6 +133,8 @@ policies("the smallest policy trusts a log and nothing else", () => {
     status: [],
     enrollers: [],
     ledgers: [],
+    renewals: [],
+    distrust: [],
     maxAge: { status: null, evidence: null },
     requireImage: false,
     allowUnderInvestigation: false,

@@ -63,6 +63,19 @@ function example<K extends Statement["kind"]>(kind: K) {
 }
 const enrolmentFile = parseEnrolmentFile(enrolmentJson!);
 
+const KINDS = [
+  "release",
+  "advisory",
+  "advisory", // with all there is to say
+  "advisory-withdrawal",
+  "status",
+  "enrolment",
+  "enrolment-commitment",
+  "evidence-commitment",
+  "fleet-commitment",
+  "renewal-commitment",
+];
+
 const spec = suite("spec pages");
 
 spec("policy.md: the example is a policy, and every line the page lists is one", () => {
@@ -70,23 +83,13 @@ spec("policy.md: the example is a policy, and every line the page lists is one",
   assert.equal(policy.maxAge, { status: 30 * 86400, evidence: 7 * 86400 });
   const listed = [...page("policy").matchAll(/^\| `([a-z-]+)/gm)].map(([, word]) => word);
   const known =
-    "log witness group quorum vendor approver approve status enroller ledger max-age require-image allow";
+    "log witness group quorum vendor approver approve status enroller renewals distrust ledger max-age require-image allow";
   assert.equal([...new Set(listed)].sort(), known.split(" ").sort());
 });
 
 spec("predicates.md: one example of each kind, in its one form", () => {
   const kinds = statements.map(({ kind }) => kind);
-  assert.equal(kinds, [
-    "release",
-    "advisory",
-    "advisory", // with all there is to say
-    "advisory-withdrawal",
-    "status",
-    "enrolment",
-    "enrolment-commitment",
-    "evidence-commitment",
-    "fleet-commitment",
-  ]);
+  assert.equal(kinds, KINDS);
   statements.forEach((statement, i) => {
     assert.is(text(formatStatement(statement)), text(statementJson[i]!));
   });
@@ -104,7 +107,14 @@ spec("predicates.md: the envelope holds the advisory, signed by the policy's sta
 
 spec("predicates.md: keys that a table lists are the keys of the example, but for optional ones", () => {
   const sections = page("predicates").split(/^## /m);
-  for (const kind of ["release", "advisory", "advisory-withdrawal", "status", "enrolment"] as const) {
+  for (const kind of [
+    "release",
+    "advisory",
+    "advisory-withdrawal",
+    "status",
+    "enrolment",
+    "renewal-commitment",
+  ] as const) {
     const section = sections.find((part) => part.startsWith(`${kind}\n`)) ?? "";
     const rows = [...section.matchAll(/^\| (`.*?)\| /gm)].map(([, cell = ""]) => cell);
     const listed = rows.flatMap((cell) => [...cell.matchAll(/`(\w+)`(\??)/g)]);
@@ -284,6 +294,7 @@ spec("verdict.md: every member of the JSON is in the table, and no other", () =>
   const { vouch, ...rest } = ear;
   const members = [
     "eat_nonce", // absent here: there is no evidence
+    "vouch.renewals", // nor a renewal
     ...Object.keys(rest),
     ...Object.keys(Object.values(ear.submods)[0]).map((name) => `submods.*.${name}`),
     ...Object.keys(vouch).map((name) => `vouch.${name}`),

@@ -113,6 +113,13 @@ const ENROLMENT: EnrolmentStatement = {
 
 const COMMITTED: Statement = { kind: "enrolment-commitment", sha256: D1, created: CREATED };
 const EVIDENCE: Statement = { kind: "evidence-commitment", sha256: D2, created: CREATED };
+const RENEWAL: Statement = {
+  kind: "renewal-commitment",
+  sha256: D2,
+  sha512: `${D1}${D2}`,
+  sha3: D1,
+  created: CREATED,
+};
 const FLEET: Statement = { kind: "fleet-commitment", sha256: D2, size: 200, created: CREATED };
 
 const ALL: readonly Statement[] = [
@@ -128,6 +135,7 @@ const ALL: readonly Statement[] = [
   COMMITTED,
   EVIDENCE,
   FLEET,
+  RENEWAL,
 ];
 
 for (const statement of ALL)

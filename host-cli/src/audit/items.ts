@@ -1,6 +1,6 @@
 // The items of a fleet file, one after another, in memory that doesn't grow with the file:
 //
-//   JSON lines      up to each LF; a line that is empty is none
+//   JSON lines      up to each LF; a line that is empty is none; a renewal and what it renews are one
 //   CBOR sequence   byte strings, by the length in their heads
 //
 // Framing is all that is read here: an item that is nonsense is somebody else's finding, and the next
@@ -10,6 +10,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { MAX_BUNDLE } from "@vouch/shared/bundle";
 import { Refusal } from "@vouch/shared/refusal";
+import { isRenewed, MAX_RENEWED } from "@vouch/shared/renewal";
 import { notAFleet } from "./inputs";
 
 const CHUNK = 256 * 1024;
@@ -117,8 +118,24 @@ function* lines(source: Source): Generator<Item> {
   for (let at = 1; ; at++) {
     const line = source.until(LF, MAX_BUNDLE);
     if (line === null) return;
-    if (line.length > 0) yield { ...line, at, offset: source.offset };
+    if (line.length === 0) continue;
+    yield { ...(isRenewed(line.bytes) ? withRenewed(source, line) : line), at, offset: source.offset };
   }
+}
+
+/** A renewed bundle is one item: a line for each renewal, and the bundle's. */
+function withRenewed(source: Source, first: { bytes: Uint8Array; length: number }) {
+  const parts = [first.bytes];
+  let { length } = first;
+  for (let last = first.bytes; isRenewed(last) && length <= MAX_RENEWED; ) {
+    const line = source.until(LF, MAX_BUNDLE);
+    if (line === null) break;
+    last = line.bytes;
+    parts.push(Uint8Array.of(LF), last);
+    length += 1 + line.length;
+    if (line.bytes.length < line.length) return { bytes: new Uint8Array(0), length };
+  }
+  return { bytes: length > MAX_RENEWED ? new Uint8Array(0) : joined(parts), length };
 }
 
 const LENGTH_BYTES: Readonly<Record<number, number>> = { 24: 1, 25: 2, 26: 4 };

@@ -20,6 +20,7 @@ import { MAX_BUNDLE } from "@vouch/shared/bundle";
 import { equalBytes, toHex, utf8Encode } from "@vouch/shared/bytes";
 import { type Context, contextLine, keyOfRecord, type Row, TIMED } from "@vouch/shared/fleet";
 import { contextOf } from "@vouch/shared/fleetform";
+import { isRenewed } from "@vouch/shared/renewal";
 import { isoTime } from "@vouch/shared/time";
 import type { Word } from "@vouch/shared/verdict";
 import { nodeCrypto } from "../crypto";
@@ -277,7 +278,8 @@ interface Hit {
 }
 
 const BUNDLE_START = Buffer.from('{"version":"vouch-bundle/');
-const isBundle = (bytes: Uint8Array) => equalBytes(bytes.subarray(0, BUNDLE_START.length), BUNDLE_START);
+const isBundle = (bytes: Uint8Array) =>
+  equalBytes(bytes.subarray(0, BUNDLE_START.length), BUNDLE_START) || isRenewed(bytes);
 /** Whether a bundle may be without devices: reading it tells. */
 const isContext = (bytes: Uint8Array) =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('"devices":[]');

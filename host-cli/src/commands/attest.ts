@@ -25,7 +25,7 @@ import {
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { type Claims, challengeNonce } from "@vouch/shared/evidence";
 import { parseNote } from "@vouch/shared/note";
-import { type Policy, parsePolicy } from "@vouch/shared/policy";
+import type { Policy } from "@vouch/shared/policy";
 import { walkMember } from "@vouch/shared/rebased/walkform";
 import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { quote, Refusal } from "@vouch/shared/refusal";
@@ -49,8 +49,8 @@ import { rebasedOnDemand } from "../rebased";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { stardustOnDemand } from "../stardust";
 import { kidOfKey } from "../upload";
+import { readPolicyNow } from "./policy";
 
-const MAX_POLICY = 64 * 1024;
 const DEFAULT_TIMEOUT_S = 600; // a signature takes minutes on the slowest engines
 
 export type Dated = Omit<Challenge, "random">;
@@ -258,7 +258,7 @@ export function define(program: Command, io: Io): void {
     .requiredOption("-o, --output <FILE>", "the evidence; the challenge is written beside it")
     .option("--json", "print one JSON object");
   withSigner(withLine(command, DEFAULT_TIMEOUT_S)).action(async (flags: Flags) => {
-    const policy = flags.policy === undefined ? null : readPolicy(flags.policy);
+    const policy = flags.policy === undefined ? null : readPolicyNow(flags.policy);
     const anchor = about(flags.log, () => newestAnchored(flags.log, policy));
     const enrolment =
       flags.enrolment === undefined ? null : readEnrolment(flags.enrolment, enrollersOf(flags.log, policy));
@@ -269,10 +269,6 @@ export function define(program: Command, io: Io): void {
     const files = await writeEvidence(names, attested, signer, Math.floor(Date.now() / 1000));
     report(attested, files, enrolment, io);
   });
-}
-
-export function readPolicy(path: string): Policy {
-  return about(path, () => parsePolicy(readInput(path, MAX_POLICY), nodeCrypto));
 }
 
 /** The policy with every enroller it has, or had when a device was enrolled: `verify` knows which counts where. */

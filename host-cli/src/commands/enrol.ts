@@ -39,7 +39,7 @@ import type { Io } from "../io";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { kidOfKey } from "../upload";
 import { jobProgress, openEnrolment } from "./attest";
-import { readPolicyFor } from "./policy";
+import { readPolicyNow } from "./policy";
 
 const DEFAULT_TIMEOUT_S = 600; // a signature takes minutes on the slowest engines
 
@@ -328,7 +328,7 @@ export function define(program: Command, io: Io): void {
   withSigner(withLine(command, DEFAULT_TIMEOUT_S)).action(async (flags: Flags) => {
     const { port, product, serial, model, output } = flags;
     if (flags.udi !== undefined) checkLabel(flags.udi, serial);
-    const policy = readPolicyFor(flags.policy, flags.log);
+    const policy = readPolicyNow(flags.policy, flags.log);
     const signer = await loadSigner(flags, io);
     const enrolled = await enrol(
       {

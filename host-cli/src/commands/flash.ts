@@ -9,10 +9,8 @@
 
 import { utf8Decode } from "@vouch/shared/bytes";
 import { isMcuboot } from "@vouch/shared/mcuboot";
-import { parsePolicy } from "@vouch/shared/policy";
 import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
-import { nodeCrypto } from "../crypto";
 import { resolvePort } from "../device/find";
 import { type LineFlags, type LinkOptions, lineFlags, linkFrom } from "../device/link";
 import { identify } from "../device/vouch";
@@ -29,8 +27,8 @@ import { type CheckedMcuboot, checkCounter, checkMcuboot, type PinnedKey, readPi
 import { plainScreen, type Screen } from "../output/screen";
 import { type CheckedUpload, checkTarget, checkUpload, MAX_UPLOAD, type Vendor } from "../upload";
 import { readVkey } from "../vkeyfile";
+import { readPolicyNow } from "./policy";
 
-const MAX_POLICY = 64 * 1024;
 const MAX_KEY = 4096;
 const DEFAULT_TIMEOUT_S = 600;
 const PROBE = { tries: 2, replyMs: 700 };
@@ -184,7 +182,7 @@ function vendorsFrom({ policy, vendor, key, minCounter }: Flags): readonly Vendo
   }
   if (vendor !== undefined) return [{ product: null, vkey: readVkey(vendor) }];
   return about(policy ?? "", () => {
-    const { vendors } = parsePolicy(readInput(policy ?? "", MAX_POLICY), nodeCrypto);
+    const { vendors } = readPolicyNow(policy ?? "");
     if (vendors.length === 0) throw new Refusal("no-vendor", "the policy has no vendor line");
     return vendors;
   });

@@ -13,6 +13,7 @@ import { flagNames, formatVersion, isMcuboot, type McubootRecord, readMcuboot } 
 import { parsePolicy } from "@vouch/shared/policy";
 import { readWalk } from "@vouch/shared/rebased/walkform";
 import { faultRefusal, Refusal } from "@vouch/shared/refusal";
+import { parseRenewalDraft, parseRenewed } from "@vouch/shared/renewal";
 import { parseStatement } from "@vouch/shared/statement";
 import { decodeEnvelope, splitUpload } from "@vouch/shared/suit";
 import { parseVkey } from "@vouch/shared/vkey";
@@ -55,6 +56,8 @@ const jsonVersion = (name: string) => (_: Uint8Array, text: string | null) =>
 const sha256 = (bytes: Uint8Array) => toHex(nodeCrypto.sha256(bytes));
 
 const READERS: readonly Reader[] = [
+  { kind: "renewal draft", matches: jsonVersion("vouch-renewal-draft"), tell: tellDraft },
+  { kind: "renewed bundle", matches: jsonVersion("vouch-renewal"), tell: tellRenewed },
   { kind: "bundle", matches: jsonVersion("vouch-bundle"), tell: tellBundle },
   { kind: "challenge", matches: jsonVersion("vouch-challenge"), tell: tellChallenge },
   { kind: "receipt of IOTA's ledger", matches: jsonVersion("vouch-rebased-receipt"), tell: tellReceipt },
@@ -91,7 +94,7 @@ const READERS: readonly Reader[] = [
   {
     kind: "policy",
     matches: (_, text) =>
-      /^(#.*\n|\n)*(log|witness|group|quorum|vendor|approver|approve|status|enroller|max-age|ledger|require-image|allow) ?/.test(
+      /^(#.*\n|\n)*(log|witness|group|quorum|vendor|approver|approve|status|enroller|renewals|distrust|max-age|ledger|require-image|allow) ?/.test(
         text ?? "",
       ),
     tell: tellPolicy,
@@ -141,6 +144,32 @@ function tellBundle(bytes: Uint8Array) {
       })),
     },
     notVerified: "no signature, proof, digest or receipt was checked; `vouch verify` does that",
+  };
+}
+
+function tellRenewed(bytes: Uint8Array) {
+  const { layers, bundle } = parseRenewed(bytes);
+  return {
+    fields: {
+      renewals: layers.map(({ renewal: { record, note, receipts, verdict, policy, at }, content }) => ({
+        record: String(record.index),
+        ...statementFields(record.statement),
+        of: `${content.length} bytes`,
+        found: `${verdict} for ${at}, under policy sha256 ${policy}`,
+        checkpoint: checkpointFields(note),
+        receipts: receipts.map((r) => r.kind),
+      })),
+      ...tellBundle(bundle).fields,
+    },
+    notVerified: "no signature, proof, digest or receipt was checked; `vouch verify` does that",
+  };
+}
+
+function tellDraft(bytes: Uint8Array) {
+  const { verdict, policy, at, statement } = parseRenewalDraft(bytes);
+  return {
+    fields: { found: `${verdict} for ${at}, under policy sha256 ${policy}`, ...statementFields(statement) },
+    notVerified: "the renewer's signature, and of which bundle it is, were not checked",
   };
 }
 

@@ -23,7 +23,7 @@ import { decimal } from "../output/size";
 import { table } from "../output/terminal";
 import { loadSigner, type SignerOptions, seconds, withSigner } from "../signer";
 import { cosigningFor, type Outcome, type WitnessFlags, witnessFlags } from "./log-witnesses";
-import { readPolicy } from "./policy";
+import { readPolicyNow } from "./policy";
 
 const LISTED = 1000; // more records than anybody reads one by one
 
@@ -107,7 +107,7 @@ export function defineAdd(log: Command, io: Io): void {
     .action(async (dir: string, files: string[], flags: AddFlags) => {
       if (files.length === 0 && flags.entries === undefined && flags.witnessPolicy === undefined)
         throw usage("nothing to add is named", "name files or folders, or --entries FILE");
-      const policy = flags.policy === undefined ? null : readPolicy(flags.policy);
+      const policy = flags.policy === undefined ? null : readPolicyNow(flags.policy);
       const outcome: Outcome = { cosigned: [], silent: [] };
       const cosigning = cosigningFor(dir, flags, outcome, io);
       try {

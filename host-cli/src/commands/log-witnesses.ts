@@ -24,7 +24,7 @@ import { policyNow } from "../log/keys";
 import { readPending } from "../log/pending";
 import { checkLogKey, openLog } from "../log/store";
 import { seconds } from "../signer";
-import { readPolicy } from "./policy";
+import { readPolicyNow } from "./policy";
 import { cosigningOverHttp } from "./witnesses";
 
 export interface WitnessFlags {
@@ -47,7 +47,7 @@ const nowSeconds = () => Math.floor(Date.now() / 1000);
 /** How the flags say that witnesses are asked; null when nobody is. Refuses `wrong-log-key` for another log's policy. */
 export function cosigningFor(dir: string, flags: WitnessFlags, outcome: Outcome, io: Io) {
   if (flags.witnessPolicy === undefined) return null;
-  const policy = readPolicy(flags.witnessPolicy);
+  const policy = readPolicyNow(flags.witnessPolicy);
   about(dir, () => {
     const log = openLog(dir);
     checkLogKey(log, policyNow(log, policy).log);
@@ -111,7 +111,7 @@ export function defineCosign(log: Command, io: Io): void {
     .option("--timeout <SECONDS>", "how long to wait for another writer", seconds, 30)
     .option("--json", "print one JSON object")
     .action(async (dir: string, files: string[], flags: { witnessPolicy: string; timeout: number }) => {
-      const policy = readPolicy(flags.witnessPolicy);
+      const policy = readPolicyNow(flags.witnessPolicy);
       const { published, cosigned } = await cosignFromFiles(dir, files, policy, flags.timeout);
       const { origin, size } = published.checkpoint;
       if (io.json) io.stdout(`${JSON.stringify({ origin, size: Number(size), cosigned })}\n`);

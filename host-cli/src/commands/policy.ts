@@ -3,11 +3,13 @@
 // accept less, or trust more, than its author meant.
 
 import { equalBytes, toHex } from "@vouch/shared/bytes";
+import { trustedAt } from "@vouch/shared/distrust";
 import { type LedgerRoot, type Policy, parsePolicy, stardustRoots } from "@vouch/shared/policy";
 import { addressText, formatRoot } from "@vouch/shared/rebased/root";
 import { PRESETS } from "@vouch/shared/stardust/presets";
 import { formatStardustRoot } from "@vouch/shared/stardust/root";
 import { trustDigest } from "@vouch/shared/stardust/trust";
+import { isoTime } from "@vouch/shared/time";
 import { formatVkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -25,9 +27,12 @@ export function readPolicy(path: string): Policy {
   return about(path, () => parsePolicy(readInput(path, MAX_POLICY), nodeCrypto));
 }
 
-/** The same; with a log, its keys are those that the log's rotations leave. Refuses as openLog does, too. */
-export function readPolicyFor(path: string, logFolder: string | undefined): Policy {
-  const policy = readPolicy(path);
+/**
+ * For what is done now: without the keys that it distrusts by now. With a log, its keys are those that the log's
+ * rotations leave. Refuses as openLog does, too.
+ */
+export function readPolicyNow(path: string, logFolder?: string): Policy {
+  const policy = trustedAt(readPolicy(path), Date.now() / 1000);
   return logFolder === undefined ? policy : about(logFolder, () => policyNow(openLog(logFolder), policy));
 }
 
@@ -152,6 +157,14 @@ export function describePolicy(policy: Policy): [string, string][] {
     ]),
     ...policy.enrollers.map(({ name }): [string, string] => ["enroller", `${name} ties keys to devices`]),
     ...policy.ledgers.map((ledger): [string, string] => ["ledger", ledgerText(ledger)]),
+    ...policy.renewals.map(({ log, renewer }): [string, string] => [
+      "renewals",
+      `${renewer.name} renews bundles, recorded in ${log.name}`,
+    ]),
+    ...policy.distrust.map(({ vkey, time }): [string, string] => [
+      "distrust",
+      `${vkey.name} from ${isoTime(time)} on`,
+    ]),
     ["max-age", `status ${age(policy.maxAge.status)}, evidence ${age(policy.maxAge.evidence)}`],
     ["images", policy.requireImage ? "must be at hand" : "may be missing"],
     ["investigated", policy.allowUnderInvestigation ? "doesn't stop patched" : "is unproven"],
@@ -168,7 +181,8 @@ function ledgerJson(ledger: LedgerRoot): unknown {
 
 /** The same for programs. */
 export function policyJson(policy: Policy): unknown {
-  const { log, witnesses, vendors, approvers, status, enrollers, ledgers, ...rest } = policy;
+  const { log, witnesses, vendors, approvers, status, enrollers, ledgers, renewals, distrust, ...rest } =
+    policy;
   return {
     ...rest,
     log: formatVkey(log),
@@ -178,6 +192,8 @@ export function policyJson(policy: Policy): unknown {
     status: status.map(formatVkey),
     enrollers: enrollers.map(formatVkey),
     ledgers: ledgers.map(ledgerJson),
+    renewals: renewals.map(({ log: of, renewer }) => ({ log: formatVkey(of), renewer: formatVkey(renewer) })),
+    distrust: distrust.map(({ vkey, time }) => ({ vkey: formatVkey(vkey), from: isoTime(time) })),
     warnings: policyWarnings(policy),
   };
 }

@@ -37,7 +37,7 @@ import { sealRelease } from "../seal";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { draftEnvelope, readReleaseFile, splitComponentFlag } from "../statementfile";
 import { readVkey } from "../vkeyfile";
-import { readPolicyFor } from "./policy";
+import { readPolicyNow } from "./policy";
 
 const MAX_SUIT = 64 * 1024; // whatever lies beside the statement under that name
 
@@ -361,7 +361,7 @@ function defineSeal(release: Command, io: Io): void {
     .requiredOption("-o, --output <FILE>", "the .upload file for `vouch flash`")
     .option("--json", "print one JSON object")
     .action(async (file: string, flags: SealFlags) => {
-      const policy: Policy = readPolicyFor(flags.policy, flags.log);
+      const policy: Policy = readPolicyNow(flags.policy, flags.log);
       const sealed = await sealRelease({ ...flags, file, policy }, await loadSigner(flags, io));
       const { statement, approvers, dropped, unsealed } = sealed;
       if (io.json) {

@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { equalBytes } from "@vouch/shared/bytes";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
+import { builtFile } from "../dist";
 import { about, usage } from "../exit";
 import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
@@ -34,8 +35,6 @@ import {
   startBoard,
 } from "../sim/mps2";
 import { openPty } from "../sim/pty";
-
-declare const VOUCH_DIST: string | undefined; // tests run from source, the build is elsewhere
 
 const MAX_VKEY_FILE = 1024;
 
@@ -71,12 +70,10 @@ export interface RunningSim extends Running {
 
 /** The agent this build of vouch comes with. */
 export function readAgentBundle(): Uint8Array {
-  return readInput(join(distFolder(), "agent.js"), ENGINE_BYTES);
+  return readInput(builtFile("agent.js"), ENGINE_BYTES);
 }
 
-const distFolder = () => (typeof VOUCH_DIST === "string" ? VOUCH_DIST : join(__dirname, ".."));
-
-const boardImage = () => readBoardImage(join(distFolder(), "../../firmware/boards/mps2/build/mps2.bin"));
+const boardImage = () => readBoardImage(builtFile("../../firmware/boards/mps2/build/mps2.bin"));
 
 /** The engine region the options ask for; undefined when they name none. Refuses what makeEngineImage does, `usage`. */
 export function engineOf(options: SimOptions): Uint8Array | undefined {

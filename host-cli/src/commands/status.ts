@@ -36,7 +36,7 @@ import { type LoggedStatement, openLog, type ReleaseLog, readStatements } from "
 import { parseMoment } from "../moment";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { digestNamed, signStatement } from "../statementfile";
-import { readPolicy } from "./policy";
+import { readPolicyNow } from "./policy";
 
 export interface NewStatus {
   log: string;
@@ -334,7 +334,7 @@ export function define(program: Command, io: Io): void {
       if (io.json && (flags.output === undefined || flags.output === "-")) {
         throw usage("--json and the statement can't both go to stdout", "-o FILE");
       }
-      const policy = flags.policy === undefined ? undefined : readPolicy(flags.policy);
+      const policy = flags.policy === undefined ? undefined : readPolicyNow(flags.policy);
       const wanted = { ...flags, withdraw: flags.withdraw ?? [], policy };
       const { bytes, statement, remarks } = await newStatus(wanted, await loadSigner(flags, io), now);
       for (const remark of remarks) io.stderr(`note: ${remark}\n`);

@@ -3,11 +3,11 @@
 // --proof in verify-proof.ts.
 
 import { appraise, type Question } from "@vouch/shared/appraise";
-import { MAX_BUNDLE } from "@vouch/shared/bundle";
 import { MAX_CHALLENGE, parseChallenge } from "@vouch/shared/companions";
 import { earOf } from "@vouch/shared/ear";
 import { parsePolicy } from "@vouch/shared/policy";
 import { Refusal } from "@vouch/shared/refusal";
+import { MAX_RENEWED } from "@vouch/shared/renewal";
 import { EXIT_STATUS, type Verdict } from "@vouch/shared/verdict";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -53,7 +53,7 @@ export function verifyFiles(bundle: string, options: VerifyOptions, now: number)
   const policy = about(options.policy, () => parsePolicy(readInput(options.policy, MAX_POLICY), nodeCrypto));
   const rebased = rebasedOnDemand(options.ledgerState ?? null);
   const question: Question = {
-    bundle: readInput(bundle, MAX_BUNDLE),
+    bundle: readInput(bundle, MAX_RENEWED),
     policy,
     crypto: nodeCrypto,
     at,

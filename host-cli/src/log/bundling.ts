@@ -152,7 +152,10 @@ export const prefixesOf = (log: Log, anchors: readonly Anchor[], head: Anchor): 
   }));
 
 /** The epochs that lead to those of the receipts, or null when there are none. Refuses `walk-missing`, `epoch-missing`. */
-export function walkFor(logFolder: string, checkpoints: readonly Anchor[]): WalkMember | null {
+export function walkFor(
+  logFolder: string,
+  checkpoints: readonly Pick<Anchor, "receipts">[],
+): WalkMember | null {
   const receipts = checkpoints.flatMap((anchor) => anchor.receipts).filter(({ kind }) => kind === "rebased");
   const epochs = receipts.map(({ proof }) => receiptEpoch(proof));
   if (epochs.length === 0) return null;
@@ -176,7 +179,7 @@ export function walkFor(logFolder: string, checkpoints: readonly Anchor[]): Walk
 
 export const larger = (a: Anchor, b: Anchor) => (a.size > b.size ? a : b);
 
-export function placeOf(log: Log, bytes: Uint8Array, what: string): bigint {
+export function placeOf(log: ReleaseLog, bytes: Uint8Array, what: string): bigint {
   const index = findRecord(log, bytes);
   if (index !== null) return index;
   throw new Refusal("not-logged", `${what} is no record of ${log.checkpoint.origin}`, {
@@ -184,10 +187,10 @@ export function placeOf(log: Log, bytes: Uint8Array, what: string): bigint {
   });
 }
 
-export function firstHolding(log: Log, index: bigint): Anchor {
-  const anchor = log.anchors.find((a) => a.size > index);
+export function firstHolding({ anchors }: { readonly anchors: readonly Anchor[] }, index: bigint): Anchor {
+  const anchor = anchors.find((a) => a.size > index);
   if (anchor !== undefined) return anchor;
-  const newest = log.anchors[log.anchors.length - 1];
+  const newest = anchors[anchors.length - 1];
   const found =
     newest === undefined ? "no checkpoint is anchored" : `the newest anchor is of size ${newest.size}`;
   throw new Refusal("not-anchored", `record ${index} is not anchored yet: ${found}`, {

@@ -23,6 +23,7 @@ import {
   changeOf,
   type KeyChange,
   type Keyring,
+  openRing,
   policyAt,
   refuseReplaced,
   requireKeyApproval,
@@ -148,7 +149,7 @@ export function changesOf(records: readonly KeyRecord[]): KeyChange[] {
 /** The policy's keys as the records leave them, those that count; what is said of the others. */
 export function ringOf(policy: Policy, records: readonly KeyRecord[]): { ring: Keyring; remarks: string[] } {
   const remarks: string[] = [];
-  let ring: Keyring = { policy, changes: [] };
+  let ring = openRing(policy);
   for (const record of records) {
     try {
       ring = admitted(ring, record);

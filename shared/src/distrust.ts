@@ -1,0 +1,35 @@
+// A policy as it stands at a moment: keys that a `distrust` line has ended by then are as if no line named them.
+//
+// A key that leaks in 2035 forges anything from then on, whatever date stands in it. So the moment that counts is
+// not the one a question is about, but the one before which the bytes in hand are proved to have been there: now, for
+// a bundle as it comes; the time of its renewal, for one that was renewed (renewed.ts).
+
+import { equalBytes } from "./bytes";
+import type { Policy } from "./policy";
+import type { Vkey } from "./vkey";
+
+/** `time` is Unix seconds. The log's own key stays: isDistrusted tells of it. */
+export function trustedAt(policy: Policy, time: number): Policy {
+  const written = policy.untrusted?.written ?? policy;
+  const keys = written.distrust.filter(({ time: from }) => from <= time).map(({ vkey }) => vkey);
+  return keys.length === 0 ? written : { ...withoutKeys(written, keys), untrusted: { written, keys } };
+}
+
+/** The policy as if no line named these keys, the log's own aside. */
+export function withoutKeys(policy: Policy, keys: readonly Vkey[]): Policy {
+  const stands = (vkey: Vkey) => !keys.some((key) => equalBytes(key.publicKey, vkey.publicKey));
+  const isHeld = ({ vkey }: { readonly vkey: Vkey }) => stands(vkey);
+  return {
+    ...policy,
+    witnesses: policy.witnesses.filter(isHeld),
+    vendors: policy.vendors.filter(isHeld),
+    approvers: policy.approvers.filter(isHeld),
+    status: policy.status.filter(stands),
+    enrollers: policy.enrollers.filter(stands),
+    ledgers: policy.ledgers.filter((ledger) => ledger.kind !== "directory" || stands(ledger.root)),
+    renewals: policy.renewals.filter(({ log, renewer }) => stands(log) && stands(renewer)),
+  };
+}
+
+export const isDistrusted = (policy: Policy, { publicKey }: Vkey, time: number): boolean =>
+  policy.distrust.some(({ vkey, time: from }) => from <= time && equalBytes(vkey.publicKey, publicKey));
