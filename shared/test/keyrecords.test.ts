@@ -1,9 +1,11 @@
 // Changed and revoked keys in whole bundles: what each leads to, what a bundle that leaves
 // one out leads to, and that no byte of such a record can change.
 
-import { appraise, type Question } from "@vouch/shared/appraise";
+import type { Question } from "@vouch/shared/appraise";
 import { type Bundle, formatBundle } from "@vouch/shared/bundle";
 import { toHex } from "@vouch/shared/bytes";
+import { auditDevice, openContext } from "@vouch/shared/fleet";
+import { formatDevice } from "@vouch/shared/fleetform";
 import type { KeyRole, KeyStatement } from "@vouch/shared/keychange";
 import { parsePolicy } from "@vouch/shared/policy";
 import { isoTime } from "@vouch/shared/time";
@@ -11,6 +13,7 @@ import type { Verdict, Word } from "@vouch/shared/verdict";
 import { formatVkey, KEY_COSIGNATURE } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { appraiseAlike } from "./alike";
 import { rememberingCrypto } from "./remembering";
 import {
   type Key,
@@ -32,7 +35,7 @@ const crypto = rememberingCrypto();
 function ask(world: World, question: Partial<Question> = {}, bundle: Bundle = world.bundle): Verdict {
   const { policy, images } = world;
   const base = { policy, crypto, at: NOW, now: NOW, releaseOnly: false, images, handed: null };
-  return appraise({ ...base, bundle: formatBundle(bundle), ...question });
+  return appraiseAlike({ ...base, bundle: formatBundle(bundle), ...question });
 }
 
 const codes = (verdict: Verdict) => verdict.reasons.map((r) => r.code).join();
@@ -355,6 +358,41 @@ test("a policy written later, with the keys of its day, judges what came after t
   assert.ok(verdict.steps.some(({ text }) => text === "record 0 changes a key that the policy doesn't name"));
   const before = makeWorld({ before: { status: alice2 } });
   assert.is(codes(ask(before, { policy })), "unknown-signer", "and nothing that came before");
+});
+
+test("a key that was replaced and then distrusted: its successor stands, what it signed itself doesn't", () => {
+  const distrusting = (world: World, name: string) => {
+    const line = `distrust ${formatVkey(key(name).vkey)} ${isoTime(T0)}\n`;
+    return {
+      policy: parsePolicy(new TextEncoder().encode(`${world.policyText.trimEnd()}\n${line}`), crypto),
+    };
+  };
+  const world = makeWorld({ before: { release: all(alice2, approve("alice2", "bob")) } });
+  assert.is(codes(ask(world, distrusting(world, "alice"))), "");
+  // Whoever approved the change must be somebody still.
+  const carol = ask(world, distrusting(world, "carol"));
+  assert.is(carol.word, "unproven");
+  assert.ok(codes(carol).includes("approvals-missing"), codes(carol));
+  const early = makeWorld({ before: { status: alice2 } });
+  assert.is(codes(ask(early, distrusting(early, "alice"))), "unknown-signer");
+  const station = makeWorld({ before: { release: enroller2 } });
+  assert.is(ask(station, distrusting(station, "alice")).word, "unproven");
+});
+
+test("a device beside a context: its key's revocation counts, another's changes nothing", () => {
+  const revoked = makeWorld({ before: { status: revoke({ since: EARLY }) } }).bundle;
+  const { policy } = makeWorld();
+  const question = { policy, crypto, at: NOW, now: NOW, images: [], tool: "vouch test" };
+  const judged = (context: Bundle, device = context.devices[0]!) => {
+    const bytes = formatBundle({ ...context, devices: [] });
+    const opened = openContext(bytes, question);
+    const line = formatDevice({ context: opened.digest, ...device });
+    return auditDevice(line, opened, "line:1", question);
+  };
+  assert.match(judged(revoked).line, /"device-key-revoked"/);
+  const { keys: _, ...without } = revoked;
+  assert.match(judged(without).line, /"revocation-missing"/);
+  assert.is(judged(without).word, "unproven");
 });
 
 test("evidence that is handed over is judged by the revocations of the bundle's devices", () => {

@@ -2,7 +2,6 @@
 // signed with has long been nobody's, and only because each renewal came in time. Real signatures, made-up decades.
 
 import { readFileSync } from "node:fs";
-import { appraise } from "@vouch/shared/appraise";
 import { formatBundle } from "@vouch/shared/bundle";
 import { concatBytes, toHex, utf8Encode } from "@vouch/shared/bytes";
 import type { Crypto } from "@vouch/shared/crypto";
@@ -28,6 +27,7 @@ import { isoTime } from "@vouch/shared/time";
 import { formatVkey, KEY_COSIGNATURE } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { appraiseAlike } from "./alike";
 import { anchorNote, closeEpoch, committeeOf, makeValidators } from "./rebased-kit";
 import { settledCrypto as crypto } from "./settled";
 import { checkpointNote, directoryReceipt, dsse, type Key, keyOf, makeWorld, NOW, T0 } from "./world";
@@ -107,7 +107,7 @@ const DISTRUST = [
 
 function verdictOf(file: Uint8Array, lines: readonly string[], years: number, asked = crypto) {
   const text = [world.policyText.trimEnd(), ...linesOf(first), ...linesOf(second), ...lines, ""].join("\n");
-  return appraise({
+  return appraiseAlike({
     bundle: file,
     policy: parsePolicy(utf8Encode(text), crypto),
     crypto: asked,

@@ -439,6 +439,27 @@ const ROWS: readonly (readonly [
     [by({ kind: "enrolment-commitment", sha256: sha("e"), created: CREATED }, stranger)],
     ["unknown-signer"],
   ],
+  [
+    "a commitment to a fleet, by whomever",
+    [by({ kind: "fleet-commitment", sha256: sha("f"), size: 3, created: CREATED }, stranger)],
+    ["fleet-commitment"],
+  ],
+  [
+    "a renewal by nobody whom the policy names",
+    [
+      by(
+        {
+          kind: "renewal-commitment",
+          sha256: sha("r"),
+          sha512: sha("r") + sha("r"),
+          sha3: sha("r"),
+          created: CREATED,
+        },
+        station,
+      ),
+    ],
+    ["unknown-signer"],
+  ],
   ["an enrolment in the open", [by(enrolment(), station)], ["private-statement"]],
   ["an approver's key replaced", [by(rotation(1), ...OK)], ["key-changed"]],
   ["and its successor's approval", [by(rotation(1), ...OK), by(release("2.4.1"), alice2, bob)], ["release"]],
