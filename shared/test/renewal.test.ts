@@ -29,8 +29,10 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { appraiseAlike } from "./alike";
 import { anchorNote, closeEpoch, committeeOf, makeValidators } from "./rebased-kit";
-import { settledCrypto as crypto } from "./settled";
+import { rememberingCrypto } from "./remembering";
 import { checkpointNote, directoryReceipt, dsse, type Key, keyOf, makeWorld, NOW, T0 } from "./world";
+
+const crypto = rememberingCrypto();
 
 type Validators = ReturnType<typeof makeValidators>;
 

@@ -119,7 +119,9 @@ function* lines(source: Source): Generator<Item> {
     const line = source.until(LF, MAX_BUNDLE);
     if (line === null) return;
     if (line.length === 0) continue;
-    yield { ...(isRenewed(line.bytes) ? withRenewed(source, line) : line), at, offset: source.offset };
+    const { bytes, length, more } = isRenewed(line.bytes) ? withRenewed(source, line) : { ...line, more: 0 };
+    yield { bytes, length, at, offset: source.offset };
+    at += more;
   }
 }
 
@@ -127,15 +129,17 @@ function* lines(source: Source): Generator<Item> {
 function withRenewed(source: Source, first: { bytes: Uint8Array; length: number }) {
   const parts = [first.bytes];
   let { length } = first;
+  let more = 0;
   for (let last = first.bytes; isRenewed(last) && length <= MAX_RENEWED; ) {
     const line = source.until(LF, MAX_BUNDLE);
     if (line === null) break;
     last = line.bytes;
     parts.push(Uint8Array.of(LF), last);
     length += 1 + line.length;
-    if (line.bytes.length < line.length) return { bytes: new Uint8Array(0), length };
+    more++;
+    if (line.bytes.length < line.length) return { bytes: new Uint8Array(0), length, more };
   }
-  return { bytes: length > MAX_RENEWED ? new Uint8Array(0) : joined(parts), length };
+  return { bytes: length > MAX_RENEWED ? new Uint8Array(0) : joined(parts), length, more };
 }
 
 const LENGTH_BYTES: Readonly<Record<number, number>> = { 24: 1, 25: 2, 26: 4 };
