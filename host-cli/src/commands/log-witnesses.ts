@@ -22,6 +22,7 @@ import { withLock } from "../lock";
 import { type Cosigning, cosignAndPublish, type Silent } from "../log/cosigning";
 import { readPending } from "../log/pending";
 import { checkLogKey, openLog } from "../log/store";
+import { decimal } from "../output/size";
 import { seconds } from "../signer";
 import { readPolicy } from "./policy";
 import { cosigningOverHttp } from "./witnesses";
@@ -110,7 +111,7 @@ export function defineCosign(log: Command, io: Io): void {
       const policy = readPolicy(flags.witnessPolicy);
       const { published, cosigned } = await cosignFromFiles(dir, files, policy, flags.timeout);
       const { origin, size } = published.checkpoint;
-      if (io.json) io.stdout(`${JSON.stringify({ origin, size: Number(size), cosigned })}\n`);
+      if (io.json) io.stdout(`${JSON.stringify({ origin, size: decimal(size), cosigned })}\n`);
       else io.stdout(`${origin}, size ${size}, cosigned by ${cosigned.join(", ")}\n`);
     });
 }
