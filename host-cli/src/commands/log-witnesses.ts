@@ -25,7 +25,7 @@ import { checkLogKey, openLog } from "../log/store";
 import { decimal } from "../output/size";
 import { seconds } from "../signer";
 import { readPolicy } from "./policy";
-import { cosigningOverHttp } from "./witnesses";
+import { checkNotFuture, cosigningOverHttp } from "./witnesses";
 
 export interface WitnessFlags {
   witnessPolicy?: string;
@@ -159,7 +159,9 @@ function lineIn(bytes: Uint8Array, text: string, policy: Policy): [string, strin
   const lines = parseAnswer(bytes);
   for (const { name, vkey } of policy.witnesses) {
     try {
-      return [name, cosignatureIn(lines, text, vkey, nodeCrypto).line];
+      const { line, time } = cosignatureIn(lines, text, vkey, nodeCrypto);
+      checkNotFuture(time, nowSeconds());
+      return [name, line];
     } catch (error) {
       if (!isRefusal(error) || error.code !== "cosignature-missing") throw error;
     }
