@@ -28,6 +28,7 @@ import { readInput, writeOutput } from "../files";
 import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
 import { type Address, listenAddress } from "../listen";
+import { decimal } from "../output/size";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { makeFolders } from "../tiledlog";
 import { readVkey } from "../vkeyfile";
@@ -209,7 +210,7 @@ async function cosign(file: string, flags: WitnessOptions & { output?: string },
     const { origin, size } = checkpoint;
     if (io.json)
       io.stdout(
-        `${JSON.stringify({ file: flags.output, origin, size: Number(size), time: isoTime(time) })}\n`,
+        `${JSON.stringify({ file: flags.output, origin, size: decimal(size), time: isoTime(time) })}\n`,
       );
     else if (!io.quiet) io.stderr(`cosigned ${origin}, size ${size}, at ${isoTime(time)}\n`);
   } finally {
