@@ -89,7 +89,9 @@ function askOnce(url: URL, ask: Ask, agent: Agent): Promise<Answer> {
     };
     const fail = (error: unknown) => end(() => reject(error), false);
     const timer = setTimeout(() => {
-      fail(new Refusal("server-slow", `${who} gave no whole answer in ${Math.round(ask.timeoutMs) / 1000} s`));
+      fail(
+        new Refusal("server-slow", `${who} gave no whole answer in ${Math.round(ask.timeoutMs) / 1000} s`),
+      );
     }, ask.timeoutMs);
     const asked = request(url, { method: ask.method ?? "GET", headers, agent }, (response) => {
       try {
