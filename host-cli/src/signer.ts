@@ -143,7 +143,7 @@ export function splitWords(command: string): string[] {
     if (match === null) throw usage(`found an unclosed quote in ${quote(command)}`);
     words.push((match[1] ?? "").replace(/"([^"]*)"|'([^']*)'/g, (_, a, b) => a ?? b));
   }
-  if (words.length === 0) throw usage("the signer command is empty");
+  if (words.length === 0) throw usage("found an empty command");
   return words;
 }
 

@@ -13,25 +13,23 @@ import { nodeCrypto } from "../src/crypto";
 import { indexFolder, listRuns } from "../src/log/index";
 import { findRecord, findStatements } from "../src/log/lookup";
 import { addToLog, initLog, openLog, streamToLog } from "../src/log/store";
-import { draftEnvelope, signStatement } from "../src/statementfile";
-import { NOON, newFolder, newSigner, refuses, saveSigner, vouchOk, vouchRefuses } from "./maker-kit";
+import { signStatement } from "../src/statementfile";
+import {
+  NOON,
+  newFolder,
+  newSigner,
+  quickRecord,
+  refuses,
+  saveSigner,
+  vouchOk,
+  vouchRefuses,
+} from "./maker-kit";
 
 const bulk = suite("log bulk");
 const signer = newSigner("log.example");
 const MANY = 40_000; // past the first index that is written on the way
 const folder = newFolder("bulk");
 const records: Uint8Array[] = [];
-
-/** A statement with a signature by nobody: a log looks at its form only. */
-function quickRecord(n: number): Uint8Array {
-  const sha256 = n.toString(16).padStart(64, "0");
-  const draft = draftEnvelope({ kind: "evidence-commitment", sha256, created: isoTime(NOON) });
-  const payload = Buffer.from(draft.payload).toString("base64");
-  const signature = `{"keyid":"${"ab".repeat(32)}","sig":"${Buffer.alloc(64, n).toString("base64")}"}`;
-  return utf8Encode(
-    `{"payload":"${payload}","payloadType":"${draft.payloadType}","signatures":[${signature}]}`,
-  );
-}
 
 const rootHex = (count: number) => {
   const leaves = records.slice(0, count).map((record) => leafHash(record, nodeCrypto));

@@ -3,7 +3,6 @@
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { utf8Encode } from "@vouch/shared/bytes";
 import { leafHash } from "@vouch/shared/merkle";
 import type { Statement } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
@@ -14,8 +13,8 @@ import { nodeCrypto } from "../src/crypto";
 import { listRuns, makeRows, writeRun } from "../src/log/index";
 import { findStatements, keysOf } from "../src/log/lookup";
 import { addToLog, initLog, openLog } from "../src/log/store";
-import { draftEnvelope, signStatement } from "../src/statementfile";
-import { NOON, newFolder, newSigner } from "./maker-kit";
+import { signStatement } from "../src/statementfile";
+import { NOON, newFolder, newSigner, quickRecord } from "./maker-kit";
 
 const lies = suite("log index lies");
 const signer = newSigner("log.example");
@@ -24,20 +23,6 @@ const log = join(folder, "log");
 lies.after(() => rmSync(folder, { recursive: true, force: true }));
 
 const MANY = 4200; // so many have an index
-
-/** A statement with a signature by nobody: a log looks at its form only. */
-function quickRecord(n: number): Uint8Array {
-  const sha256 = n.toString(16).padStart(64, "0");
-  const { payload, payloadType } = draftEnvelope({
-    kind: "evidence-commitment",
-    sha256,
-    created: isoTime(NOON),
-  });
-  const signature = `{"keyid":"${"ab".repeat(32)}","sig":"${Buffer.alloc(64, n).toString("base64")}"}`;
-  return utf8Encode(
-    `{"payload":"${Buffer.from(payload).toString("base64")}","payloadType":"${payloadType}","signatures":[${signature}]}`,
-  );
-}
 
 const subjects = [{ name: "app", sha256: "ab".repeat(32) }];
 const created = isoTime(NOON);

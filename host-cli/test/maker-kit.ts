@@ -6,6 +6,7 @@ import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { utf8Encode } from "@vouch/shared/bytes";
 import type { StatementKind } from "@vouch/shared/predicates";
 import { isRefusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
@@ -21,7 +22,7 @@ import * as release from "../src/commands/release";
 import * as status from "../src/commands/status";
 import { run, type VerbModule } from "../src/main";
 import type { Signer } from "../src/signer";
-import { signStatement } from "../src/statementfile";
+import { draftEnvelope, signStatement } from "../src/statementfile";
 import { type MemoryIo, type MemoryIoOptions, memoryIo } from "./memory-io";
 
 export const NOON = 1_768_478_400; // 2026-01-15T12:00:00Z
@@ -87,6 +88,17 @@ export function smallRecord(signer: Signer, n: number): Promise<Uint8Array> {
   return signStatement(
     { kind: "evidence-commitment" satisfies StatementKind, sha256, created: isoTime(NOON + n) },
     signer,
+  );
+}
+
+/** A statement with a signature by nobody: a log looks at its form only. */
+export function quickRecord(n: number): Uint8Array {
+  const sha256 = n.toString(16).padStart(64, "0");
+  const draft = draftEnvelope({ kind: "evidence-commitment", sha256, created: isoTime(NOON) });
+  const payload = Buffer.from(draft.payload).toString("base64");
+  const signature = `{"keyid":"${"ab".repeat(32)}","sig":"${Buffer.alloc(64, n).toString("base64")}"}`;
+  return utf8Encode(
+    `{"payload":"${payload}","payloadType":"${draft.payloadType}","signatures":[${signature}]}`,
   );
 }
 

@@ -20,7 +20,9 @@ import { makeWorld } from "../../shared/test/world";
 import { newestAnchored } from "../src/commands/attest";
 import { nodeCrypto } from "../src/crypto";
 import { storeAnchor } from "../src/log/anchors";
+import { initLog } from "../src/log/store";
 import { extendWalk, readWalkFile } from "../src/log/walk";
+import { newSigner } from "./maker-kit";
 import { vouch } from "./session";
 
 const test = suite("rebased commands");
@@ -118,10 +120,11 @@ test("ledger root shows what ships, and walks a root to the newest committee", (
   assert.is(stdout, `ledger rebased ${formatRoot({ network: "simulated", epoch: 7n, digest })}\n`);
 });
 
-test("attest's nonce takes the receipt of a ledger that the policy names, once it holds", () => {
+test("attest's nonce takes the receipt of a ledger that the policy names, once it holds", async () => {
   const { bundle, policyText } = makeWorld({ dropPolicyLines: /^ledger/, policyLines: [line] });
   const { note } = bundle.checkpoints[0]!;
   const log = join(folder, "attested");
+  await initLog(log, undefined, newSigner("log.example"));
   const { receipt } = anchorNote(note, 7n, sets[2]!);
   storeAnchor(log, note, "directory", bundle.checkpoints[0]!.receipts[0]!.proof);
   storeAnchor(log, note, "rebased", formatRebasedReceipt(receipt));

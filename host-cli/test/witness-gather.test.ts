@@ -2,7 +2,7 @@
 // servers that are out to harm, a history that a witness knows better, and a cut at every write.
 
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { RequestListener } from "node:http";
 import { createServer as createHttps } from "node:https";
 import { createServer as createTcp } from "node:net";
@@ -17,6 +17,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { skip } from "../../shared/test/skip";
 import { checkLog } from "../src/commands/log-check";
+import { cosignFromFiles } from "../src/commands/log-witnesses";
 import { cosigningOverHttp } from "../src/commands/witnesses";
 import { nodeCrypto } from "../src/crypto";
 import { EXIT, statusOf } from "../src/exit";
@@ -98,6 +99,18 @@ gather("a checkpoint is published with everybody's cosignature, in the policy's 
   }
   assert.is(checkLog(log, policy).log.size, 5n);
   assert.equal(readdirSync(log).sort(), ["checkpoint", "tile"]);
+});
+
+gather("a cosignature from the future, in a file, is refused as one over HTTP is", async () => {
+  const policy = policyOf(1, [undefined]);
+  await refuses("quorum-missing", () => add(policy, first(3)));
+  const { text } = parseNote(new Uint8Array(readFileSync(join(log, "pending"))));
+  const file = join(folder, "line");
+  writeFileSync(file, `${await lineBy(keys[0]!, text, now() + 3600)}\n`);
+  await refuses("cosignature-from-future", () => cosignFromFiles(log, [file], policy, 1));
+  assert.is(openLog(log).size, 0n);
+  writeFileSync(file, `${await lineBy(keys[0]!, text, now())}\n`);
+  assert.is((await cosignFromFiles(log, [file], policy, 1)).published.size, 3n);
 });
 
 /** Never answers. */

@@ -4,8 +4,11 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { toHex } from "@vouch/shared/bytes";
+import { toHex, utf8Encode } from "@vouch/shared/bytes";
+import { formatCheckpoint } from "@vouch/shared/checkpoint";
+import { formatNote, signatureLine } from "@vouch/shared/note";
 import { formatVkey } from "@vouch/shared/vkey";
+import { formatAddCheckpoint } from "@vouch/shared/witness";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { readLogs } from "../src/commands/witness";
@@ -155,6 +158,18 @@ processes("a state that can't be written to is told as that, and nothing is cosi
   assert.match(ended.stderr, /vouch: .*state can't be written to: .* \[unwritable\]$/m);
   assert.match(ended.stderr, /^vouch: hint: /m);
   assert.not(existsSync(join(folder, "line")));
+});
+
+processes("cosign --json says a size past 2^53 exactly", async () => {
+  const size = 2n ** 53n + 1n;
+  const text = formatCheckpoint({ origin: log.name, size, root: new Uint8Array(32).fill(7) });
+  const line = signatureLine(log.name, log.vkey.keyId, await log.sign(utf8Encode(text)));
+  const request = formatAddCheckpoint({ oldSize: 0n, proof: [], note: formatNote(text, [line]) });
+  writeFileSync(join(folder, "ask"), request);
+  const words = ["witness", "cosign", "ask", "--state", "state", "--logs", "logs", "--key"];
+  const ended = vouch(folder, [...words, "witness.example.key", "-o", "line", "--json"]);
+  assert.is(ended.status, 0, ended.stderr);
+  assert.is(JSON.parse(ended.stdout).size, "9007199254740993");
 });
 
 processes("an address must be one, and other than loopback only when it is named", () => {

@@ -168,7 +168,7 @@ export function defineCheck(log: Command, io: Io): void {
             : [
                 [
                   "waiting",
-                  `size ${waiting} is signed and waits for witnesses: \`vouch log add\` goes on with it`,
+                  `size ${waiting} is signed and waits for witnesses: \`vouch log add --witness-policy\` goes on`,
                 ],
               ]),
           ...(leftovers === 0

@@ -23,9 +23,10 @@ import { type Cosigning, cosignAndPublish, type Silent } from "../log/cosigning"
 import { policyNow } from "../log/keys";
 import { readPending } from "../log/pending";
 import { checkLogKey, openLog } from "../log/store";
+import { decimal } from "../output/size";
 import { seconds } from "../signer";
 import { readPolicyNow } from "./policy";
-import { cosigningOverHttp } from "./witnesses";
+import { checkNotFuture, cosigningOverHttp } from "./witnesses";
 
 export interface WitnessFlags {
   witnessPolicy?: string;
@@ -114,7 +115,7 @@ export function defineCosign(log: Command, io: Io): void {
       const policy = readPolicyNow(flags.witnessPolicy);
       const { published, cosigned } = await cosignFromFiles(dir, files, policy, flags.timeout);
       const { origin, size } = published.checkpoint;
-      if (io.json) io.stdout(`${JSON.stringify({ origin, size: Number(size), cosigned })}\n`);
+      if (io.json) io.stdout(`${JSON.stringify({ origin, size: decimal(size), cosigned })}\n`);
       else io.stdout(`${origin}, size ${size}, cosigned by ${cosigned.join(", ")}\n`);
     });
 }
@@ -164,7 +165,9 @@ function lineIn(bytes: Uint8Array, text: string, policy: Policy): [string, strin
   const lines = parseAnswer(bytes);
   for (const { name, vkey } of policy.witnesses) {
     try {
-      return [name, cosignatureIn(lines, text, vkey, nodeCrypto).line];
+      const { line, time } = cosignatureIn(lines, text, vkey, nodeCrypto);
+      checkNotFuture(time, nowSeconds());
+      return [name, line];
     } catch (error) {
       if (!isRefusal(error) || error.code !== "cosignature-missing") throw error;
     }

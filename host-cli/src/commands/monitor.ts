@@ -18,7 +18,7 @@ import type { Io } from "../io";
 import { type MonitorOptions, monitorPass, type Pass } from "../monitor/pass";
 import { type MonitorState, openMonitorState, type Shown } from "../monitor/state";
 import { type Progress, paint, type Style, startProgress } from "../output/terminal";
-import { seconds } from "../signer";
+import { seconds, splitWords } from "../signer";
 import { readVkey } from "../vkeyfile";
 import { readPolicy } from "./policy";
 
@@ -145,6 +145,12 @@ const passJson = ({ origin, size, fresh, worst }: Pass) => ({
   },
 });
 
+/** A mistake in it is better known now than with the first alarm. */
+function command(text: string): string {
+  splitWords(text);
+  return text;
+}
+
 export function define(program: Command, io: Io): void {
   const collect = (value: string, before: readonly string[] = []) => [...before, value];
   program
@@ -169,7 +175,7 @@ export function define(program: Command, io: Io): void {
     )
     .option("--fraud-out <DIR>", "where a proof of fraud goes; the state's folder unless given")
     .option("--every <DURATION>", "go on: look every 15m, 1h, 1d", (text: string) => durationMs(text))
-    .option("--exec <CMD>", "run this for each finding, its JSON on stdin")
+    .option("--exec <CMD>", "run this for each finding, its JSON on stdin", command)
     .option("--exec-timeout <SECONDS>", "how long it may take", seconds, 60)
     .option("--timeout <SECONDS>", "how long each file of the log may take", seconds, 60)
     .option("--json", "print one JSON object a line")
@@ -179,6 +185,11 @@ export function define(program: Command, io: Io): void {
 async function monitor(places: readonly string[], flags: MonitorFlags, io: Io): Promise<void> {
   if (new Set(places).size < places.length) throw usage("a place is named twice");
   const options = monitorOptions(places, flags, readPolicy(flags.policy));
+  for (const product of options.interest.products)
+    if (!io.quiet && !options.policy.approve.some((rule) => rule.product === product))
+      io.stderr(
+        `the policy has no approve line for product ${quote(product)}: is it spelled as in releases?\n`,
+      );
   const state = await openMonitorState(flags.state, options.policy.log, options.now());
   const seen: (Level | null)[] = [];
   const once = async (stopped?: () => boolean) => {

@@ -8,12 +8,13 @@
 //
 // The key is one of type 04 (`vouch keygen NAME --cosigner`). Several processes may share a state.
 
+import { existsSync } from "node:fs";
 import { utf8Decode } from "@vouch/shared/bytes";
 import { parseCheckpoint } from "@vouch/shared/checkpoint";
 import { parseNote } from "@vouch/shared/note";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
-import { formatVkey, KEY_ED25519, parseVkey, sameVkey, type Vkey } from "@vouch/shared/vkey";
+import { formatVkey, KEY_COSIGNATURE, KEY_ED25519, parseVkey, sameVkey, type Vkey } from "@vouch/shared/vkey";
 import {
   formatAnswer,
   MAX_REQUEST,
@@ -27,7 +28,9 @@ import { about, printable, usage } from "../exit";
 import { readInput, writeOutput } from "../files";
 import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
+import { vkeyPathOf } from "../keys";
 import { type Address, listenAddress } from "../listen";
+import { decimal } from "../output/size";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { makeFolders } from "../tiledlog";
 import { readVkey } from "../vkeyfile";
@@ -146,9 +149,21 @@ export async function startWitness(options: StartOptions): Promise<StartedWitnes
   }
 }
 
+/** A key of another role isn't a witness's as well. Refuses `unsupported-key`. */
+function checkCosigner(keyFile: string): void {
+  const path = vkeyPathOf(keyFile);
+  if (!existsSync(path)) return; // loadSigner says what is missing
+  const { type } = readVkey(path);
+  if (type !== KEY_COSIGNATURE)
+    throw new Refusal("unsupported-key", `${path} is of type ${type}, a witness's key is of type 4`, {
+      hint: "`vouch keygen NAME --cosigner` makes one",
+    });
+}
+
 /** From the flags of both verbs. */
 async function readOptions(flags: WitnessOptions, io: Io): Promise<WitnessOnState> {
   const logs = readLogs(flags);
+  if (flags.key !== undefined) checkCosigner(flags.key);
   const signer = await loadSigner(flags, io);
   const onFork = (origin: string, hint: string) =>
     io.stderr(`A SECOND HISTORY of ${quote(origin)}: ${hint}\n`);
@@ -209,7 +224,7 @@ async function cosign(file: string, flags: WitnessOptions & { output?: string },
     const { origin, size } = checkpoint;
     if (io.json)
       io.stdout(
-        `${JSON.stringify({ file: flags.output, origin, size: Number(size), time: isoTime(time) })}\n`,
+        `${JSON.stringify({ file: flags.output, origin, size: decimal(size), time: isoTime(time) })}\n`,
       );
     else if (!io.quiet) io.stderr(`cosigned ${origin}, size ${size}, at ${isoTime(time)}\n`);
   } finally {

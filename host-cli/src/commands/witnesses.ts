@@ -154,9 +154,16 @@ async function cosignedBy(
 
 function verifiedLine(lines: readonly string[], log: TiledLog, { vkey }: PolicyWitness, now: number): string {
   const { line, time } = cosignatureIn(lines, parseNote(log.note).text, vkey, nodeCrypto);
-  if (time > now + CLOCK_SKEW)
-    throw new Refusal("cosignature-from-future", `it cosigned at ${isoTime(time)}, it is ${isoTime(now)}`);
+  checkNotFuture(time, now);
   return line;
+}
+
+/** Verifiers refuse such a note until then. Refuses `cosignature-from-future`. */
+export function checkNotFuture(time: number, now: number): void {
+  if (time > now + CLOCK_SKEW)
+    throw new Refusal("cosignature-from-future", `it cosigned at ${isoTime(time)}, it is ${isoTime(now)}`, {
+      hint: "set the clock of the witness, or this machine's",
+    });
 }
 
 /** The checkpoint that a witness shows of this log, if it shows one that the log signed. Refuses `log-forked` when ours contradicts it. */
