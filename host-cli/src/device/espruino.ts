@@ -151,8 +151,9 @@ class Session implements EspruinoSession {
       const answer = await this.ask(expression, question);
       if (answer === null) await this.recover();
       else if (answer.startsWith("[")) return unwrap(answer);
-      // A complaint may be about a letter that was lost. Made twice, it is meant.
-      else if (answer !== GARBLED && (answer === complaint || tries === QUESTIONS)) throw thrown(answer);
+      // A complaint may be about a letter that was lost. Made twice, it is meant. Anything else is no answer:
+      // our own "?" can lose its letter too.
+      else if (isComplaint(answer) && (answer === complaint || tries === QUESTIONS)) throw thrown(answer);
       else complaint = answer;
       if (this.line.clock.now() >= this.line.deadline) throw timeUp();
       if (tries === QUESTIONS) {
@@ -219,6 +220,8 @@ function findAnswer(text: string, id: string): string | undefined {
   const end = from + Number(length);
   return text.startsWith(`:${id}>`, end) ? text.slice(from, end) : undefined;
 }
+
+const isComplaint = (answer: string) => answer.startsWith("!");
 
 const thrown = (answer: string) =>
   new Refusal("device-error", `the device says ${quote(answer.slice(1, 200))}`);
