@@ -84,7 +84,7 @@ const bent = (bytes: Buffer): Buffer => {
 
 /** A note whose last signature has another bit, and is base64 all the same. */
 const bentSignature = (bytes: Buffer): Buffer => {
-  const [, head = "", signature = ""] = /^([^]* )(\S+)\n$/.exec(bytes.toString("utf8")) ?? [];
+  const [, head = "", signature = ""] = /^(.* )(\S+)\n$/s.exec(bytes.toString("utf8")) ?? [];
   return Buffer.from(`${head}${bent(Buffer.from(signature, "base64")).toString("base64")}\n`);
 };
 
