@@ -76,8 +76,12 @@ function race(searches: readonly Search[], { limitMs, onWork }: WorkOptions): Pr
   const began = performance.now();
   const tried = searches.map(() => 0);
   const expected = 3 ** searches[0]!.zeros;
-  const tell = (over: boolean) =>
+  let isOver = false;
+  const tell = (over: boolean) => {
+    if (isOver) return; // another thread's word, on its way while it was ended
+    isOver = over;
     onWork?.({ tried: tried.reduce((a, b) => a + b, 0), expected, ms: performance.now() - began, over });
+  };
   const workers = searches.map((search) => new Worker(workerFile(), { workerData: search }));
   let timer: NodeJS.Timeout;
   return new Promise<bigint | null>((resolve, reject) => {
