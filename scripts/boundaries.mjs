@@ -3,7 +3,7 @@
 //   firmware ──▶ shared ◀── host-cli          main ──▶ commands ──▶ device, ledger, log, fhir, output
 //                                                                     └──────▶ shared
 //
-//   - shared imports tweetnacl and two of noble's packages, and nothing else from outside; no Node
+//   - shared imports tweetnacl and three of noble's packages, and nothing else from outside; no Node
 //   - firmware imports shared and itself; what it reaches never holds refusal.ts,
 //     which is for hosts: a device answers with fault numbers
 //   - device, ledger, log, fhir, output, sim, monitor, witness, audit and report don't import each other: commands introduce
@@ -30,6 +30,7 @@ const IMPORTERS = {
   tweetnacl: "shared/src/sign.ts",
   "@noble/curves": "shared/src/curves.ts",
   "@noble/hashes": "shared/src/hash.ts",
+  "@noble/post-quantum": "shared/src/mldsa.ts",
   "@iota/crypto.js": "host-cli/src/ledger/stardust-pow.ts",
   "@iota/iota.js": "host-cli/src/ledger/stardust.ts",
   "@iota/util.js": "host-cli/src/ledger/stardust.ts",

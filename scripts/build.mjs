@@ -15,6 +15,7 @@
 //   package-lock.json           ──▶ host-cli/dist/vouch.cdx.json    what the program is made of (sbom.mjs)
 //   shared/src/rebased/judge.ts ─▶ host-cli/dist/commands/rebased.cjs   what a verb loads once it meets a receipt of IOTA's
 //   shared/src/stardust/proof.ts ▶ host-cli/dist/commands/stardust.cjs  … or of a Tangle
+//   shared/src/mldsa.ts        ──▶ host-cli/dist/commands/mldsa.cjs   … or a countersignature
 //   host-cli/src/ledger/stardust-ledger.ts ▶ host-cli/dist/commands/tangle.cjs   what anchors on one: IOTA's library
 //   host-cli/src/ledger/pow-worker.ts ─▶ host-cli/dist/pow-worker.cjs   a thread of its
 //   host-cli/src/audit/postgres.ts ▶ …/postgres.cjs, worker.ts ▶ …/audit-worker.cjs   a store, and what threads run
@@ -74,6 +75,7 @@ export const workspace = {
 const APART = {
   rebased: "@vouch/shared/rebased/judge",
   stardust: "@vouch/shared/stardust/proof",
+  mldsa: "@vouch/shared/mldsa",
   tangle: "./host-cli/src/ledger/stardust-ledger",
   postgres: "./host-cli/src/audit/postgres",
   "audit-worker": "./host-cli/src/audit/worker",
@@ -83,7 +85,8 @@ const apart = {
   setup(build) {
     build.onResolve(
       {
-        filter: /\/(rebased\/judge|stardust\/proof|ledger\/stardust-ledger|audit\/postgres)$|^\.\/postgres$/,
+        filter:
+          /\/(rebased\/judge|stardust\/proof|shared\/mldsa|ledger\/stardust-ledger|audit\/postgres)$|^\.\/postgres$/,
       },
       ({ kind, path }) => {
         const [name] =

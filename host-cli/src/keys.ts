@@ -28,11 +28,12 @@ import { Refusal } from "@vouch/shared/refusal";
 const PBKDF2_ITERATIONS = 600_000; // OWASP's figure for HMAC-SHA-256, 2023: about 0.3 s
 export const MAX_KEY_FILE = 16 * 1024;
 
-const OID_PBES2 = "06092a864886f70d01050d";
-const OID_PBKDF2 = "06092a864886f70d01050c";
-const OID_HMAC_SHA256 = "06082a864886f70d0209";
-const OID_AES256_CBC = "060960864801650304012a";
-const NULL = "0500";
+// Also what mldsakeys.ts reads.
+export const OID_PBES2 = "06092a864886f70d01050d";
+export const OID_PBKDF2 = "06092a864886f70d01050c";
+export const OID_HMAC_SHA256 = "06082a864886f70d0209";
+export const OID_AES256_CBC = "060960864801650304012a";
+export const NULL = "0500";
 
 export interface NewKey {
   /** The file's content. */
@@ -44,13 +45,16 @@ export interface NewKey {
 export function createKey(passphrase: string | null): NewKey {
   const { privateKey } = generateKeyPairSync("ed25519");
   const pkcs8 = privateKey.export({ type: "pkcs8", format: "der" });
-  const pem =
-    passphrase === null
-      ? armour("PRIVATE KEY", pkcs8)
-      : armour("ENCRYPTED PRIVATE KEY", encrypt(pkcs8, passphrase));
+  const pem = sealPkcs8(pkcs8, passphrase);
   pkcs8.fill(0);
   return { pem, publicKey: publicKeyOf(privateKey) };
 }
+
+/** A PKCS#8 key as a PEM, encrypted unless `passphrase` is null. */
+export const sealPkcs8 = (pkcs8: Uint8Array, passphrase: string | null): string =>
+  passphrase === null
+    ? armour("PRIVATE KEY", pkcs8)
+    : armour("ENCRYPTED PRIVATE KEY", encrypt(pkcs8, passphrase));
 
 /**
  * The private key in a PEM file. `passphrase` is asked only if the file is encrypted.

@@ -41,6 +41,7 @@ const SUMMARIES: Record<string, string> = {
   ledger: "make and look at ledgers",
   policy: "check what a policy accepts",
   bundle: "put all that offline verification needs into one file",
+  countersign: "sign with ML-DSA-65 beside all else (release, bundle, attach)",
   renew: "keep a bundle provable for longer than its keys and ledger (new, seal)",
   flash: "upload an image to a device, test and confirm it",
   enrol: "tie a device's key to its serial number",

@@ -2,6 +2,7 @@
 //
 //      keys         whose signatures count where             keyrecords.ts
 //   1. release      the maker's approvers signed it          published.ts
+//      countersign  and what else the policy wants signed    countersigned.ts
 //   2. log          everybody sees the same releases         published.ts
 //   3. ledger       no later than these times                published.ts
 //   4. advisories   none in force affects it                 published.ts
@@ -18,6 +19,8 @@ import { checkDevice, labelOf, type Presented, presentFile, presentMember } from
 import { type Bundle, parseBundle } from "./bundle";
 import { toBase64 } from "./bytes";
 import type { Challenge } from "./companions";
+import type { VerifyMldsa } from "./countersignature";
+import { checkCountersigned, type Lines } from "./countersigned";
 import type { Crypto } from "./crypto";
 import { type Case, checkHistory, type History } from "./history";
 import { checkKeysLogged, checkOwnListed, openKeys } from "./keyrecords";
@@ -27,7 +30,14 @@ import { checkRelease, checkStatus, type Published, type Release } from "./publi
 import { appraiseRenewed } from "./renewed";
 import type { ReleaseStatement } from "./statement";
 import { isoTime, secondsOf } from "./time";
-import { type AnchorResult, type DeviceResult, Findings, type Verdict, worst } from "./verdict";
+import {
+  type AnchorResult,
+  type CountersignatureResult,
+  type DeviceResult,
+  Findings,
+  type Verdict,
+  worst,
+} from "./verdict";
 
 export type { Image } from "./measured";
 
@@ -46,6 +56,10 @@ export interface Question {
   readonly rebased?: OpenRebased | undefined;
   /** Judges receipts of Tangles; without it they are `unsupported-receipt`. */
   readonly stardust?: StardustJudge | undefined;
+  /** Verifies countersignatures; without it those by keys that the policy names are `unsupported-algorithm`. */
+  readonly mldsa?: VerifyMldsa | undefined;
+  /** What stood in front of the bundle; whoever asks leaves it out (renewed.ts). */
+  readonly lines?: Lines | undefined;
   /** Evidence handed over beside the bundle; judged instead of the bundle's devices. */
   readonly handed: readonly { readonly evidence: Uint8Array; readonly challenge: Challenge }[] | null;
 }
@@ -108,6 +122,7 @@ export interface Grounds {
   readonly release: Release | null;
   readonly history: History | null;
   readonly published: Published | null;
+  readonly countersignatures: readonly CountersignatureResult[];
   readonly limits: readonly string[];
 }
 
@@ -125,10 +140,12 @@ export function openGrounds(
   const release = checkRelease(c);
   if (release !== null) checkImages(c, release, images);
   if (release !== null) flagSupport(c, release.statement);
+  const countersignatures = checkCountersigned(question, bundle, out);
   const history = checkHistory(c);
   if (history !== null) checkKeysLogged(c, history);
   const published = release && history ? checkStatus(c, release, history) : null;
-  return { c, images, release, history, published, limits: limitsOf(bundle, question.releaseOnly) };
+  const limits = limitsOf(bundle, question.releaseOnly);
+  return { c, images, release, history, published, countersignatures, limits };
 }
 
 const limitsOf = (bundle: Bundle | null, releaseOnly: boolean) => [
@@ -178,7 +195,7 @@ function settleAt(question: Question): Verdict {
     };
   }
   const grounds = openGrounds(bundle, question, out);
-  const { c, release, history, published } = grounds;
+  const { c, release, history, published, countersignatures } = grounds;
   const devices: DeviceResult[] = [];
   if (release !== null && history !== null) {
     const asked =
@@ -209,6 +226,7 @@ function settleAt(question: Question): Verdict {
     timeSource: history && timeSourceOf(history),
     anchors: history === null ? [] : anchorsOf(history),
     devices,
+    ...(countersignatures.length === 0 ? {} : { countersignatures }),
   };
 }
 

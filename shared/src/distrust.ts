@@ -8,6 +8,9 @@ import { equalBytes } from "./bytes";
 import type { Policy } from "./policy";
 import type { Vkey } from "./vkey";
 
+/** A key of any kind. */
+export type NamedKey = Pick<Vkey, "name" | "publicKey">;
+
 /** `time` is Unix seconds. The log's own key stays: isDistrusted tells of it. */
 export function trustedAt(policy: Policy, time: number): Policy {
   const written = policy.untrusted?.written ?? policy;
@@ -16,9 +19,9 @@ export function trustedAt(policy: Policy, time: number): Policy {
 }
 
 /** The policy as if no line named these keys, the log's own aside. */
-export function withoutKeys(policy: Policy, keys: readonly Vkey[]): Policy {
-  const stands = (vkey: Vkey) => !keys.some((key) => equalBytes(key.publicKey, vkey.publicKey));
-  const isHeld = ({ vkey }: { readonly vkey: Vkey }) => stands(vkey);
+export function withoutKeys(policy: Policy, keys: readonly NamedKey[]): Policy {
+  const stands = (vkey: NamedKey) => !keys.some((key) => equalBytes(key.publicKey, vkey.publicKey));
+  const isHeld = ({ vkey }: { readonly vkey: NamedKey }) => stands(vkey);
   return {
     ...policy,
     witnesses: policy.witnesses.filter(isHeld),
@@ -27,6 +30,7 @@ export function withoutKeys(policy: Policy, keys: readonly Vkey[]): Policy {
     status: policy.status.filter(stands),
     enrollers: policy.enrollers.filter(stands),
     ledgers: policy.ledgers.filter((ledger) => ledger.kind !== "directory" || stands(ledger.root)),
+    countersigners: policy.countersigners.filter(isHeld),
     renewals: policy.renewals.filter(({ log, renewer }) => stands(log) && stands(renewer)),
   };
 }

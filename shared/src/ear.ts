@@ -69,6 +69,7 @@ export function earOf(verdict: Verdict, iat: number, build: string): object {
       advisories: verdict.advisories.map(advisoryJson),
       flags: verdict.flags,
       ...(verdict.renewals && { renewals: verdict.renewals.map(renewalJson) }),
+      ...(verdict.countersignatures && { countersignatures: verdict.countersignatures }),
       steps: verdict.steps.map(({ claim, holds, text }) => ({ claim, holds, text })),
       notes: verdict.notes,
       limits: verdict.limits,

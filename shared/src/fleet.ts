@@ -71,7 +71,7 @@ export function openContext(bytes: Uint8Array, question: AuditQuestion): Context
   const servesFleet = bundle.devices.length === 0;
   const settled = openGrounds(
     bundle,
-    { ...question, policy, images: [], releaseOnly: false },
+    { ...question, policy, lines: opened.lines, images: [], releaseOnly: false },
     out,
     servesFleet,
   );

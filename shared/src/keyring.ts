@@ -20,7 +20,7 @@
 
 import { toHex } from "./bytes";
 import type { Crypto } from "./crypto";
-import { withoutKeys } from "./distrust";
+import { type NamedKey, withoutKeys } from "./distrust";
 import { type Envelope, keyidOf, parseEnvelope } from "./dsse";
 import type { KeyRole, RotationStatement } from "./keychange";
 import type { Policy } from "./policy";
@@ -44,7 +44,7 @@ export interface Keyring {
   /** Ascending by index. */
   readonly changes: readonly KeyChange[];
   /** Keys whose signatures count nowhere. */
-  readonly untrusted?: readonly Vkey[];
+  readonly untrusted?: readonly NamedKey[];
 }
 
 export interface PlacedRecord {

@@ -11,6 +11,8 @@
 //   status <vkey>                        may say which advisories are in force
 //   enroller <vkey>                      may tie a key to a device
 //   renewals <vkey> <vkey>               in this log, renewals of bundles by this key count (renewal.ts)
+//   countersigner <name> <key>           an ML-DSA-65 key (mldsakey.ts), whose countersignatures must be good
+//   countersigned <what> <name>          its countersignature of the release, bundle or renewals must be there
 //   distrust <vkey> <time>               what this key signed counts only if it was there before (distrust.ts)
 //   ledger directory <vkey>
 //   ledger rebased <root> [<0x sender>]  the committee that trust begins with (rebased/root.ts)
@@ -27,6 +29,7 @@
 import { equalBytes, toHex, utf8Decode } from "./bytes";
 import type { Crypto } from "./crypto";
 import { MAX_SIGNATURES as ENVELOPE_SIGNATURES } from "./dsse";
+import { type MldsaKey, parseAnyKey, parseMldsaKey } from "./mldsakey";
 import { MAX_SIGNATURES as NOTE_SIGNATURES } from "./note";
 import { formatRoot, parseRoot, parseSender, type Root } from "./rebased/root";
 import { isRefusal, quote, Refusal } from "./refusal";
@@ -57,10 +60,13 @@ export interface Policy {
   readonly enrollers: readonly Vkey[];
   readonly ledgers: readonly LedgerRoot[];
   readonly renewals: readonly { readonly log: Vkey; readonly renewer: Vkey }[];
+  readonly countersigners: readonly { readonly name: string; readonly vkey: MldsaKey }[];
+  /** By the names of countersigners. */
+  readonly countersigned: readonly { readonly what: Countersigned; readonly name: string }[];
   /** Keys named in other lines, and from which moment on their word is nobody's; Unix seconds. */
-  readonly distrust: readonly { readonly vkey: Vkey; readonly time: number }[];
+  readonly distrust: readonly { readonly vkey: Vkey | MldsaKey; readonly time: number }[];
   /** Of a policy without the keys that it distrusts by some moment: the policy as written, and those keys (distrust.ts). */
-  readonly untrusted?: { readonly written: Policy; readonly keys: readonly Vkey[] };
+  readonly untrusted?: { readonly written: Policy; readonly keys: readonly (Vkey | MldsaKey)[] };
   /** Seconds; null when no line says. */
   readonly maxAge: { readonly status: number | null; readonly evidence: number | null };
   readonly requireImage: boolean;
@@ -68,6 +74,10 @@ export interface Policy {
   /** SHA-256 of the file, hex: names the policy in a verdict. */
   readonly digest: string;
 }
+
+/** What can be demanded: of the release statement, of the bundle, of the renewals in front of it (countersigned.ts). */
+const COUNTERSIGNED = ["release", "bundle", "renewals"] as const;
+export type Countersigned = (typeof COUNTERSIGNED)[number];
 
 export type LedgerRoot =
   | { readonly kind: "directory"; readonly root: Vkey }
@@ -83,7 +93,7 @@ export interface RebasedLine {
 
 const MAX_POLICY = 64 * 1024;
 const MAX_LINES = 1000;
-const MAX_LINE = 1024;
+const MAX_LINE = 4096; // a key of ML-DSA-65 takes 2700
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
 
@@ -127,6 +137,8 @@ export function parsePolicy(bytes: Uint8Array, crypto: Pick<Crypto, "sha256">): 
     enrollers: [],
     ledgers: [],
     renewals: [],
+    countersigners: [],
+    countersigned: [],
     distrust: [],
     maxAge: { status: null, evidence: null },
     requireImage: false,
@@ -229,9 +241,27 @@ const LINES: { readonly [verb: string]: LineReader } = {
       throw repeated("renewals");
     draft.renewals.push({ log, renewer });
   },
+  countersigner(draft, args) {
+    const [name, keyText] = count(args, 2, 2);
+    if (draft.countersigners.some((c) => c.name === name)) throw repeated(`countersigner ${name}`);
+    const vkey = parseMldsaKey(keyText!, draft.crypto);
+    take(draft, vkey, `countersigner ${name}`);
+    draft.countersigners.push({ name, vkey });
+  },
+  countersigned(draft, args) {
+    const [word, name] = count(args, 2, 2);
+    const what = COUNTERSIGNED.find((each) => each === word);
+    if (what === undefined)
+      throw malformed(`countersigned ${quote(word)}, expected ${COUNTERSIGNED.join(", ")}`);
+    if (draft.countersigned.some((c) => c.what === what && c.name === name))
+      throw repeated(`countersigned ${what} ${name}`);
+    if (!draft.countersigners.some((c) => c.name === name))
+      throw unknownName(name!, "countersigner above this line");
+    draft.countersigned.push({ what, name: name! });
+  },
   distrust(draft, args) {
     const [vkeyText, moment] = count(args, 2, 2);
-    const vkey = parseVkey(vkeyText, draft.crypto);
+    const vkey = parseAnyKey(vkeyText, draft.crypto);
     if (draft.distrust.some((d) => equalBytes(d.vkey.publicKey, vkey.publicKey)))
       throw repeated(`distrust ${vkey.name}`);
     const time = secondsOf(moment!);
@@ -370,13 +400,18 @@ function key(draft: Draft, text: string, type: number, role: string): Vkey {
   const vkey = parseVkey(text, draft.crypto);
   if (vkey.type !== type)
     throw malformed(`key ${quote(vkey.name)} is of type ${vkey.type}, expected ${type}`);
+  take(draft, vkey, role);
+  return vkey;
+}
+
+/** Notes the key's role. Throws `policy-key-reuse`. */
+function take(draft: Draft, vkey: Vkey | MldsaKey, role: string): void {
   const id = toHex(vkey.publicKey);
   const held = draft.roles.get(id);
   if (held !== undefined && !(held === role && SHARED_ROLES.has(role))) {
     throw new Refusal("policy-key-reuse", `key ${quote(vkey.name)} already stands in the line for ${held}`);
   }
   draft.roles.set(id, role);
-  return vkey;
 }
 
 function define(draft: Draft, name: string): void {

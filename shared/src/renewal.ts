@@ -5,6 +5,8 @@
 //   {"version":"vouch-renewal/v1", …}   LF      an older one, of all that follows it
 //   {"version":"vouch-bundle/v1", …}            the bundle, to the end of the file
 //
+// Among the renewals may be countersignatures (countersignature.ts), each a line of its own.
+//
 //   {"version":"vouch-renewal/v1",
 //    "salt":"<b64 32>",                 opens the commitment
 //    "policy":"<hex sha256>","verdict":"patched","at":"2036-01-15T09:00:00Z",     what the renewer found, and of which moment
@@ -18,6 +20,7 @@
 
 import { type LogRecord, RECEIPTS, RECORD, recordJson } from "./bundle";
 import { concatBytes, toBase64, toHex, utf8Encode } from "./bytes";
+import { type Countersignature, parseCountersignature } from "./countersignature";
 import type { Crypto } from "./crypto";
 import { parseEnvelope } from "./dsse";
 import { sha3_256, sha512 } from "./hash";
@@ -59,9 +62,15 @@ export interface RenewalDraft extends Found {
   readonly statement: Uint8Array;
 }
 
+/** A line in front of a bundle, and the bytes behind it. */
+export type Layer = { readonly content: Uint8Array } & (
+  | { readonly kind: "renewal"; readonly renewal: Renewal }
+  | { readonly kind: "countersignature"; readonly countersignature: Countersignature }
+);
+
 export interface Renewed {
-  /** Newest first; each with the bytes that it renews. */
-  readonly layers: readonly { readonly renewal: Renewal; readonly content: Uint8Array }[];
+  /** Newest first. */
+  readonly layers: readonly Layer[];
   /** The bundle that all of them are about. */
   readonly bundle: Uint8Array;
 }
@@ -96,14 +105,21 @@ const SHAPE = object({
 
 const DRAFT = object({ version: version(DRAFT_VERSION), ...FOUND, statement: base64(1, 64 * 1024) });
 
-const HEAD = utf8Encode('{"version":"vouch-renewal/');
+const HEADS = {
+  renewal: utf8Encode('{"version":"vouch-renewal/'),
+  countersignature: utf8Encode('{"version":"vouch-countersignature/'),
+};
 
-/** Whether a file begins with a renewal. */
-export const isRenewed = (file: Uint8Array): boolean => HEAD.every((byte, i) => file[i] === byte);
+const startsAs = (kind: keyof typeof HEADS, file: Uint8Array) =>
+  HEADS[kind].every((byte, i) => file[i] === byte);
+
+/** Whether a file begins with a line that stands in front of a bundle: a renewal or a countersignature. */
+export const isRenewed = (file: Uint8Array): boolean =>
+  startsAs("renewal", file) || startsAs("countersignature", file);
 
 /**
- * Takes a file apart that nobody has verified yet; one without renewals is its bundle alone. Throws `too-large`, `malformed-renewal`,
- * `malformed-json`, `not-canonical-json`, `unsupported-version`.
+ * Takes a file apart that nobody has verified yet; one without such lines is its bundle alone. Throws `too-large`, `malformed-renewal`,
+ * `malformed-json`, `not-canonical-json`, `unsupported-version`, and as parseCountersignature.
  */
 export function parseRenewed(file: Uint8Array): Renewed {
   if (file.length > MAX_RENEWED)
@@ -111,23 +127,29 @@ export function parseRenewed(file: Uint8Array): Renewed {
   const layers: Renewed["layers"][number][] = [];
   let rest = file;
   while (isRenewed(rest)) {
-    if (layers.length === MAX_LAYERS)
-      throw new Refusal("too-large", `the file holds more than ${MAX_LAYERS} renewals`);
+    const kind = startsAs("renewal", rest) ? "renewal" : "countersignature";
+    if (layers.filter((layer) => layer.kind === kind).length === MAX_LAYERS)
+      throw new Refusal("too-large", `the file holds more than ${MAX_LAYERS} ${kind}s`);
     const end = rest.indexOf(10);
-    if (end < 0) throw new Refusal("malformed-renewal", "a renewal stands alone, expected what it renews");
-    const renewal = readJson(
-      rest.subarray(0, end),
-      "the renewal",
-      MAX_LINE,
-      "malformed-renewal",
-      SHAPE,
-      renewalJson,
-    );
+    if (end < 0)
+      throw new Refusal(`malformed-${kind}`, `a ${kind} stands alone, expected a bundle behind it`);
+    const line = rest.subarray(0, end);
     rest = rest.subarray(end + 1);
-    layers.push({ renewal, content: rest });
+    layers.push(
+      kind === "renewal"
+        ? { kind, renewal: parseRenewal(line), content: rest }
+        : { kind, countersignature: parseCountersignature(line), content: rest },
+    );
   }
   return { layers, bundle: rest };
 }
+
+/** The renewals of a file, newest first. */
+export const renewalsOf = ({ layers }: Renewed) =>
+  layers.flatMap((layer) => (layer.kind === "renewal" ? [layer] : []));
+
+const parseRenewal = (line: Uint8Array): Renewal =>
+  readJson(line, "the renewal", MAX_LINE, "malformed-renewal", SHAPE, renewalJson);
 
 const renewalJson = (renewal: Renewal) => ({
   version: RENEWAL_VERSION,

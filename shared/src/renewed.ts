@@ -11,18 +11,30 @@
 //   4. a renewer that the policy names for this log signed the record;
 //   5. all three digests in it are those of the bytes behind the line, with the salt and what the line says.
 //
+// Countersignatures among the renewals (countersigned.ts) are judged in the same way, by the keys trusted at their place. They
+// have no time of their own, so none moves that moment.
+//
 // The question itself is the bundle's: whether a status is young enough depends on --at and on nothing here.
 
 import { CLOCK_SKEW } from "./anchoring";
 import type { Question } from "./appraise";
 import { equalBytes } from "./bytes";
+import { checkSignature, countersignerOf, type Lines, type Seen } from "./countersigned";
 import { isDistrusted, trustedAt } from "./distrust";
 import { parseEnvelope } from "./dsse";
 import { checkHistory } from "./history";
 import { parseNote } from "./note";
 import type { Policy } from "./policy";
 import { quote, Refusal } from "./refusal";
-import { checkCommitted, isRenewed, parseRenewed, type Renewal, type Renewed } from "./renewal";
+import {
+  checkCommitted,
+  isRenewed,
+  type Layer,
+  parseRenewed,
+  type Renewal,
+  type Renewed,
+  renewalsOf,
+} from "./renewal";
 import { signersOf } from "./signers";
 import { isoTime } from "./time";
 import { Findings, type RenewalResult, type Verdict, worst } from "./verdict";
@@ -30,8 +42,6 @@ import { Findings, type RenewalResult, type Verdict, worst } from "./verdict";
 const LIMITS_RENEWED = [
   "a renewal shows that these bytes were there at its time; the log that holds it hashes with SHA-256, as every C2SP log does",
 ];
-
-type Layer = Renewed["layers"][number];
 
 type Asked = Omit<Question, "handed" | "images" | "releaseOnly">;
 
@@ -44,6 +54,7 @@ export interface Opened {
   /** When the bundle is known to have been there. */
   readonly trusted: number;
   readonly renewals: readonly RenewalResult[];
+  readonly lines: Lines;
 }
 
 /** Answers a question about a file that may hold renewals; `judge` answers one about the bundle in it. */
@@ -54,27 +65,37 @@ export function appraiseRenewed(question: Question, judge: (question: Question) 
     const blank = judge({ ...question, bundle: new Uint8Array(0) });
     return joined({ ...blank, word: "verified", steps: [], reasons: [] }, out, []);
   }
-  const { bundle, policy } = opened;
-  const verdict = judge({ ...question, policy, bundle });
+  const { bundle, policy, lines } = opened;
+  const verdict = judge({ ...question, policy, bundle, lines });
   checkOpened(opened, verdict.anchors, out);
   return joined(verdict, out, opened.renewals);
 }
 
 /** Settles the renewals of a file, if it holds any. What is wrong with one is a finding. Throws as parseRenewed. */
 export function openRenewed(question: Asked, out: Findings): Opened {
-  const opened = isRenewed(question.bundle)
+  const opened: Renewed = isRenewed(question.bundle)
     ? parseRenewed(question.bundle)
     : { layers: [], bundle: question.bundle };
   let trusted = question.now;
   const renewals: RenewalResult[] = [];
+  const seen: Seen[] = [];
   for (const layer of opened.layers) {
+    if (layer.kind === "countersignature") {
+      const one = out.attempt("countersign", () =>
+        checkLine(question, layer, trusted, renewals.length === 0),
+      );
+      if (one === null) break; // refuted, whatever else there is: each further line costs a hash of the whole file
+      seen.push(one);
+      continue;
+    }
     const found = out.attempt("renewal", () => checkRenewal(question, layer, trusted, out));
     if (found === null) break; // the rest would be judged by keys of a moment that nothing proves
     renewals.push(found);
     trusted = found.time;
   }
   noteDistrusted(question, trusted, out);
-  return { bundle: opened.bundle, policy: trustedAt(question.policy, trusted), trusted, renewals };
+  const lines = { seen, renewals: renewalsOf(opened).length };
+  return { bundle: opened.bundle, policy: trustedAt(question.policy, trusted), trusted, renewals, lines };
 }
 
 /** What the bundle itself must not contradict. */
@@ -126,9 +147,28 @@ function noteDistrusted({ policy }: Asked, trusted: number, out: Findings): void
     if (time <= trusted) out.note(`${vkey.name} is distrusted since ${isoTime(time)}`);
 }
 
+type Of<K extends Layer["kind"]> = Extract<Layer, { readonly kind: K }>;
+
+/** A line by a countersigner of the policy at this place must be good; one of the release waits for the release. */
+function checkLine(
+  question: Asked,
+  { countersignature, content }: Of<"countersignature">,
+  trusted: number,
+  isOutermost: boolean,
+): Seen {
+  const by = countersignerOf(countersignature, trustedAt(question.policy, trusted), question.crypto);
+  const one = { countersignature, by, behind: content.length, isOutermost };
+  if (countersignature.of === "bundle") checkSignature(one, content, question.mldsa);
+  return one;
+}
+
 /** `trusted`: the moment up to which this renewal is known to have been there. Refuses what is wrong with it. */
-function checkRenewal(question: Asked, layer: Layer, trusted: number, out: Findings): RenewalResult {
-  const { renewal, content } = layer;
+function checkRenewal(
+  question: Asked,
+  { renewal, content }: Of<"renewal">,
+  trusted: number,
+  out: Findings,
+): RenewalResult {
   const policy = trustedAt(question.policy, trusted);
   const log = logOf(renewal, policy.renewals);
   const { time, origin, ledgers } = dateOf({ ...question, policy: { ...policy, log } }, renewal, out); // 1 to 3

@@ -46,6 +46,7 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "cose-unsupported-critical",
   "cosignature-from-future",
   "cosignature-missing",
+  "countersignature-missing",
   "device-key-revoked",
   "enrolment-after-t",
   "enrolment-missing",
@@ -123,6 +124,7 @@ export type Claim =
   | "bundle"
   | "keys"
   | "release"
+  | "countersign"
   | "image"
   | "log"
   | "ledger"
@@ -227,6 +229,15 @@ export interface RenewalResult {
   readonly at: string;
 }
 
+/** A countersignature by a key that the policy names, and that verifies. */
+export interface CountersignatureResult {
+  readonly of: "release" | "bundle";
+  /** As the policy calls the key. */
+  readonly by: string;
+  readonly algorithm: string;
+  readonly keyid: string;
+}
+
 export interface Verdict {
   readonly word: Word;
   readonly at: number;
@@ -249,6 +260,8 @@ export interface Verdict {
   readonly devices: readonly DeviceResult[];
   /** Newest first; absent where the bundle was never renewed. */
   readonly renewals?: readonly RenewalResult[];
+  /** In the file's order; absent where none counts. */
+  readonly countersignatures?: readonly CountersignatureResult[];
 }
 
 /** Collects what each claim showed; the verdict is the worst of it. */

@@ -27,7 +27,7 @@ export interface Vkey {
 }
 
 const MAX_NAME = 128;
-const MAX_VKEY = 512;
+const MAX_VKEY = 3072; // so that a key of another kind is told by its type
 
 /** Names go into note lines: no spaces of any script, no plus, nothing invisible. */
 export function isKeyName(name: string): boolean {
@@ -79,9 +79,11 @@ export function parseVkey(line: string, crypto: Pick<Crypto, "sha256"> = { sha25
     throw malformed(`the key in ${quote(line)} isn't canonical base64`);
   const type = typed[0]!;
   if (type !== KEY_ED25519 && type !== KEY_COSIGNATURE) {
+    const hint = type === 255 ? { hint: "a key of ML-DSA-65 countersigns, and does nothing else" } : {};
     throw new Refusal(
       "unsupported-algorithm",
       `verifier key ${quote(line)} is of type ${type}, known are 1 and 4`,
+      hint,
     );
   }
   const vkey = makeVkey(line.slice(0, first), type, typed.slice(1), crypto);

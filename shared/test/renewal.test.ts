@@ -21,6 +21,7 @@ import {
   parseRenewed,
   type Renewal,
   renewalDigests,
+  renewalsOf,
 } from "@vouch/shared/renewal";
 import type { Statement } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
@@ -294,14 +295,15 @@ test("a SHA-256 that any bytes can be made to fit is not enough to exchange the 
 
 /** What a renewal commits to, spelled out as the page does. */
 function committed(file: Uint8Array): Uint8Array {
-  const [layer] = parseRenewed(file).layers;
+  const [layer] = renewalsOf(parseRenewed(file));
   const { salt, policy, verdict, at } = layer!.renewal;
   const words = utf8Encode(`${policy}\n${verdict}\n${at}\n`);
   return concatBytes([utf8Encode("vouch/renewal-commitment/v1\n"), salt, words, layer!.content]);
 }
 
 test("the file is the lines and the bundle's very bytes, and each hash is over them", () => {
-  const { layers, bundle } = parseRenewed(twice);
+  const { bundle } = parseRenewed(twice);
+  const layers = renewalsOf(parseRenewed(twice));
   assert.is(layers.length, 2);
   assert.equal(bundle, content);
   assert.equal(twice.slice(-content.length), content);
@@ -319,13 +321,13 @@ test("the pages show the first archive's renewal of this bundle", () => {
     );
   const line = new TextDecoder().decode(once.subarray(0, once.indexOf(10)));
   assert.equal(blocksOf("renewal"), [line]);
-  const { statement } = parseRenewed(once).layers[0]!.renewal.record;
+  const { statement } = renewalsOf(parseRenewed(once))[0]!.renewal.record;
   const payload = new TextDecoder().decode(parseEnvelope(statement).payload);
   assert.is(blocksOf("predicates").at(-1), payload);
 });
 
 test("a draft is read back as it was, and in its one form alone", () => {
-  const { salt, policy, verdict, at, record } = parseRenewed(once).layers[0]!.renewal;
+  const { salt, policy, verdict, at, record } = renewalsOf(parseRenewed(once))[0]!.renewal;
   const draft = { salt, policy, verdict, at, statement: record.statement };
   assert.equal(parseRenewalDraft(formatRenewalDraft(draft)), { version: "vouch-renewal-draft/v1", ...draft });
   for (const text of ["{}", `${new TextDecoder().decode(formatRenewalDraft(draft))}\n`])

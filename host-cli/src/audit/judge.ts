@@ -25,6 +25,7 @@ import { parsePolicy } from "@vouch/shared/policy";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { nodeCrypto } from "../crypto";
 import { openImages } from "../image";
+import { mldsaOnDemand } from "../mldsa";
 import { rebasedOnDemand } from "../rebased";
 import { stardustOnDemand } from "../stardust";
 import { VERSION } from "../version";
@@ -70,6 +71,7 @@ export function makeJudge(setup: Setup): Judge {
     images: setup.images.flatMap((path) => openImages([path])),
     rebased: rebasedOnDemand(null).open,
     stardust: stardustOnDemand,
+    mldsa: mldsaOnDemand,
     tool: TOOL,
   };
   const contexts = new Map<string, Context>();

@@ -7,13 +7,15 @@ import { parseBundle } from "@vouch/shared/bundle";
 import { equalBytes, toHex, utf8Decode } from "@vouch/shared/bytes";
 import { parseChallenge, parseEnrolmentFile, parseEvidenceSalt } from "@vouch/shared/companions";
 import { isCoseReceipt } from "@vouch/shared/cosereceipt";
+import { type Countersignature, parseCountersignature } from "@vouch/shared/countersignature";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { decodeEvidence } from "@vouch/shared/evidence";
 import { flagNames, formatVersion, isMcuboot, type McubootRecord, readMcuboot } from "@vouch/shared/mcuboot";
+import { isMldsaLine, parseMldsaKey } from "@vouch/shared/mldsakey";
 import { parsePolicy } from "@vouch/shared/policy";
 import { readWalk } from "@vouch/shared/rebased/walkform";
 import { faultRefusal, Refusal } from "@vouch/shared/refusal";
-import { parseRenewalDraft, parseRenewed } from "@vouch/shared/renewal";
+import { parseRenewalDraft, parseRenewed, renewalsOf } from "@vouch/shared/renewal";
 import { parseStatement } from "@vouch/shared/statement";
 import { decodeEnvelope, splitUpload } from "@vouch/shared/suit";
 import { parseVkey } from "@vouch/shared/vkey";
@@ -55,9 +57,17 @@ const jsonVersion = (name: string) => (_: Uint8Array, text: string | null) =>
   text?.startsWith(`{"version":"${name}/v`) === true;
 const sha256 = (bytes: Uint8Array) => toHex(nodeCrypto.sha256(bytes));
 
+const COUNTERSIGNATURE = "vouch-countersignature";
+
 const READERS: readonly Reader[] = [
   { kind: "renewal draft", matches: jsonVersion("vouch-renewal-draft"), tell: tellDraft },
   { kind: "renewed bundle", matches: jsonVersion("vouch-renewal"), tell: tellRenewed },
+  {
+    kind: "countersignature",
+    matches: (bytes, text) => jsonVersion(COUNTERSIGNATURE)(bytes, text) && !/\n./.test(text ?? ""),
+    tell: tellCountersignature,
+  },
+  { kind: "countersigned bundle", matches: jsonVersion(COUNTERSIGNATURE), tell: tellRenewed },
   { kind: "bundle", matches: jsonVersion("vouch-bundle"), tell: tellBundle },
   { kind: "challenge", matches: jsonVersion("vouch-challenge"), tell: tellChallenge },
   { kind: "receipt of IOTA's ledger", matches: jsonVersion("vouch-rebased-receipt"), tell: tellReceipt },
@@ -94,7 +104,7 @@ const READERS: readonly Reader[] = [
   {
     kind: "policy",
     matches: (_, text) =>
-      /^(#.*\n|\n)*(log|witness|group|quorum|vendor|approver|approve|status|enroller|renewals|distrust|max-age|ledger|require-image|allow) ?/.test(
+      /^(#.*\n|\n)*(log|witness|group|quorum|vendor|approver|approve|status|enroller|renewals|countersigner|countersigned|distrust|max-age|ledger|require-image|allow) ?/.test(
         text ?? "",
       ),
     tell: tellPolicy,
@@ -148,20 +158,45 @@ function tellBundle(bytes: Uint8Array) {
 }
 
 function tellRenewed(bytes: Uint8Array) {
-  const { layers, bundle } = parseRenewed(bytes);
+  const renewed = parseRenewed(bytes);
+  const { layers, bundle } = renewed;
+  const countersigned = layers.flatMap((layer) => (layer.kind === "countersignature" ? [layer] : []));
   return {
     fields: {
-      renewals: layers.map(({ renewal: { record, note, receipts, verdict, policy, at }, content }) => ({
-        record: String(record.index),
-        ...statementFields(record.statement),
-        of: `${content.length} bytes`,
-        found: `${verdict} for ${at}, under policy sha256 ${policy}`,
-        checkpoint: checkpointFields(note),
-        receipts: receipts.map((r) => r.kind),
-      })),
+      ...(countersigned.length > 0 && {
+        countersignatures: countersigned.map(({ countersignature, content }) => ({
+          ...countersignatureFields(countersignature),
+          inFrontOf: `${content.length} bytes`,
+        })),
+      }),
+      renewals: renewalsOf(renewed).map(
+        ({ renewal: { record, note, receipts, verdict, policy, at }, content }) => ({
+          record: String(record.index),
+          ...statementFields(record.statement),
+          of: `${content.length} bytes`,
+          found: `${verdict} for ${at}, under policy sha256 ${policy}`,
+          checkpoint: checkpointFields(note),
+          receipts: receipts.map((r) => r.kind),
+        }),
+      ),
       ...tellBundle(bundle).fields,
     },
     notVerified: "no signature, proof, digest or receipt was checked; `vouch verify` does that",
+  };
+}
+
+const countersignatureFields = ({ of, algorithm, keyid, signature }: Countersignature) => ({
+  of,
+  algorithm,
+  keyid,
+  signature: `${signature.length} bytes`,
+});
+
+function tellCountersignature(bytes: Uint8Array) {
+  const line = bytes.at(-1) === 10 ? bytes.subarray(0, -1) : bytes;
+  return {
+    fields: countersignatureFields(parseCountersignature(line)),
+    notVerified: "the signature was not checked, nor of which release it is",
   };
 }
 
@@ -288,7 +323,9 @@ function recordLine({ type, name, isProtected, offset, value }: McubootRecord): 
 }
 
 function tellVkey(bytes: Uint8Array) {
-  const vkey = parseVkey((utf8Decode(bytes) ?? "").trimEnd());
+  const line = (utf8Decode(bytes) ?? "").trimEnd();
+  if (isMldsaLine(line)) return tellMldsaKey(line);
+  const vkey = parseVkey(line);
   const type = vkey.type === 4 ? "timestamped cosignatures (0x04)" : "signatures (0x01)";
   return {
     fields: {
@@ -296,6 +333,19 @@ function tellVkey(bytes: Uint8Array) {
       for: `Ed25519 ${type}`,
       publicKey: toHex(vkey.publicKey),
       keyid: sha256(vkey.publicKey),
+    },
+    notVerified: "whose key this is",
+  };
+}
+
+function tellMldsaKey(line: string) {
+  const { name, algorithm, publicKey } = parseMldsaKey(line);
+  return {
+    fields: {
+      name,
+      for: `${algorithm} countersignatures (0xff)`,
+      publicKey: toHex(publicKey),
+      keyid: sha256(publicKey),
     },
     notVerified: "whose key this is",
   };

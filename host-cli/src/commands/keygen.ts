@@ -3,6 +3,8 @@
 //   NAME.key    PKCS#8 PEM, encrypted unless --plain, 0600
 //   NAME.vkey   NAME+id+base64, one line; also on stdout
 //
+// Ed25519, or with --algorithm ml-dsa-65 a key that countersigns and does nothing else (mldsakeys.ts).
+//
 // Neither is ever overwritten. The private half is written first: a cut in
 // between leaves a key that --existing can name, never a name without a key. A
 // kill may leave a hidden copy of it, .NAME.key.<pid>-<random>.tmp, mode 0600,
@@ -11,15 +13,20 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { keyidOf } from "@vouch/shared/dsse";
-import { Refusal } from "@vouch/shared/refusal";
-import { formatVkey, KEY_COSIGNATURE, KEY_ED25519, makeVkey, parseVkey } from "@vouch/shared/vkey";
+import { formatMldsaKey, ML_DSA_65, makeMldsaKey } from "@vouch/shared/mldsakey";
+import { quote, Refusal } from "@vouch/shared/refusal";
+import { formatVkey, KEY_COSIGNATURE, KEY_ED25519, makeVkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, usage } from "../exit";
 import { readInput, removeLeftovers, writeWhole } from "../files";
 import type { Io } from "../io";
 import { createKey, MAX_KEY_FILE, openKey, publicKeyOf, vkeyPathOf } from "../keys";
+import { loadMldsa } from "../mldsa";
+import { createMldsaKey, openMldsaSeed } from "../mldsakeys";
 import { readPassphrase } from "../passphrase";
+
+const ED25519 = "ed25519";
 
 export interface KeygenOptions {
   name: string;
@@ -28,12 +35,15 @@ export interface KeygenOptions {
   plain: boolean;
   /** The verifier key is of type 04: for witnesses and directory ledgers. */
   cosigner: boolean;
+  /** Of FIPS 204, instead of Ed25519. */
+  mldsa?: boolean | undefined;
   passphraseFile?: string | undefined;
 }
 
 export interface KeyFiles {
   readonly name: string;
   readonly vkey: string;
+  readonly keyid: string;
   readonly keyPath: string;
   readonly vkeyPath: string;
   readonly encrypted: boolean;
@@ -52,16 +62,17 @@ export async function makeKeyFiles(options: KeygenOptions, io: Io): Promise<KeyF
   const passphrase = options.plain
     ? null
     : await readPassphrase({ file: options.passphraseFile, subject: keyPath, twice: true }, io);
-  const key = createKey(passphrase);
-  const vkey = vkeyOf(options.name, key.publicKey, options.cosigner);
+  const key = options.mldsa === true ? createMldsaKey(passphrase) : createKey(passphrase);
+  const vkey = vkeyOf(options, key.publicKey);
   writeWhole(keyPath, key.pem, { mode: 0o600, overwrite: false });
   writeWhole(vkeyPath, `${vkey}\n`, { overwrite: false });
-  return { name: options.name, vkey, keyPath, vkeyPath, encrypted: passphrase !== null };
+  const keyid = keyidOf(key.publicKey, nodeCrypto);
+  return { name: options.name, vkey, keyid, keyPath, vkeyPath, encrypted: passphrase !== null };
 }
 
 /** Names a key made elsewhere: writes the .vkey beside it. */
 export async function nameExistingKey(
-  options: { name: string; file: string; cosigner: boolean; passphraseFile?: string | undefined },
+  options: Omit<KeygenOptions, "output" | "plain"> & { file: string },
   io: Io,
 ): Promise<KeyFiles> {
   checkName(options.name);
@@ -70,19 +81,28 @@ export async function nameExistingKey(
   if (existsSync(vkeyPath)) throw exists(vkeyPath);
   const pem = readInput(file, MAX_KEY_FILE);
   let encrypted = false;
-  const key = await about(file, () =>
-    openKey(pem, () => {
-      encrypted = true;
-      return readPassphrase({ file: options.passphraseFile, subject: file }, io);
-    }),
+  const passphrase = () => {
+    encrypted = true;
+    return readPassphrase({ file: options.passphraseFile, subject: file }, io);
+  };
+  const publicKey = await about(file, async () =>
+    options.mldsa === true
+      ? loadMldsa().mldsaPublicKey(await openMldsaSeed(pem, passphrase))
+      : publicKeyOf(await openKey(pem, passphrase)),
   );
-  const vkey = vkeyOf(options.name, publicKeyOf(key), options.cosigner);
+  const vkey = vkeyOf(options, publicKey);
   writeWhole(vkeyPath, `${vkey}\n`, { overwrite: false });
-  return { name: options.name, vkey, keyPath: file, vkeyPath, encrypted };
+  const keyid = keyidOf(publicKey, nodeCrypto);
+  return { name: options.name, vkey, keyid, keyPath: file, vkeyPath, encrypted };
 }
 
-const vkeyOf = (name: string, publicKey: Uint8Array, cosigner: boolean) =>
-  formatVkey(makeVkey(name, cosigner ? KEY_COSIGNATURE : KEY_ED25519, publicKey, nodeCrypto));
+const vkeyOf = (
+  { name, cosigner, mldsa }: Pick<KeygenOptions, "name" | "cosigner" | "mldsa">,
+  publicKey: Uint8Array,
+) =>
+  mldsa === true
+    ? formatMldsaKey(makeMldsaKey(name, publicKey, nodeCrypto))
+    : formatVkey(makeVkey(name, cosigner ? KEY_COSIGNATURE : KEY_ED25519, publicKey, nodeCrypto));
 
 /** Any key would do: it is the name that may be refused. */
 function checkName(name: string): void {
@@ -107,6 +127,7 @@ interface Flags {
   output?: string;
   plain?: boolean;
   cosigner?: boolean;
+  algorithm: string;
   passphraseFile?: string;
   existing?: string;
   json?: boolean;
@@ -115,11 +136,12 @@ interface Flags {
 export function define(program: Command, io: Io): void {
   program
     .command("keygen")
-    .description("Makes an Ed25519 signing key and prints its verifier key, the line others put in a policy.")
+    .description("Makes a signing key and prints its verifier key, the line others put in a policy.")
     .argument("<name>", "whose key it is: a person, a role, a log's origin; no spaces, no plus")
     .option("-o, --output <PATH>", "folder or file for the private key (default: NAME.key here)")
     .option("--plain", "leave the private key unencrypted")
     .option("--cosigner", "a key that signs with a time: for a witness or a directory ledger")
+    .option("--algorithm <NAME>", "ed25519, or ml-dsa-65: a key for `vouch countersign`", ED25519)
     .option("--passphrase-file <FILE>", "read the passphrase from FILE, - is stdin")
     .option("--existing <FILE>", "make no key, only name this one: writes its .vkey")
     .option("--json", "print one JSON object")
@@ -129,18 +151,24 @@ export function define(program: Command, io: Io): void {
         throw usage("--existing makes no key, so -o and --plain have no meaning");
       }
       const cosigner = flags.cosigner === true;
+      const mldsa = flags.algorithm === ML_DSA_65;
+      if (!mldsa && flags.algorithm !== ED25519)
+        throw usage(`--algorithm: found ${quote(flags.algorithm)}, expected ${ED25519} or ${ML_DSA_65}`);
+      if (mldsa && cosigner) throw usage(`--cosigner keys are of ${ED25519}`);
       const made =
         existing === undefined
-          ? await makeKeyFiles({ name, output, plain: flags.plain === true, cosigner, passphraseFile }, io)
-          : await nameExistingKey({ name, file: existing, cosigner, passphraseFile }, io);
+          ? await makeKeyFiles(
+              { name, output, plain: flags.plain === true, cosigner, mldsa, passphraseFile },
+              io,
+            )
+          : await nameExistingKey({ name, file: existing, cosigner, mldsa, passphraseFile }, io);
       report(made, io);
     });
 }
 
 function report(made: KeyFiles, io: Io): void {
   if (io.json) {
-    const { name, vkey, keyPath, vkeyPath, encrypted } = made;
-    const keyid = keyidOf(parseVkey(vkey, nodeCrypto).publicKey, nodeCrypto);
+    const { name, vkey, keyid, keyPath, vkeyPath, encrypted } = made;
     io.stdout(`${JSON.stringify({ name, vkey, keyid, key: keyPath, vkeyFile: vkeyPath, encrypted })}\n`);
     return;
   }

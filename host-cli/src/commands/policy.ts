@@ -4,13 +4,14 @@
 
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { trustedAt } from "@vouch/shared/distrust";
+import { formatMldsaKey, type MldsaKey } from "@vouch/shared/mldsakey";
 import { type LedgerRoot, type Policy, parsePolicy, stardustRoots } from "@vouch/shared/policy";
 import { addressText, formatRoot } from "@vouch/shared/rebased/root";
 import { PRESETS } from "@vouch/shared/stardust/presets";
 import { formatStardustRoot } from "@vouch/shared/stardust/root";
 import { trustDigest } from "@vouch/shared/stardust/trust";
 import { isoTime } from "@vouch/shared/time";
-import { formatVkey } from "@vouch/shared/vkey";
+import { formatVkey, type Vkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
@@ -84,6 +85,14 @@ export function policyWarnings(policy: Policy): Warning[] {
     "no status key is named: every status and advisory takes the approvers",
   );
   warn(policy.approve.length === 0, "no-approval-rule", "no approve line: no release is accepted");
+  for (const { name } of policy.countersigners) {
+    const isAsked = policy.countersigned.some((demand) => demand.name === name);
+    warn(
+      !isAsked,
+      "countersigner-not-asked",
+      `nothing has to be countersigned by ${name}: no countersigned line says so`,
+    );
+  }
   for (const { product, threshold } of policy.approve) {
     warn(threshold === 1, "single-approver", `one key alone releases ${product}`);
     warn(
@@ -161,6 +170,14 @@ export function describePolicy(policy: Policy): [string, string][] {
       "renewals",
       `${renewer.name} renews bundles, recorded in ${log.name}`,
     ]),
+    ...policy.countersigners.map(({ name, vkey }): [string, string] => [
+      "countersigner",
+      `${name}, ${vkey.algorithm} key ${vkey.name}`,
+    ]),
+    ...policy.countersigned.map(({ what, name }): [string, string] => [
+      "countersigned",
+      `${what} must be, by ${name}`,
+    ]),
     ...policy.distrust.map(({ vkey, time }): [string, string] => [
       "distrust",
       `${vkey.name} from ${isoTime(time)} on`,
@@ -179,10 +196,13 @@ function ledgerJson(ledger: LedgerRoot): unknown {
   return { kind: ledger.kind, root: formatRoot(ledger.root), sender };
 }
 
+const formatAnyKey = (key: Vkey | MldsaKey) => ("algorithm" in key ? formatMldsaKey(key) : formatVkey(key));
+
 /** The same for programs. */
 export function policyJson(policy: Policy): unknown {
-  const { log, witnesses, vendors, approvers, status, enrollers, ledgers, renewals, distrust, ...rest } =
+  const { log, witnesses, vendors, approvers, status, enrollers, ledgers, renewals, distrust, ...others } =
     policy;
+  const { countersigners, ...rest } = others;
   return {
     ...rest,
     log: formatVkey(log),
@@ -193,7 +213,8 @@ export function policyJson(policy: Policy): unknown {
     enrollers: enrollers.map(formatVkey),
     ledgers: ledgers.map(ledgerJson),
     renewals: renewals.map(({ log: of, renewer }) => ({ log: formatVkey(of), renewer: formatVkey(renewer) })),
-    distrust: distrust.map(({ vkey, time }) => ({ vkey: formatVkey(vkey), from: isoTime(time) })),
+    countersigners: countersigners.map(({ name, vkey }) => ({ name, vkey: formatMldsaKey(vkey) })),
+    distrust: distrust.map(({ vkey, time }) => ({ vkey: formatAnyKey(vkey), from: isoTime(time) })),
     warnings: policyWarnings(policy),
   };
 }

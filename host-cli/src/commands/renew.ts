@@ -24,6 +24,7 @@ import {
   RENEWAL_SALT,
   type RenewalDraft,
   renewalDigests,
+  renewalsOf,
 } from "@vouch/shared/renewal";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
@@ -72,8 +73,8 @@ export function sealRenewal(content: Uint8Array, draft: RenewalDraft, logFolder:
   );
 }
 
-/** A bundle's bytes, renewed or not. Refuses what is no bundle. */
-function readRenewable(path: string): Uint8Array {
+/** A bundle's bytes, with lines in front or without. Refuses what is no bundle. */
+export function readRenewable(path: string): Uint8Array {
   const content = readInput(path, MAX_RENEWED);
   about(path, () => formatBundle(parseBundle(parseRenewed(content).bundle)));
   return content;
@@ -136,7 +137,7 @@ function renewSeal(path: string, flags: { renewal: string; log: string; output?:
   const draft = about(flags.renewal, () => parseRenewalDraft(readInput(flags.renewal, MAX_DRAFT)));
   const bytes = sealRenewal(content, draft, flags.log);
   writeOutput(io, flags.output, new TextDecoder().decode(bytes));
-  const renewals = parseRenewed(bytes).layers.length;
+  const renewals = renewalsOf(parseRenewed(bytes)).length;
   if (io.json) io.stdout(`${JSON.stringify({ file: flags.output, bytes: bytes.length, renewals })}\n`);
   else if (!io.quiet) io.stderr(`bundle of ${bytes.length} bytes; renewals: ${renewals}\n`);
 }

@@ -15,6 +15,7 @@ import { about, printable, usage } from "../exit";
 import { readInput } from "../files";
 import { ImageChanged, openImages, splitImageFlag } from "../image";
 import type { Io } from "../io";
+import { mldsaOnDemand } from "../mldsa";
 import { parseMoment } from "../moment";
 import { mainReason, verdictText } from "../output/verdict";
 import { rebasedOnDemand } from "../rebased";
@@ -63,6 +64,7 @@ export function verifyFiles(bundle: string, options: VerifyOptions, now: number)
     handed: options.evidence === undefined ? null : [readEvidence(options.evidence)],
     rebased: rebased.open,
     stardust: stardustOnDemand,
+    mldsa: mldsaOnDemand,
   };
   try {
     const verdict = appraise(question);
