@@ -171,7 +171,7 @@ function derReader(der: Uint8Array) {
 
 export interface Countersigner {
   readonly key: MldsaKey;
-  sign(message: Uint8Array, context: string): Uint8Array;
+  sign(message: Uint8Array, context: Uint8Array): Uint8Array;
 }
 
 /**

@@ -11,7 +11,7 @@
 // It stands in front of a bundle, among renewals (renewal.ts), or alone in a file of its own: one of a release, until there is a
 // bundle to put it in front of. Nothing here is verified, only read.
 
-import { toBase64 } from "./bytes";
+import { toBase64, utf8Encode } from "./bytes";
 import { pae, parseEnvelope } from "./dsse";
 import { base64, formatJson, hex, object, oneOf, readJson, type Shape } from "./json";
 import { ML_DSA_65, MLDSA_SIGNATURE } from "./mldsakey";
@@ -35,7 +35,7 @@ export type VerifyMldsa = (
   publicKey: Uint8Array,
   message: Uint8Array,
   signature: Uint8Array,
-  context: string,
+  context: Uint8Array,
 ) => boolean;
 
 const version: Shape<string> = (value, at) => {
@@ -83,7 +83,9 @@ export const parseCountersignature = (line: Uint8Array): Countersignature =>
 export const formatCountersignature = (countersignature: Countersignature): Uint8Array =>
   formatJson(toJson(countersignature));
 
-export const contextOf = (of: Covered): string => `vouch/countersignature/${of}/v1`;
+export const contextOf = (of: Covered): Uint8Array => utf8Encode(contextName(of));
+
+export const contextName = (of: Covered): string => `vouch/countersignature/${of}/v1`;
 
 /** What a countersignature of a release is over. Throws as parseEnvelope. */
 export function releaseMessage(statement: Uint8Array): Uint8Array {

@@ -13,7 +13,13 @@
 //   - a demand without its line is `countersignature-missing`: unproven.
 
 import type { Bundle } from "./bundle";
-import { type Countersignature, contextOf, releaseMessage, type VerifyMldsa } from "./countersignature";
+import {
+  type Countersignature,
+  contextName,
+  contextOf,
+  releaseMessage,
+  type VerifyMldsa,
+} from "./countersignature";
 import type { Crypto } from "./crypto";
 import { keyidOf } from "./dsse";
 import { ML_DSA_65 } from "./mldsakey";
@@ -90,7 +96,7 @@ export function checkCountersigned(
   for (const { countersignature, by, behind } of good) {
     const { of, keyid } = countersignature;
     out.established("countersign", `the ${of}, by ${by.name} with ${ML_DSA_65} key ${keyid.slice(0, 16)}…`, [
-      `rule: a signature of FIPS 204 in context ${contextOf(of)}, beside all that other claims ask for`,
+      `rule: a signature of FIPS 204 in context ${contextName(of)}, beside all that other claims ask for`,
       of === "release"
         ? "bytes: DSSE PAE of the release statement"
         : `bytes: the ${behind} bytes behind the line`,

@@ -11,8 +11,9 @@
 // out, which its code takes; published vectors with contexts hold it to that (shared/test/mldsa.test.ts).
 
 import { ml_dsa65 as untyped } from "@noble/post-quantum/ml-dsa";
-import { utf8Encode } from "./bytes";
 import { MLDSA_PUBLIC_KEY, MLDSA_SEED, MLDSA_SIGNATURE } from "./mldsakey";
+
+const MAX_CONTEXT = 255;
 
 const ml_dsa65 = untyped as Pick<typeof untyped, "keygen"> & {
   sign(secretKey: Uint8Array, message: Uint8Array, context: Uint8Array, random: Uint8Array): Uint8Array;
@@ -30,13 +31,15 @@ export function mldsaPublicKey(seed: Uint8Array): Uint8Array {
 export function signMldsa(
   seed: Uint8Array,
   message: Uint8Array,
-  context: string,
+  context: Uint8Array,
   random: Uint8Array,
 ): Uint8Array {
   if (random.length !== 32) throw new Error(`signing takes 32 random bytes, found ${random.length}`);
+  if (context.length > MAX_CONTEXT)
+    throw new Error(`a context has ${MAX_CONTEXT} bytes at most, found ${context.length}`);
   const { secretKey } = keysOf(seed);
   try {
-    return ml_dsa65.sign(secretKey, message, contextBytes(context), random);
+    return ml_dsa65.sign(secretKey, message, context, random);
   } finally {
     secretKey.fill(0);
   }
@@ -47,20 +50,13 @@ export function verifyMldsa(
   publicKey: Uint8Array,
   message: Uint8Array,
   signature: Uint8Array,
-  context: string,
+  context: Uint8Array,
 ): boolean {
   if (publicKey.length !== MLDSA_PUBLIC_KEY || signature.length !== MLDSA_SIGNATURE) return false;
-  return ml_dsa65.verify(publicKey, message, signature, contextBytes(context));
+  return context.length <= MAX_CONTEXT && ml_dsa65.verify(publicKey, message, signature, context);
 }
 
 function keysOf(seed: Uint8Array) {
   if (seed.length !== MLDSA_SEED) throw new Error(`a seed has ${MLDSA_SEED} bytes, found ${seed.length}`);
   return ml_dsa65.keygen(seed);
-}
-
-// Contexts are constants of ours: a longer one is a bug.
-function contextBytes(context: string): Uint8Array {
-  const bytes = utf8Encode(context);
-  if (bytes.length > 255) throw new Error(`a context has 255 bytes at most, found ${bytes.length}`);
-  return bytes;
 }

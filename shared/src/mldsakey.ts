@@ -60,7 +60,8 @@ export function parseMldsaKey(line: string, crypto: Pick<Crypto, "sha256"> = { s
   const keyId = fromHex(id);
   const typed = fromBase64(rest.join("+")); // base64 has plus signs of its own
   if (keyId === null || keyId.length !== 4) throw malformed(`the id of ${quote(line)} isn't 8 hex digits`);
-  if (typed === null) throw malformed(`the key in ${quote(line)} isn't canonical base64`);
+  if (typed === null || typed.length === 0)
+    throw malformed(`the key in ${quote(line)} isn't canonical base64`);
   if (!equalBytes(typed.subarray(0, TYPE.length), TYPE))
     throw new Refusal("unsupported-algorithm", `verifier key ${quote(line)} isn't one of ML-DSA-65`);
   const key = makeMldsaKey(name, typed.slice(TYPE.length), crypto);

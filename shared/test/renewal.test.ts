@@ -7,7 +7,6 @@ import { concatBytes, toHex, utf8Encode } from "@vouch/shared/bytes";
 import type { Crypto } from "@vouch/shared/crypto";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { sha3_256, sha512 } from "@vouch/shared/hash";
-import { leafHash, memoryReader, proveInclusion } from "@vouch/shared/merkle";
 import { parsePolicy } from "@vouch/shared/policy";
 import { makeRebasedVerifier } from "@vouch/shared/rebased/judge";
 import { formatRebasedReceipt } from "@vouch/shared/rebased/receipt";
@@ -16,83 +15,26 @@ import { rootOf } from "@vouch/shared/rebased/walk";
 import { walkMember } from "@vouch/shared/rebased/walkform";
 import {
   formatRenewalDraft,
-  formatRenewed,
   parseRenewalDraft,
   parseRenewed,
-  type Renewal,
   renewalDigests,
   renewalsOf,
 } from "@vouch/shared/renewal";
 import type { Statement } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
-import { formatVkey, KEY_COSIGNATURE } from "@vouch/shared/vkey";
+import { formatVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { appraiseAlike } from "./alike";
 import { anchorNote, closeEpoch, committeeOf, makeValidators } from "./rebased-kit";
 import { rememberingCrypto } from "./remembering";
-import { checkpointNote, directoryReceipt, dsse, type Key, keyOf, makeWorld, NOW, T0 } from "./world";
+import { archive, content, first, linesOf, renewed, second, world, YEAR } from "./renewal-kit";
+import { type Key, makeWorld, NOW, T0 } from "./world";
 
 const crypto = rememberingCrypto();
 
 type Validators = ReturnType<typeof makeValidators>;
 
-const YEAR = 31_557_600;
-const world = makeWorld();
-const content = formatBundle(world.bundle);
-
-/** An archive: a log, who renews in it, and the ledger it anchors on. */
-const archive = (name: string) => ({
-  log: keyOf("archive", `${name}.example/log`),
-  renewer: keyOf("archive", `${name}.example/renewer`),
-  ledger: keyOf("archive", `${name}.example/ledger`, KEY_COSIGNATURE),
-});
-type Archive = ReturnType<typeof archive>;
-const [first, second] = [archive("first"), archive("second")];
-
-interface RenewOptions {
-  readonly signers?: readonly Key[];
-  /** What is logged, when not the commitment. */
-  readonly statement?: Partial<Statement>;
-  /** What a ledger gives for the note, when not the archive's directory. */
-  readonly receipts?: (note: Uint8Array) => Pick<Renewal, "receipts" | "walk">;
-}
-
-/** A file with one more renewal, recorded at `time`. */
-function renewed(
-  file: Uint8Array,
-  { log, renewer, ledger }: Archive,
-  time: number,
-  options: RenewOptions = {},
-) {
-  const found = {
-    salt: crypto.sha256(utf8Encode(`${log.vkey.name} ${time}`)),
-    policy: world.policy.digest,
-    verdict: "patched" as const,
-    at: isoTime(NOW),
-  };
-  const digests = renewalDigests(found, file, crypto);
-  const commitment = { kind: "renewal-commitment", ...digests, created: isoTime(time), ...options.statement };
-  const statement = dsse(commitment as Statement, options.signers ?? [renewer]);
-  const reader = memoryReader(
-    [utf8Encode("an earlier record"), statement].map((leaf) => leafHash(leaf, crypto)),
-    crypto,
-  );
-  const note = checkpointNote(2, reader, log, [], time);
-  const renewal: Renewal = {
-    ...found,
-    record: { index: 1n, statement, proof: proveInclusion(1n, 2n, reader, crypto) },
-    note,
-    receipts: [{ kind: "directory", proof: directoryReceipt([note], ledger, time) }],
-    ...options.receipts?.(note),
-  };
-  return formatRenewed(renewal, file);
-}
-
-const linesOf = ({ log, renewer, ledger }: Archive) => [
-  `renewals ${formatVkey(log.vkey)} ${formatVkey(renewer.vkey)}`,
-  `ledger directory ${formatVkey(ledger.vkey)}`,
-];
 const ends = (line: RegExp, time: number) => {
   const vkey = [...world.policyText.matchAll(/^.* (\S+\+\S+)$|^log (\S+)$/gm)].find(([text]) =>
     line.test(text),
