@@ -1,6 +1,7 @@
 // What a policy wants countersigned: real keys of ML-DSA-65 in front of a real bundle. A demand is an AND: without its
 // countersignature nothing is patched, and with it nothing is that wasn't.
 
+import { readFileSync } from "node:fs";
 import { openGrounds } from "@vouch/shared/appraise";
 import { formatBundle } from "@vouch/shared/bundle";
 import { concatBytes, utf8Encode } from "@vouch/shared/bytes";
@@ -372,6 +373,12 @@ test("whatever byte of a demanded line is bent, it isn't patched; dropped, neith
     words.add(word);
   }
   assert.equal([...words].sort(), ["refuted", "unproven"]);
+});
+
+test("the page shows the maker's countersignature of this release", () => {
+  const page = readFileSync("shared/spec/countersignature.md", "utf8");
+  const [, shown = ""] = /^```json\n(.*?)^```$/ms.exec(page) ?? [];
+  assert.is(shown.replace(/\n */g, ""), new TextDecoder().decode(headOf(signed)));
 });
 
 test("of another world's lines none is of use here", () => {

@@ -1,6 +1,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { toHex, utf8Encode } from "../src/bytes";
+import { trustedAt } from "../src/distrust";
+import { formatMldsaKey, makeMldsaKey } from "../src/mldsakey";
 import { evalQuorum, parsePolicy } from "../src/policy";
 import { formatRoot } from "../src/rebased/root";
 import { sha256 } from "../src/sha256";
@@ -134,6 +136,8 @@ policies("the smallest policy trusts a log and nothing else", () => {
     enrollers: [],
     ledgers: [],
     renewals: [],
+    countersigners: [],
+    countersigned: [],
     distrust: [],
     maxAge: { status: null, evidence: null },
     requireImage: false,
@@ -150,7 +154,68 @@ const REBASED = `ledger rebased mainnet@514:${"ab".repeat(32)}`;
 const BY = `0x${"01".repeat(32)}`;
 const approve = (rule: string) => [LOG, Q, ...APPROVERS, `approve pump ${rule}`];
 
+const pq = (n: number) => formatMldsaKey(makeMldsaKey(`pq-${n}`, new Uint8Array(1952).fill(n)));
+
+policies("countersigners and what they must have countersigned read as written", () => {
+  const keys = [`countersigner maker ${pq(1)}`, `countersigner keeper ${pq(2)}`];
+  const demands = [
+    "countersigned release maker",
+    "countersigned bundle keeper",
+    "countersigned renewals keeper",
+  ];
+  const policy = parse(LOG, Q, ...keys, ...demands, `distrust ${pq(1)} 2035-01-01T00:00:00Z`);
+  assert.equal(
+    policy.countersigners.map(({ name, vkey }) => [name, vkey.name, vkey.publicKey[0]]),
+    [
+      ["maker", "pq-1", 1],
+      ["keeper", "pq-2", 2],
+    ],
+  );
+  assert.equal(
+    policy.countersigned.map(({ what, name }) => `countersigned ${what} ${name}`),
+    demands,
+  );
+  assert.equal(trustedAt(policy, 3e9).countersigners, policy.countersigners.slice(1));
+  assert.equal(trustedAt(policy, 3e9).countersigned, policy.countersigned, "a demand stays");
+});
+
 for (const [name, lines, code] of [
+  [
+    "a countersigner twice",
+    [LOG, Q, `countersigner a ${pq(1)}`, `countersigner a ${pq(2)}`],
+    "policy-repeated",
+  ],
+  [
+    "one key for two countersigners",
+    [LOG, Q, `countersigner a ${pq(1)}`, `countersigner b ${pq(1)}`],
+    "policy-key-reuse",
+  ],
+  ["an Ed25519 key that countersigns", [LOG, Q, `countersigner a ${v("a")}`], "unsupported-algorithm"],
+  ["a countersigner without a key", [LOG, Q, "countersigner a"], "malformed-policy"],
+  ["an ML-DSA key for the log", [`log ${pq(1)}`, Q], "unsupported-algorithm"],
+  ["an ML-DSA key for an approver", [LOG, Q, `approver a quality ${pq(1)}`], "unsupported-algorithm"],
+  ["an ML-DSA key for a status", [LOG, Q, `status ${pq(1)}`], "unsupported-algorithm"],
+  ["a demand of nobody", [LOG, Q, "countersigned release a"], "policy-unknown-name"],
+  [
+    "a demand above its countersigner",
+    [LOG, Q, "countersigned release a", `countersigner a ${pq(1)}`],
+    "policy-unknown-name",
+  ],
+  [
+    "a demand of something else",
+    [LOG, Q, `countersigner a ${pq(1)}`, "countersigned status a"],
+    "malformed-policy",
+  ],
+  [
+    "a demand twice",
+    [LOG, Q, `countersigner a ${pq(1)}`, "countersigned release a", "countersigned release a"],
+    "policy-repeated",
+  ],
+  [
+    "distrust of an ML-DSA key of no line",
+    [LOG, Q, `distrust ${pq(1)} 2035-01-01T00:00:00Z`],
+    "policy-unknown-name",
+  ],
   ["nothing", [], "malformed-policy"],
   ["no log", [Q], "malformed-policy"],
   ["no quorum", [LOG], "malformed-policy"],
@@ -176,7 +241,7 @@ for (const [name, lines, code] of [
     [LOG, Q, `ledger stardust a@${"01".repeat(32)}`, `ledger stardust b@${"01".repeat(32)}`],
     "policy-repeated",
   ],
-  ["a line of 1100 characters", [LOG, Q, `ledger rebased ${"x".repeat(1100)}`], "malformed-policy"],
+  ["a line of 4100 characters", [LOG, Q, `ledger rebased ${"x".repeat(4100)}`], "malformed-policy"],
   ["1100 lines", [LOG, Q, ...new Array<string>(1100).fill("")], "malformed-policy"],
   ["70 KiB", [LOG, Q, ...new Array<string>(70).fill(`#${"x".repeat(1024)}`)], "too-large"],
 

@@ -83,7 +83,7 @@ spec("policy.md: the example is a policy, and every line the page lists is one",
   assert.equal(policy.maxAge, { status: 30 * 86400, evidence: 7 * 86400 });
   const listed = [...page("policy").matchAll(/^\| `([a-z-]+)/gm)].map(([, word]) => word);
   const known =
-    "log witness group quorum vendor approver approve status enroller renewals distrust ledger max-age require-image allow";
+    "log witness group quorum vendor approver approve status enroller renewals countersigner countersigned distrust ledger max-age require-image allow";
   assert.equal([...new Set(listed)].sort(), known.split(" ").sort());
 });
 
