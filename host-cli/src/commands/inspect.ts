@@ -7,11 +7,10 @@ import { parseBundle } from "@vouch/shared/bundle";
 import { equalBytes, toHex, utf8Decode } from "@vouch/shared/bytes";
 import { parseChallenge, parseEnrolmentFile, parseEvidenceSalt } from "@vouch/shared/companions";
 import { isCoseReceipt } from "@vouch/shared/cosereceipt";
-import { type Countersignature, parseCountersignature } from "@vouch/shared/countersignature";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { decodeEvidence } from "@vouch/shared/evidence";
 import { flagNames, formatVersion, isMcuboot, type McubootRecord, readMcuboot } from "@vouch/shared/mcuboot";
-import { isMldsaLine, parseMldsaKey } from "@vouch/shared/mldsakey";
+import { isMldsaLine } from "@vouch/shared/mldsakey";
 import { parsePolicy } from "@vouch/shared/policy";
 import { readWalk } from "@vouch/shared/rebased/walkform";
 import { faultRefusal, Refusal } from "@vouch/shared/refusal";
@@ -25,6 +24,7 @@ import { about, printable } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
 import { digestOf as imageDigestOf } from "../mcuboot";
+import { countersignatureFields, tellCountersignature, tellMldsaKey } from "./inspect-countersign";
 import {
   checkpointFields,
   tellCheckpoint,
@@ -185,21 +185,6 @@ function tellRenewed(bytes: Uint8Array) {
   };
 }
 
-const countersignatureFields = ({ of, algorithm, keyid, signature }: Countersignature) => ({
-  of,
-  algorithm,
-  keyid,
-  signature: `${signature.length} bytes`,
-});
-
-function tellCountersignature(bytes: Uint8Array) {
-  const line = bytes.at(-1) === 10 ? bytes.subarray(0, -1) : bytes;
-  return {
-    fields: countersignatureFields(parseCountersignature(line)),
-    notVerified: "the signature was not checked, nor of which release it is",
-  };
-}
-
 function tellDraft(bytes: Uint8Array) {
   const { verdict, policy, at, statement } = parseRenewalDraft(bytes);
   return {
@@ -333,19 +318,6 @@ function tellVkey(bytes: Uint8Array) {
       for: `Ed25519 ${type}`,
       publicKey: toHex(vkey.publicKey),
       keyid: sha256(vkey.publicKey),
-    },
-    notVerified: "whose key this is",
-  };
-}
-
-function tellMldsaKey(line: string) {
-  const { name, algorithm, publicKey } = parseMldsaKey(line);
-  return {
-    fields: {
-      name,
-      for: `${algorithm} countersignatures (0xff)`,
-      publicKey: toHex(publicKey),
-      keyid: sha256(publicKey),
     },
     notVerified: "whose key this is",
   };

@@ -7,6 +7,7 @@ import { type Bundle, parseBundle } from "@vouch/shared/bundle";
 import { toBase64 } from "@vouch/shared/bytes";
 import { MAX_FRAUD, type ProvenFraud, parseFraud, verifyFraud } from "@vouch/shared/fraud";
 import { isRefusal } from "@vouch/shared/refusal";
+import { parseRenewed } from "@vouch/shared/renewal";
 import { isoTime } from "@vouch/shared/time";
 import { EXIT_STATUS, wordOf } from "@vouch/shared/verdict";
 import { KEY_ED25519, type Vkey } from "@vouch/shared/vkey";
@@ -49,7 +50,7 @@ export function keepFraudIn(
 ): string | null {
   let checkpoints: Bundle["checkpoints"];
   try {
-    ({ checkpoints } = parseBundle(file));
+    ({ checkpoints } = parseBundle(parseRenewed(file).bundle));
   } catch (error) {
     if (!isRefusal(error)) throw error;
     return null; // the verdict has said so

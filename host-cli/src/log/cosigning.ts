@@ -12,7 +12,8 @@
 import { equalBytes } from "@vouch/shared/bytes";
 import { verifyCosignature } from "@vouch/shared/cosignature";
 import { formatNote, MAX_SIGNATURES, parseNote } from "@vouch/shared/note";
-import { evalQuorum, type Policy } from "@vouch/shared/policy";
+import type { Policy } from "@vouch/shared/policy";
+import { evalQuorum } from "@vouch/shared/quorum";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { nodeCrypto } from "../crypto";
 import { publishStaged, type TiledLog } from "../tiledlog";

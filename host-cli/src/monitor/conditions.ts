@@ -3,7 +3,7 @@
 import { CLOCK_SKEW } from "@vouch/shared/anchoring";
 import { verifyCosignature } from "@vouch/shared/cosignature";
 import { parseNote, signaturesBy } from "@vouch/shared/note";
-import { evalQuorum } from "@vouch/shared/policy";
+import { evalQuorum } from "@vouch/shared/quorum";
 import { isRefusal } from "@vouch/shared/refusal";
 import { isoTime } from "@vouch/shared/time";
 import { formatVkey } from "@vouch/shared/vkey";
