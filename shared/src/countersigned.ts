@@ -95,11 +95,12 @@ export function checkCountersigned(
   });
   for (const { countersignature, by, behind } of good) {
     const { of, keyid } = countersignature;
-    out.established("countersign", `the ${of}, by ${by.name} with ${ML_DSA_65} key ${keyid.slice(0, 16)}…`, [
+    const what = of === "release" ? "the release" : `the bundle, ${behind} bytes`;
+    out.established("countersign", `${what}, by ${by.name} with ${ML_DSA_65} key ${keyid.slice(0, 16)}…`, [
       `rule: a signature of FIPS 204 in context ${contextName(of)}, beside all that other claims ask for`,
       of === "release"
         ? "bytes: DSSE PAE of the release statement"
-        : `bytes: the ${behind} bytes behind the line`,
+        : "bytes: all behind the line, renewals there among them",
     ]);
   }
   for (const { what, name } of policy.countersigned) {

@@ -105,7 +105,10 @@ test("with all that the policy demands it is patched, and the verdict names who 
   assert.equal(
     steps.map(({ holds, text }) => [holds, text]),
     [
-      [true, `the bundle, by keeper with ml-dsa-65 key ${keeper.keyid.slice(0, 16)}…`],
+      [
+        true,
+        `the bundle, ${signed.length} bytes, by keeper with ml-dsa-65 key ${keeper.keyid.slice(0, 16)}…`,
+      ],
       [true, `the release, by maker with ml-dsa-65 key ${maker.keyid.slice(0, 16)}…`],
     ],
   );

@@ -295,6 +295,7 @@ spec("verdict.md: every member of the JSON is in the table, and no other", () =>
   const members = [
     "eat_nonce", // absent here: there is no evidence
     "vouch.renewals", // nor a renewal
+    "vouch.countersignatures", // nor one of these
     ...Object.keys(rest),
     ...Object.keys(Object.values(ear.submods)[0]).map((name) => `submods.*.${name}`),
     ...Object.keys(vouch).map((name) => `vouch.${name}`),
