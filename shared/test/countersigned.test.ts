@@ -300,6 +300,14 @@ for (const [name, made, word] of [
     assert.is(verdict.countersignatures?.length, 2);
   });
 
+test("ML-DSA isn't asked, nor loaded, where no line is by a key of the policy", () => {
+  const never = () => {
+    throw new Error("it was asked");
+  };
+  for (const file of [content, once, ofRelease(stranger, content), ofBundle(stranger, content)])
+    assert.is(ask(file, NAMED, never).word, "patched");
+});
+
 test("without anything that verifies ML-DSA, a named key's line is unproven, another's is passed over", () => {
   const without = (file: Uint8Array) =>
     appraiseAlike({
