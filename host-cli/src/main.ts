@@ -21,6 +21,8 @@ export interface Build {
   version: string;
   verbs: readonly string[];
   load(verb: string): VerbModule;
+  /** Where a verb does less than its summary says. */
+  summaries?: Record<string, string>;
 }
 
 /** In the order `vouch --help` lists them. */
@@ -52,7 +54,7 @@ const SUMMARIES: Record<string, string> = {
   verify: "settle whether a bundle, image and device hold up",
   audit: "settle which devices of a fleet are patched",
   report: "what audits found, as a file for people",
-  fleet: "collect a fleet's evidence, commit to it, show an owner's part",
+  fleet: "collect a fleet's evidence, commit to it, take parts of it",
   verifier: "write a verifier that is one file, to keep beside bundles",
 };
 
@@ -149,7 +151,7 @@ function describeVerbs(program: Command, build: Build): string {
   for (const verb of new Set([...told, ...build.verbs]))
     program
       .command(verb)
-      .description(SUMMARIES[verb] ?? "")
+      .description(build.summaries?.[verb] ?? SUMMARIES[verb] ?? "")
       .helpOption(false);
   program.option("-V, --version", "print the version");
   return `${program.helpInformation()}\nExit status: ${statusLine}\n`;

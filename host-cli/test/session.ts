@@ -17,7 +17,8 @@
 //
 // Words are split at spaces; '…' keeps them together. ! before anything but vouch
 // asks that it isn't so. What runs is the built command, as a process; and every `vouch verify`
-// is asked of the verifier that stands alone, too, which must answer to the letter the same.
+// is asked of the verifier that stands alone, too, which must answer to the letter the same; so is every other
+// verb that it has.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -138,7 +139,8 @@ class Session {
     this.input = undefined;
     if (this.last.status !== expected)
       throw new Error(`ended with ${this.last.status}, expected ${expected}\n${this.seen()}`);
-    if (args[0] === "verify") this.askAlone(args.slice(1), input, started);
+    const alone = aloneArgs(args);
+    if (alone !== null) this.askAlone(alone, input, started);
   }
 
   /** Answers name the second in which they are given: any since `started` is the same. */
@@ -181,6 +183,15 @@ class Session {
   copyDemo(): void {
     cpSync(this.demo, this.folder, { recursive: true });
   }
+}
+
+/** What the verifier that stands alone is asked for the same answer; null for what it doesn't do. */
+function aloneArgs(args: string[]): string[] | null {
+  const [verb, second] = args;
+  if (verb === "verify") return args.slice(1);
+  if (args.some((arg) => /^--(store|jobs|fresh|log)$/.test(arg))) return null;
+  const has = verb === "audit" || verb === "report" || (verb === "fleet" && /^(pick|check)$/.test(second ?? ""));
+  return has ? args : null;
 }
 
 type Ask = (session: Session, args: string[]) => [holds: boolean, seen: string];

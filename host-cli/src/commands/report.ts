@@ -2,6 +2,7 @@
 // host-cli/src/report writes). It judges nothing: status 0 says that it was written.
 
 import { createHash } from "node:crypto";
+import { basename } from "node:path";
 import { toHex, utf8Decode } from "@vouch/shared/bytes";
 import { formatJson } from "@vouch/shared/json";
 import { Refusal } from "@vouch/shared/refusal";
@@ -65,7 +66,9 @@ function write(files: readonly string[], options: ReportOptions, io: Io): void {
   const report = makeReport(files, options);
   const json = formatJson(report);
   const sha256 = toHex(createHash("sha256").update(json).digest());
-  const page: Page = { report, sha256, where };
+  const { policy } = options;
+  const policyName = policy === undefined ? null : policy === "-" ? "stdin" : basename(policy);
+  const page: Page = { report, sha256, where, policyName };
   const others: [string | undefined, () => string | Uint8Array][] = [
     [options.csv, () => reportCsv(report)],
     [options.pdf, () => reportPdf(page)],

@@ -33,6 +33,8 @@ export interface Page {
   readonly sha256: string;
   /** Where the data is kept, for whoever scans the code; may be empty. */
   readonly where: string;
+  /** What the file of the policy is called that the report quotes. */
+  readonly policyName: string | null;
 }
 
 export function reportHtml(page: Page): string {
@@ -47,7 +49,7 @@ export function reportHtml(page: Page): string {
     times: sections.times(report),
     measures: sections.measures(report),
     limits: [el("ul", {}, ...report.limits.map((limit) => el("li", {}, limit)))],
-    again: sections.again(report, page.sha256),
+    again: sections.again(report, page.sha256, page.policyName),
     signoff: sections.signOff(),
   };
   const head = el(

@@ -18,9 +18,10 @@ import {
   reasonOf,
   releaseFinder,
   SIGN_OFF,
+  type Step,
   shareOf,
   TIME_SOURCES,
-  verifyLines,
+  verifySteps,
   WORDS,
 } from "./wording";
 
@@ -293,9 +294,11 @@ export function measures(report: Report): Markup[] {
   ];
 }
 
-export function again(report: Report, sha256: string): Markup[] {
+export function again(report: Report, sha256: string, policyName: string | null): Markup[] {
+  const typed = ({ text, lines }: Step) =>
+    el("li", {}, text, ...(lines.length === 0 ? [] : [el("pre", {}, block(lines.join("\n")))]));
   return [
-    el("ol", {}, ...verifyLines(report, sha256).map((line) => el("li", {}, line))),
+    el("ol", {}, ...verifySteps(report, sha256, policyName).map(typed)),
     ...(report.policyText === null
       ? []
       : [
