@@ -10,6 +10,7 @@
 //
 //   json PATH VALUE    stdout is one JSON object, with this at a.b.0.c
 //   capture NAME RE    what RE's group found in stdout; $NAME stands for it from then on
+//   save FILE          what the last vouch printed on stdout becomes that file
 //   stdin FILE         the next vouch reads it there
 //   cp A B, rm F, truncate F SIZE, fill F SIZE, edit F RE TEXT (\n in it is a line end),
 //   exists F…, cmp A B
@@ -190,7 +191,8 @@ function aloneArgs(args: string[]): string[] | null {
   const [verb, second] = args;
   if (verb === "verify") return args.slice(1);
   if (args.some((arg) => /^--(store|jobs|fresh|log)$/.test(arg))) return null;
-  const has = verb === "audit" || verb === "report" || (verb === "fleet" && /^(pick|check)$/.test(second ?? ""));
+  const has =
+    verb === "audit" || verb === "report" || (verb === "fleet" && /^(pick|check)$/.test(second ?? ""));
   return has ? args : null;
 }
 
@@ -245,6 +247,7 @@ const DOES: Record<string, (session: Session, args: string[]) => void> = {
     if (after === before) throw new Error(`nothing in ${name} matches`);
     session.write(name, after);
   },
+  save: (session, [name]) => session.write(name, session.ended().stdout),
   capture(session, [name = "", pattern = ""]) {
     const found = new RegExp(pattern, "m").exec(session.ended().stdout)?.[1];
     if (found === undefined) throw new Error(`stdout doesn't match\n${session.seen()}`);

@@ -16,6 +16,7 @@ import { parseStatement } from "@vouch/shared/statement";
 import type { Command } from "commander";
 import { findInputs, placeIn } from "../audit/inputs";
 import { itemsOf } from "../audit/items";
+import { isBundle } from "../audit/run";
 import { nodeCrypto } from "../crypto";
 import { about, printable, usage } from "../exit";
 import { writeOutput } from "../files";
@@ -76,14 +77,14 @@ function pick(files: readonly string[], ids: readonly string[]): Picked {
     about(path, () => {
       for (const { bytes, at } of itemsOf(path)) {
         const context = contextOf(bytes);
-        if (context === null) {
+        if (isBundle(bytes)) {
           const own = bytes.slice();
           contexts.set(toHex(nodeCrypto.sha256(own)), own);
           room.contexts -= own.length;
         } else {
           const answers = idsOf(bytes, placeIn(path, at), unread).filter((id) => ids.includes(id));
           for (const id of answers) found.add(id);
-          if (answers.length === 0) continue;
+          if (answers.length === 0 || context === null) continue;
           needed.add(context);
           devices.push(bytes.slice());
           room.devices -= bytes.length;
