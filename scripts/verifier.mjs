@@ -51,11 +51,14 @@ const entry = (version) => `
   });
 `;
 
-/** No database and no folder of results: --store isn't offered, so nothing asks. */
+/** No database and no folder of results: --store isn't offered and an address is refused, so nothing asks. */
 const storeless = {
   name: "storeless",
   setup(build) {
-    build.onResolve({ filter: /^\.\.\/audit\/store$/ }, () => ({ path: "store", namespace: "storeless" }));
+    build.onResolve({ filter: /^\.\.\/audit\/(store|postgres)$/ }, () => ({
+      path: "store",
+      namespace: "storeless",
+    }));
     build.onLoad({ filter: /.*/, namespace: "storeless" }, () => ({
       contents: 'export const openStore = () => { throw new Error("this program keeps nothing"); };',
     }));
