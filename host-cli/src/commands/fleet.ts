@@ -22,7 +22,7 @@ import type { Command } from "commander";
 import { itemsOf } from "../audit/items";
 import { nodeCrypto } from "../crypto";
 import { signStatement } from "../endorse";
-import { about, printable, usage } from "../exit";
+import { about, describe, usage } from "../exit";
 import { readInput, writeOutput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { type FleetDevice, makeFleet } from "../log/fleet";
@@ -100,21 +100,38 @@ function collect(folders: readonly string[], options: CollectOptions, io: Io): v
     manifest: readInput(options.manifest[i] as string, MAX_MANIFEST),
   }));
   const files = folders.flatMap(filesIn);
-  const enrolments = enrolmentsIn(files.filter((file) => file.endsWith(".enrolment")));
-  const evidence = files.filter((file) => file.endsWith(".eat")).sort();
+  let left = 0;
+  // What is wrong with one device is its own; the status tells that this isn't the whole fleet.
+  const leaveOut = (refusal: unknown) => {
+    left++;
+    io.stderr(`${describe(refusal, io.debug)}\n`);
+  };
+  const readable = <T>(path: string, read: (path: string) => T): T[] => {
+    try {
+      return [about(path, () => read(path))];
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      leaveOut(error);
+      return [];
+    }
+  };
+  const named = (ending: string) => files.filter((file) => file.endsWith(ending)).sort();
+  // Two for one key: the later name counts, as it would at the station.
+  const enrolments = new Map(named(".enrolment").flatMap((path) => readable(path, readEnrolment)));
+  const evidence = named(".eat").filter(
+    (path) => readable(path, () => readFleetDevice(path, enrolments)).length > 0,
+  );
   const fleet = makeFleet(options.log, releases, function* () {
     for (const path of evidence) yield readFleetDevice(path, enrolments);
   });
   const lines: Uint8Array[] = [...fleet.contexts];
-  let left = 0;
   let at = 0;
   for (const record of fleet.devices()) {
     const path = evidence[at++] as string;
-    if (!isRefusal(record)) lines.push(formatDevice(record));
-    else {
-      left++;
-      io.stderr(`${printable(`vouch: ${path}: ${record.message} [${record.code}]`)}\n`);
-    }
+    readable(path, () => {
+      if (isRefusal(record)) throw record;
+      lines.push(formatDevice(record));
+    });
   }
   const devices = lines.length - fleet.contexts.length;
   const text = Buffer.concat(lines.flatMap((line) => [line, Buffer.from("\n")])).toString("utf8");
@@ -140,22 +157,16 @@ function filesIn(folder: string): string[] {
 
 type Enrolments = ReadonlyMap<string, FleetDevice["enrolment"]>;
 
-/** By key id; two for one key: the later name counts, as it would at the station. */
-function enrolmentsIn(files: readonly string[]): Enrolments {
-  return new Map(
-    [...files].sort().map((path) =>
-      about(path, () => {
-        const enrolment = parseEnrolmentFile(readInput(path, MAX_COMPANION));
-        const statement = parseStatement(parseEnvelope(enrolment.statement).payload);
-        if (statement.kind !== "enrolment")
-          throw new Refusal(
-            "wrong-statement",
-            `found a statement of kind ${statement.kind}, expected an enrolment`,
-          );
-        return [toHex(kidOf(nodeCrypto.sha256(statement.publicKey))), enrolment] as const;
-      }),
-    ),
-  );
+/** With the id of the key that it is about. */
+function readEnrolment(path: string): [string, FleetDevice["enrolment"]] {
+  const enrolment = parseEnrolmentFile(readInput(path, MAX_COMPANION));
+  const statement = parseStatement(parseEnvelope(enrolment.statement).payload);
+  if (statement.kind !== "enrolment")
+    throw new Refusal(
+      "wrong-statement",
+      `found a statement of kind ${statement.kind}, expected an enrolment`,
+    );
+  return [toHex(kidOf(nodeCrypto.sha256(statement.publicKey))), enrolment];
 }
 
 function readFleetDevice(path: string, enrolments: Enrolments): FleetDevice {
