@@ -144,7 +144,8 @@ class Flow {
   }
 }
 
-export function reportPdf({ report, sha256, where, policyName }: Page): Uint8Array {
+export function reportPdf({ report, ...made }: Page): Uint8Array {
+  const { sha256, where } = made;
   const flow = new Flow();
   const side = 110;
   flow.code(qrText(report.at, sha256, where), side);
@@ -179,7 +180,7 @@ export function reportPdf({ report, sha256, where, policyName }: Page): Uint8Arr
   flow.heading("Limits");
   for (const limit of report.limits) flow.paragraph(`• ${limit}`);
   flow.heading("How to verify this again");
-  verifySteps(report, sha256, policyName).forEach(({ text, lines }, i) => {
+  verifySteps(report, made).forEach(({ text, lines }, i) => {
     flow.paragraph(`${i + 1}. ${text}`);
     for (const line of lines) flow.typed(line);
   });

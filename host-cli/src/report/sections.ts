@@ -9,6 +9,7 @@ import {
   bracketOf,
   daysOf,
   deviceOf,
+  type Made,
   MEANING,
   MISSING,
   measuredImages,
@@ -294,11 +295,11 @@ export function measures(report: Report): Markup[] {
   ];
 }
 
-export function again(report: Report, sha256: string, policyName: string | null): Markup[] {
+export function again({ report, ...made }: { readonly report: Report } & Made): Markup[] {
   const typed = ({ text, lines }: Step) =>
     el("li", {}, text, ...(lines.length === 0 ? [] : [el("pre", {}, block(lines.join("\n")))]));
   return [
-    el("ol", {}, ...verifySteps(report, sha256, policyName).map(typed)),
+    el("ol", {}, ...verifySteps(report, made).map(typed)),
     ...(report.policyText === null
       ? []
       : [

@@ -140,12 +140,21 @@ export interface Step {
 const typed = (name: string) =>
   /^[A-Za-z0-9._/][A-Za-z0-9._/-]*$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
 
-/** `policyName`: what the policy's file is called, when the report quotes it. */
-export function verifySteps(report: Report, sha256: string, policyName: string | null): Step[] {
+/** What a report was made with, beside its data. */
+export interface Made {
+  /** Of the report's JSON. */
+  readonly sha256: string;
+  /** Where the data is kept, for whoever scans the code; may be empty. */
+  readonly where: string;
+  /** What the file of the policy is called that the report quotes. */
+  readonly policyName: string | null;
+}
+
+export function verifySteps(report: Report, { sha256, where, policyName }: Made): Step[] {
   const policy = policyName === null ? "POLICY" : typed(policyName);
   const results = report.sources.map(({ name }) => typed(name)).join(" ");
   const alone = "node vouch-verify.cjs";
-  const quoted = policyName === null ? "" : ` --policy ${policy}`;
+  const made = `${alone} report ${results}${policyName === null ? "" : ` --policy ${policy}`} --at ${report.at}`;
   const sums = [
     ...report.sources.map(({ name, sha256: digest }) => [digest, name]),
     ...(policyName === null ? [] : report.policies.map((digest) => [digest, policyName])),
@@ -156,14 +165,14 @@ export function verifySteps(report: Report, sha256: string, policyName: string |
       lines: sums.map(([digest, name]) => `${digest}  ${name}`),
     },
     {
-      text: "Judge the evidence again, offline: vouch-verify.cjs is one file that needs Node 20.12 and nothing else (vouch verifier writes it). The verdicts must be those shown here. With --json, and EVIDENCE named as it was then, the program that judged prints the result file to the byte; of several result files, each at the time of its last line.",
+      text: "Judge the evidence again, offline: vouch-verify.cjs is one file that needs Node 20.12 and nothing else (vouch verifier writes it). The verdicts must be those shown here; evidence that no log holds is proved only for the moment of its audit. Of several result files, each is judged at the time of its last line. An audit that was asked with --at prints its result file again to the byte, with --json and EVIDENCE named as it was then.",
       lines: [`${alone} audit EVIDENCE --policy ${policy} --at ${report.at}`],
     },
     {
       text: `Make this report again, from the result files: the same bytes. The SHA-256 of its data must be ${sha256}, to which the square code commits.`,
       lines: [
-        `${alone} report ${results}${quoted} --at ${report.at} -o again.html`,
-        `${alone} report ${results}${quoted} --at ${report.at} --json | sha256sum`,
+        `${made}${where === "" ? "" : ` --where ${typed(where)}`} -o again.html`,
+        `${made} --json | sha256sum`,
       ],
     },
     {
