@@ -99,7 +99,7 @@ export async function buildVerifier({ esbuild }) {
   const foreign = needs.filter((path) => !isBuiltin(path));
   if (foreign.length > 0) throw new Error(`${VERIFIER} would need ${foreign.join(", ")} beside it`);
   const head = [
-    `vouch-verify ${version}: settles whether a bundle, image and device hold up, or a whole fleet's, offline.`,
+    `vouch-verify ${version}: settles whether bundle, image and device hold up, of one device or a fleet, offline.`,
     "  node vouch-verify.cjs BUNDLE --policy FILE [--image [COMPONENT=]FILE] …     --help shows the rest",
     "  node vouch-verify.cjs audit FILES… --policy FILE",
     "",

@@ -78,7 +78,7 @@ class Source {
 
   /** Of the chunk at hand: a file that comes in smaller pieces begins with nothing that is told. */
   beginsWith(bytes: Uint8Array): boolean {
-    return equalBytes((this.fill() ?? bytes).subarray(0, bytes.length), bytes);
+    return equalBytes(this.fill()?.subarray(0, bytes.length) ?? new Uint8Array(0), bytes);
   }
 
   /** Up to and without the next `end`, which is passed; null at the end of the file. Beyond `max` bytes: empty, and the true length. */

@@ -14,6 +14,7 @@ import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { Gathering } from "@vouch/shared/report";
 import { about } from "../exit";
 import { readChunks } from "../files";
+import { DATABASE, STDIN } from "./wording";
 
 /** What a report may be made of. */
 export const MOST = { lines: 300_000, bytes: 512 * 1024 * 1024 };
@@ -33,8 +34,6 @@ export function gather(
   }
   return gathering;
 }
-
-const DATABASE = "PostgreSQL"; // an address may say more than a report's readers should know
 
 function readDatabase(stored: readonly string[], room: Room, gathering: Gathering): void {
   const hash = createHash("sha256");
@@ -61,14 +60,14 @@ function readResults(path: string, room: Room, gathering: Gathering): void {
   const isStore = path !== "-" && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
   const file = isStore ? join(path, "audit.jsonl") : path;
   const hash = createHash("sha256");
-  const lines = new Lines(file === "-" ? "stdin" : file, room.lines, gathering);
+  const lines = new Lines(file === "-" ? STDIN : file, room.lines, gathering);
   readChunks(file, room.bytes, (chunk) => {
     room.bytes -= chunk.length;
     hash.update(chunk);
     lines.take(chunk);
   });
   lines.end(isStore);
-  const name = file === "-" ? "stdin" : isStore ? `${basename(path)}/audit.jsonl` : basename(path);
+  const name = file === "-" ? STDIN : isStore ? `${basename(path)}/audit.jsonl` : basename(path);
   gathering.source({ name, sha256: hash.digest("hex"), lines: lines.count }, !isStore);
   room.lines -= lines.count;
 }

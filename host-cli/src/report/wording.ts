@@ -140,6 +140,11 @@ export interface Step {
 const typed = (name: string) =>
   /^[A-Za-z0-9._/][A-Za-z0-9._/-]*$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
 
+/** What results came from that have no file's name. */
+export const DATABASE = "PostgreSQL"; // an address may say more than a report's readers should know
+export const STDIN = "stdin";
+const NO_FILES: readonly string[] = [DATABASE, STDIN];
+
 /** What a report was made with, beside its data. */
 export interface Made {
   /** Of the report's JSON. */
@@ -152,16 +157,18 @@ export interface Made {
 
 export function verifySteps(report: Report, { sha256, where, policyName }: Made): Step[] {
   const policy = policyName === null ? "POLICY" : typed(policyName);
-  const results = report.sources.map(({ name }) => typed(name)).join(" ");
+  const files = report.sources.filter(({ name }) => !NO_FILES.includes(name));
+  const results =
+    files.length < report.sources.length ? "RESULTS" : files.map(({ name }) => typed(name)).join(" ");
   const alone = "node vouch-verify.cjs";
   const made = `${alone} report ${results}${policyName === null ? "" : ` --policy ${policy}`} --at ${report.at}`;
   const sums = [
-    ...report.sources.map(({ name, sha256: digest }) => [digest, name]),
+    ...files.map(({ name, sha256: digest }) => [digest, name]),
     ...(policyName === null ? [] : report.policies.map((digest) => [digest, policyName])),
   ];
   return [
     {
-      text: "The files that this report rests on have these digests, as sha256sum -c reads them.",
+      text: `The files that this report rests on have these digests, as sha256sum -c reads them.${files.length < report.sources.length ? " What came from a database or a pipe is under scope, and RESULTS stands for it below." : ""}`,
       lines: sums.map(([digest, name]) => `${digest}  ${name}`),
     },
     {
