@@ -54,7 +54,7 @@ const SUMMARIES: Record<string, string> = {
   verify: "settle whether a bundle, image and device hold up",
   audit: "settle which devices of a fleet are patched",
   report: "what audits found, as a file for people",
-  fleet: "collect a fleet's evidence, commit to it, take parts of it",
+  fleet: "collect a fleet's evidence, commit to it, show an owner's part",
   verifier: "write a verifier that is one file, to keep beside bundles",
 };
 
