@@ -13,7 +13,7 @@
 // ledger transactions included. What is looked for: serial numbers and UEIDs of every enrolment that the tests' own
 // files hold, those of the list below, and the members that would carry them. In each of these spellings:
 //
-//   V   as UTF-8, in small and capital letters; its hex; its base64 and base64url
+//   V   as UTF-8, in small and capital letters; the bytes that it is the hex of; its hex, base64 and base64url
 //   H   SHA-256, SHA-512 and SHA-1 of V, without a salt: bytes, hex, base64, base64url
 //
 // also within base64 that is within base64 within base64, from any of its letters on. A value of less than six bytes is
@@ -44,10 +44,9 @@ const digestsOf = (bytes) =>
 
 function spellings(value) {
   const plain = [value, value.toLowerCase(), value.toUpperCase()].map((text) => Buffer.from(text));
+  if (/^(?:[0-9a-f]{2}){6,}$/.test(value)) plain.push(Buffer.from(value, "hex")); // a UEID's own bytes
+  const hashes = plain.flatMap(digestsOf);
   if (plain[0].length < SHORT) plain.splice(0, 3, Buffer.from(JSON.stringify(value)));
-  const hashes = [value, value.toLowerCase(), value.toUpperCase()].flatMap((text) =>
-    digestsOf(Buffer.from(text)),
-  );
   const texts = [...plain, ...hashes].flatMap((bytes) => {
     const hex = bytes.toString("hex");
     return [hex, hex.toUpperCase(), bytes.toString("base64").replace(/=+$/, ""), bytes.toString("base64url")];
@@ -104,12 +103,21 @@ function decoded(run) {
   return text === undefined ? all : [text];
 }
 
+/** Tests leave all kinds of nonsense: what is no JSON string is no value of an enrolment. */
+function unquoted(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return "";
+  }
+}
+
 /** Serial numbers and UEIDs of the enrolments in a file, however deep in base64. */
 export function valuesIn(bytes, depth = 0) {
   const text = bytes.toString("latin1");
   const values = [];
   for (const [, quoted] of text.matchAll(/"(?:serial|ueid)":("(?:[^"\\]|\\.)*")/g)) {
-    const value = Buffer.from(JSON.parse(quoted), "latin1").toString();
+    const value = unquoted(Buffer.from(quoted, "latin1").toString());
     if (Buffer.byteLength(value) > 1) values.push(value);
   }
   if (depth < DEEPEST)
@@ -118,18 +126,28 @@ export function valuesIn(bytes, depth = 0) {
   return values;
 }
 
+/** Null when it is gone meanwhile, or not to be read by anybody. */
+function there(read) {
+  try {
+    return read();
+  } catch (error) {
+    if (error.code === "ENOENT" || error.code === "EACCES") return null;
+    throw error;
+  }
+}
+
 const isLog = (folder) => fs.existsSync(join(folder, "tile", "entries"));
 const isPrivate = (name) => /\.(enrolment|jsonl|rows|fleet|vouch\.json)$/.test(name);
 
 /** Every file below a folder that is a log's, and every one beside them that may hold an enrolment. */
 function walk(folder, ofLog, ofOwner, within = false) {
   const inside = within || isLog(folder);
-  for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
+  for (const entry of there(() => fs.readdirSync(folder, { withFileTypes: true })) ?? []) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) walk(path, ofLog, ofOwner, inside);
-    else if (!entry.isFile()) continue;
-    else if (inside) ofLog(path);
-    else if (isPrivate(entry.name)) ofOwner(path);
+    if (!entry.isFile() || !(inside || isPrivate(entry.name))) continue;
+    const content = there(() => fs.readFileSync(path));
+    if (content !== null) (inside ? ofLog : ofOwner)(path, content);
   }
 }
 
@@ -145,16 +163,14 @@ export function startKeeping(kept) {
     const head = `${JSON.stringify({ file, length: content.length })}\n`;
     fs.appendFileSync(kept, Buffer.concat([Buffer.from(head), content]));
   };
-  const readValues = (file) => {
-    if (fs.statSync(file).size > MAX_PRIVATE) return;
-    const content = fs.readFileSync(file);
-    if (!isNew(createHash("sha256").update(content).digest("base64"))) return;
+  const readValues = (_, content) => {
+    if (content.length > MAX_PRIVATE || !isNew(createHash("sha256").update(content).digest("base64"))) return;
     for (const value of valuesIn(content))
       if (isNew(value)) fs.appendFileSync(kept, `${JSON.stringify({ value })}\n`);
   };
   const look = (folder) => {
     if (!fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
-    walk(folder, (file) => keep(file, fs.readFileSync(file)), readValues);
+    walk(folder, keep, readValues);
   };
   const isOurs = (path) => [...made].some((top) => `${path}${sep}`.startsWith(`${top}${sep}`));
   const before = (path, options) => {

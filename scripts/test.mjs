@@ -7,7 +7,8 @@
 // reasons above it when something was: also when a file doesn't bundle,
 // crashes at import, hangs or ends the process. uvu's own false greens count
 // as failures (uvu-watch.mjs). What the tests put in logs and on ledgers is looked
-// through for personal data (leaks.mjs); for everything that is a test of its own. Status 0 means: something passed, nothing failed.
+// through for personal data (leaks.mjs): a test more where all files are run. Status 0
+// means: something passed, nothing failed.
 
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";

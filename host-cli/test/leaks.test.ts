@@ -74,6 +74,19 @@ leaks("as a member of an enrolment is found whatever its value is", () => {
   assert.equal(search.in(Buffer.from(`"payload":"${enrolment}"`)), ['"serial":"', '"ueid":"']);
 });
 
+leaks("as a UEID is found as its own bytes, and as their digest", () => {
+  const ueid = `01${"c4".repeat(16)}`;
+  const ofUeid = new Search([ueid]);
+  const bytes = Buffer.from(ueid, "hex");
+  assert.equal(ofUeid.in(Buffer.concat([Buffer.from([0x51]), bytes])), [ueid]);
+  assert.equal(ofUeid.in(createHash("sha256").update(bytes).digest()), [ueid]);
+});
+
+leaks("is learned from nothing that is no enrolment", () => {
+  for (const nonsense of ['"serial":"\\x"', '"serial":"\u0001"', '"serial":7', '"ueid":""', '"serial":"'])
+    assert.equal(valuesIn(Buffer.from(nonsense)), []);
+});
+
 leaks("is learned from the enrolments that tests leave", () => {
   const statement = Buffer.from(
     `{"predicate":{"serial":${JSON.stringify(SERIAL)},"ueid":"01${"ab".repeat(16)}"}}`,
