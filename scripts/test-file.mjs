@@ -11,14 +11,16 @@
 
 import { appendFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
+import { startKeeping } from "./leaks.mjs";
 
-const [, , bundle, report] = process.argv;
+const [, , bundle, report, keep] = process.argv;
 const tell = (line) => appendFileSync(report, `${JSON.stringify(line)}\n`);
 
 globalThis.UVU_DEFER = 1; // uvu queues suites and leaves running them to us
 globalThis.UVU_INDEX = 0;
 globalThis.UVU_QUEUE = [[]];
-const notes = { problems: [], skips: [], pending: new Map() };
+const keeping = startKeeping(keep);
+const notes = { problems: [], skips: [], pending: new Map(), handed: keeping.handed };
 globalThis[Symbol.for("vouch.test")] = notes;
 
 await import(pathToFileURL(bundle).href);
@@ -40,6 +42,7 @@ for (const name of notes.pending.values())
 if (tests === 0 && notes.skips.length === 0 && notes.problems.length === 0) {
   notes.problems.push("holds no tests");
 }
+keeping.end();
 for (const problem of notes.problems) tell({ problem });
 for (const skip of notes.skips) tell({ skip });
 tell({ finished: true });

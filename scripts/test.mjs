@@ -6,13 +6,16 @@
 // The last line is always "N passed, N failed", with ", N skipped" and the
 // reasons above it when something was: also when a file doesn't bundle,
 // crashes at import, hangs or ends the process. uvu's own false greens count
-// as failures (uvu-watch.mjs). Status 0 means: something passed, nothing failed.
+// as failures (uvu-watch.mjs). What the tests put in logs and on ledgers is looked
+// through for personal data (leaks.mjs): a test more where all files are run. Status 0
+// means: something passed, nothing failed.
 
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { judge } from "./leaks.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const CACHE = join(ROOT, "node_modules/.cache/vouch-test", String(process.pid)); // packages resolve from here
@@ -20,6 +23,7 @@ const TIMEOUT_MS = Number(process.env.VOUCH_TEST_TIMEOUT_MS ?? 600_000);
 const GRACE_MS = Math.min(10_000, TIMEOUT_MS / 2); // from the last test to the end of the process
 
 const totals = { passed: 0, failed: 0, skips: [] };
+const looked = { bytes: 0, values: 0, leaks: 0, ms: 0 };
 
 function findTests(folder) {
   if (!existsSync(folder)) return [];
@@ -102,11 +106,12 @@ const running = new Set();
 /** Runs one bundle and adds what its report says to the totals. */
 function runFile(file, bundle, verbose) {
   const report = `${bundle}.report`;
+  const keep = `${bundle}.kept`;
   const started = Date.now();
   return new Promise((settle) => {
     const child = spawn(
       process.execPath,
-      ["--enable-source-maps", join(ROOT, "scripts/test-file.mjs"), bundle, report],
+      ["--enable-source-maps", join(ROOT, "scripts/test-file.mjs"), bundle, report, keep],
       {
         cwd: ROOT,
         stdio: ["ignore", "pipe", "pipe"],
@@ -148,10 +153,35 @@ function runFile(file, bundle, verbose) {
           verbose,
           took: Date.now() - started,
         });
+        lookThrough(file, keep);
         settle();
       }, 20); // what it printed last may still be in the pipe
     });
   });
+}
+
+/** Whether logs and ledgers that a file's tests filled hold personal data. */
+function lookThrough(file, keep) {
+  const started = Date.now();
+  const { leaks, bytes, values } = judge(keep);
+  looked.bytes += bytes;
+  looked.values = Math.max(looked.values, values);
+  looked.leaks += leaks.length;
+  looked.ms += Date.now() - started;
+  if (leaks.length > 0) fail(file, "personal data in a log or on a ledger", leaks.join("\n"));
+}
+
+/** Of the whole suite: that what was looked through is no empty set. */
+function sayLooked() {
+  if (looked.leaks > 0) return;
+  if (looked.bytes < 1e6 || looked.values < 300)
+    return fail("scripts/leaks.mjs", `looked through ${looked.bytes} bytes for ${looked.values} values only`);
+  totals.passed++;
+  const size = (looked.bytes / 1e6).toFixed(1);
+  const took = (looked.ms / 1000).toFixed(1);
+  console.log(
+    `ok   scripts/leaks.mjs  no personal data in ${size} MB of logs and what ledgers were handed, ${took} s`,
+  );
 }
 
 function endGroup(child) {
@@ -239,6 +269,7 @@ try {
     files.filter((file) => !missing.includes(file)),
     named.length > 0,
   );
+  if (named.length === 0) sayLooked();
 } catch (error) {
   fail("scripts/test.mjs", error.message);
 } finally {

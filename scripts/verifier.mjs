@@ -1,7 +1,12 @@
-// The verifier that stands alone: `vouch verify` as one CommonJS file, kept beside a bundle for
+// The verifier that stands alone: what settles and shows, as one CommonJS file, kept beside evidence for
 // the day when there is no registry to install anything from.
 //
-//   host-cli/src/main.ts + commands/verify.ts + all they reach ──▶ dist/vouch-verify.cjs
+//   host-cli/src/main.ts + commands/{verify,audit,report,fleet-*}.ts + all they reach ──▶ dist/vouch-verify.cjs
+//
+//   verify          needn't be typed: node vouch-verify.cjs BUNDLE …
+//   audit           without --store and --jobs: it keeps nothing and is one thread
+//   report          makes a report again, from the same code, to be compared with the one that was handed over
+//   fleet           check and pick
 //
 //   #!/usr/bin/env node
 //   // vouch-verify 0.1.0: … and whose work is in it, with their licences
@@ -20,13 +25,45 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 export const VERIFIER = "vouch-verify.cjs";
 
-// `verify` is the only verb, and needn't be typed.
+// A bundle may be called like a verb: `verify audit` and `./audit` are files.
 const entry = (version) => `
   import { start } from "./main";
   import * as verify from "./commands/verify";
-  if (!/^(-V|--version)$/.test(process.argv[2] ?? "")) process.argv.splice(2, 0, "verify");
-  void start({ version: ${JSON.stringify(version)}, verbs: ["verify"], load: () => verify });
+  import * as audit from "./commands/audit";
+  import * as report from "./commands/report";
+  import { defineCheck } from "./commands/fleet-check";
+  import { definePick } from "./commands/fleet-pick";
+  const fleet = {
+    define(program, io) {
+      const verb = program.command("fleet").description("Takes devices out of fleet files, and checks an owner's rows.");
+      defineCheck(verb, io, null);
+      definePick(verb, io);
+    },
+  };
+  const verbs = { verify, audit, report, fleet };
+  const first = process.argv[2] ?? "";
+  if (!/^(-V|--version|-h|--help|help)$/.test(first) && !Object.hasOwn(verbs, first)) process.argv.splice(2, 0, "verify");
+  void start({
+    version: ${JSON.stringify(version)},
+    verbs: Object.keys(verbs),
+    load: (verb) => verbs[verb],
+    summaries: { fleet: "take devices out of fleet files, and check an owner's rows" },
+  });
 `;
+
+/** No database and no folder of results: --store isn't offered and an address is refused, so nothing asks. */
+const storeless = {
+  name: "storeless",
+  setup(build) {
+    build.onResolve({ filter: /^\.\.\/audit\/(store|postgres)$/ }, () => ({
+      path: "store",
+      namespace: "storeless",
+    }));
+    build.onLoad({ filter: /.*/, namespace: "storeless" }, () => ({
+      contents: 'export const openStore = () => { throw new Error("this program keeps nothing"); };',
+    }));
+  },
+};
 
 /** The file's bytes. Throws when it would need anything but Node. */
 export async function buildVerifier({ esbuild }) {
@@ -51,15 +88,20 @@ export async function buildVerifier({ esbuild }) {
     charset: "utf8",
     legalComments: "none", // the licences stand in front, whole
     logLevel: "warning",
-    plugins: [workspace, lazyChildren],
-    define: { "process.env.NODE_ENV": '"production"', VOUCH_VERSION: JSON.stringify(version) },
+    plugins: [workspace, lazyChildren, storeless],
+    define: {
+      "process.env.NODE_ENV": '"production"',
+      VOUCH_VERSION: JSON.stringify(version),
+      VOUCH_ALONE: "true",
+    },
   });
   const needs = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
   const foreign = needs.filter((path) => !isBuiltin(path));
   if (foreign.length > 0) throw new Error(`${VERIFIER} would need ${foreign.join(", ")} beside it`);
   const head = [
-    `vouch-verify ${version}: settles whether a bundle, image and device hold up, offline.`,
+    `vouch-verify ${version}: settles whether bundle, image and device hold up, of one device or a fleet, offline.`,
     "  node vouch-verify.cjs BUNDLE --policy FILE [--image [COMPONENT=]FILE] …     --help shows the rest",
+    "  node vouch-verify.cjs audit FILES… --policy FILE",
     "",
     "vouch is under the Apache License, Version 2.0. This file holds work of others, under these licences:",
     ...packagesOf(metafile).flatMap(licenceOf),

@@ -64,6 +64,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "nonce-mismatch",
   "not-closing",
   "note-mismatch",
+  "other-commitment",
   "receipt-not-canonical",
   "receipt-signatures",
   "rolled-back",
@@ -103,6 +104,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
 export const UNPROVEN_CODES: ReadonlySet<string> = new Set<string>([
   "approvals-missing",
   "bcs-unsupported",
+  "commitment-not-logged",
   "cose-unsupported-algorithm",
   "epoch-before-root",
   "epoch-missing",

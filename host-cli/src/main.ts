@@ -21,6 +21,8 @@ export interface Build {
   version: string;
   verbs: readonly string[];
   load(verb: string): VerbModule;
+  /** Where a verb does less than its summary says. */
+  summaries?: Record<string, string>;
 }
 
 /** In the order `vouch --help` lists them. */
@@ -150,7 +152,7 @@ function describeVerbs(program: Command, build: Build): string {
   for (const verb of new Set([...told, ...build.verbs]))
     program
       .command(verb)
-      .description(SUMMARIES[verb] ?? "")
+      .description(build.summaries?.[verb] ?? SUMMARIES[verb] ?? "")
       .helpOption(false);
   program.option("-V, --version", "print the version");
   return `${program.helpInformation()}\nExit status: ${statusLine}\n`;

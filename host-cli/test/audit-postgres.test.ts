@@ -1,8 +1,9 @@
 // The store in PostgreSQL, against a real server that this test starts in a folder of its own: schema,
 // several auditors at once, passwords that never show. Debian: apt-get install postgresql.
 
-import { spawn } from "node:child_process";
-import { resolve } from "node:path";
+import { spawn, spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import pg from "pg";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -18,7 +19,7 @@ const cluster = await startCluster();
 const VOUCH = resolve("host-cli/bin/vouch.mjs");
 
 if (typeof cluster === "string") {
-  for (const name of ["judges once", "several auditors", "passwords", "migrations"])
+  for (const name of ["judges once", "several auditors", "reports", "passwords", "migrations"])
     skip(test, name, cluster);
   test.run();
 } else {
@@ -80,6 +81,52 @@ if (typeof cluster === "string") {
       { word: "unproven", n: 5 },
       { word: "vulnerable", n: 4 },
     ]);
+  });
+
+  const report = (...args: string[]) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [VOUCH, "report", ...args, "--json"], {
+      cwd: fleet.folder,
+      encoding: "utf8",
+    });
+    return { status, stdout, stderr };
+  };
+
+  test("a report of the database says what one of the lines says, but for where they were", async () => {
+    writeFileSync(join(fleet.folder, "results.jsonl"), (await audit(at)).stdout);
+    const [stored, printed] = [url, "results.jsonl"].map((from) => {
+      const { status, stdout, stderr } = report(from);
+      assert.is(status, 0, stderr);
+      return JSON.parse(stdout) as Record<string, unknown> & { sources: { name: string }[] };
+    });
+    assert.is(stored!.sources[0]!.name, "PostgreSQL");
+    const without = (data: object) => ({ ...data, sources: null, trend: null, notes: null });
+    assert.equal(without(stored!), without(printed!));
+    assert.equal(JSON.parse(report(url).stdout), stored);
+    assert.not.ok(report(url).stdout.includes("auditor@"), "the address is not told");
+  });
+
+  test("an audit that was stopped before its summary is in the report", async () => {
+    await query("create table kept as select * from vouch_audit_note");
+    await query("delete from vouch_audit_note where line like '%audit-summary%'");
+    const { status, stdout, stderr } = report(url);
+    await query(
+      "insert into vouch_audit_note (added, line) select added, line from kept where line like '%audit-summary%'",
+    );
+    await query("drop table kept");
+    assert.is(status, 0, stderr);
+    const { devices, metrics } = JSON.parse(stdout) as { devices: number; metrics: { patched: object } };
+    assert.is(devices, 200);
+    assert.equal(metrics.patched, { devices: 200, patched: 187 });
+  });
+
+  test("a report may be made by whoever may only read, and writes nothing", async () => {
+    await query("create role reader login password 'correct-horse-battery'");
+    await query("grant select on all tables in schema public to reader");
+    assert.is(report(url.replace("auditor@", "reader@")).status, 0);
+    await query("create database empty");
+    const none = report(url.replace(/postgres$/, "empty"));
+    assert.is(none.status, 1);
+    assert.match(none.stderr, /no results \[evidence-missing\]/);
   });
 
   test("a row whose line is another record's is not believed", async () => {

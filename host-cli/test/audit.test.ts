@@ -160,6 +160,17 @@ test("a CBOR sequence, and stdin, say what the lines say", () => {
     recordsOf(stdout).map(({ device, word, reasons }) => [device, word, reasons]);
   assert.is(recordsOf(stdin.stdout).length, 199);
   assert.equal(outcome(sequence.stdout), outcome(stdin.stdout));
+
+  const picked = run("fleet", "pick", "fleet.cborseq", "--device", "SN-1059", "-o", "one.cborseq", "--json");
+  assert.is(picked.stdout, '{"file":"one.cborseq","contexts":1,"devices":1}\n');
+  const [alone] = recordsOf(audit("one.cborseq", "--json", "--at", past).stdout);
+  assert.equal(
+    alone,
+    recordsOf(sequence.stdout).find(({ serial }) => serial === "SN-1059"),
+  );
+  const twice = run("fleet", "pick", "fleet.cborseq", "pumps", "--device", "SN-1059", "-o", "both.cborseq");
+  assert.match(twice.stderr, /lines and CBOR items don't go into one file \[usage\]/);
+  assert.not.ok(existsSync(join(folder, "both.cborseq")));
 });
 
 test("hostile lines are refuted by their place, and the others judged", () => {

@@ -14,6 +14,7 @@
 
 import { createPrivateKey, createPublicKey, sign, verify } from "node:crypto";
 import { sha256 } from "@vouch/shared/sha256";
+import { handed } from "../../shared/test/handed";
 import {
   type Block,
   blockBytes,
@@ -119,6 +120,7 @@ export class SimulatedTangle {
 
   /** What a client or the coordinator sends; gives its id. Throws Rejected. */
   attach(bytes: Buffer): string {
+    handed(bytes);
     const block = readBlock(bytes);
     checkSyntax(block);
     if (block.payload?.type !== 7 && this.minPowScore > 0) {

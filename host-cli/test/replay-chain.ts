@@ -19,6 +19,7 @@ import {
 } from "@vouch/shared/rebased/transaction";
 import { closingSummary, formatRoot, rootOf } from "@vouch/shared/rebased/walk";
 import { sha256 } from "@vouch/shared/sha256";
+import { handed } from "../../shared/test/handed";
 import {
   certify,
   closeEpoch,
@@ -99,6 +100,7 @@ export class SimulatedChain {
 
   /** Throws an Error that says what is wrong with it, as validators would. */
   execute(transaction: Uint8Array, signatures: readonly Uint8Array[]): Executed {
+    handed(transaction);
     const id = digestOf("TransactionData", transaction);
     const known = this.executed.get(toHex(id));
     if (known !== undefined) return known;

@@ -2,8 +2,8 @@
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { cpSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import jsQR from "jsqr";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -88,6 +88,46 @@ report("the square code holds the digest of the JSON, and where it is kept", () 
   assert.is(text, `vouch:report?v=1&at=${when}&sha256=${sha256}&where=shelf%204%20%26%20%3Cb%3E`);
   assert.match(read("report.html"), sha256);
 });
+
+report(
+  "what the report says to type makes the same report again, and its list of digests is one for sha256sum",
+  () => {
+    cpSync(at("fleet/policy"), at("my policy"));
+    const made = [
+      "report",
+      "results.jsonl",
+      "--policy",
+      "my policy",
+      "--where",
+      "it's here",
+      "-o",
+      "said.html",
+    ];
+    run(0, ...made);
+    const html = read("said.html").replaceAll("&quot;", '"').replaceAll("&amp;", "&");
+    const [, sums = ""] = /<pre>((?:[0-9a-f]{64} {2}[^\n<]+\n?)+)<\/pre>/.exec(html) ?? [];
+    assert.equal(
+      sums.split("\n"),
+      ["results.jsonl", "my policy"].map(
+        (name) =>
+          `${createHash("sha256")
+            .update(readFileSync(at(name)))
+            .digest("hex")}  ${name}`,
+      ),
+    );
+    const typed = [...html.matchAll(/^(?:<pre>)?.*node vouch-verify\.cjs (report [^\n<|]*)/gm)].map(
+      ([, line = ""]) => line,
+    );
+    assert.is(typed.length, 2);
+    const alone = `${process.execPath} ${resolve("host-cli/dist/vouch-verify.cjs")}`;
+    const [again, json] = typed.map((line) =>
+      spawnSync("sh", ["-c", `${alone} ${line}`], { cwd: folder, encoding: "utf8" }),
+    );
+    assert.is(again!.status, 0, again!.stderr);
+    assert.is(read("again.html"), read("said.html"));
+    assert.match(html, createHash("sha256").update(json!.stdout).digest("hex"));
+  },
+);
 
 /** Draws the path in pixels and reads it with another's decoder. */
 function scan(size: number, path: string): string | undefined {

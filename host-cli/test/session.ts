@@ -10,6 +10,7 @@
 //
 //   json PATH VALUE    stdout is one JSON object, with this at a.b.0.c
 //   capture NAME RE    what RE's group found in stdout; $NAME stands for it from then on
+//   save FILE          what the last vouch printed on stdout becomes that file
 //   stdin FILE         the next vouch reads it there
 //   cp A B, rm F, truncate F SIZE, fill F SIZE, edit F RE TEXT (\n in it is a line end),
 //   exists F…, cmp A B
@@ -17,7 +18,8 @@
 //
 // Words are split at spaces; '…' keeps them together. ! before anything but vouch
 // asks that it isn't so. What runs is the built command, as a process; and every `vouch verify`
-// is asked of the verifier that stands alone, too, which must answer to the letter the same.
+// is asked of the verifier that stands alone, too, which must answer to the letter the same; so is every other
+// verb that it has.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -138,7 +140,8 @@ class Session {
     this.input = undefined;
     if (this.last.status !== expected)
       throw new Error(`ended with ${this.last.status}, expected ${expected}\n${this.seen()}`);
-    if (args[0] === "verify") this.askAlone(args.slice(1), input, started);
+    const alone = aloneArgs(args);
+    if (alone !== null) this.askAlone(alone, input, started);
   }
 
   /** Answers name the second in which they are given: any since `started` is the same. */
@@ -181,6 +184,16 @@ class Session {
   copyDemo(): void {
     cpSync(this.demo, this.folder, { recursive: true });
   }
+}
+
+/** What the verifier that stands alone is asked for the same answer; null for what it doesn't do. */
+function aloneArgs(args: string[]): string[] | null {
+  const [verb, second] = args;
+  if (verb === "verify") return args.slice(1);
+  if (args.some((arg) => /^--(store|jobs|fresh|log)$/.test(arg))) return null;
+  const has =
+    verb === "audit" || verb === "report" || (verb === "fleet" && /^(pick|check)$/.test(second ?? ""));
+  return has ? args : null;
 }
 
 type Ask = (session: Session, args: string[]) => [holds: boolean, seen: string];
@@ -234,6 +247,7 @@ const DOES: Record<string, (session: Session, args: string[]) => void> = {
     if (after === before) throw new Error(`nothing in ${name} matches`);
     session.write(name, after);
   },
+  save: (session, [name]) => session.write(name, session.ended().stdout),
   capture(session, [name = "", pattern = ""]) {
     const found = new RegExp(pattern, "m").exec(session.ended().stdout)?.[1];
     if (found === undefined) throw new Error(`stdout doesn't match\n${session.seen()}`);

@@ -1,15 +1,17 @@
 // The verifier that stands alone (scripts/verifier.mjs): one file, the same bytes from every build, with the
 // licences of what is in it; and it judges receipts of IOTA's ledger, for which `vouch` loads a second file.
-// sessions.test.ts asks it all that is asked of `vouch verify`.
+// sessions.test.ts asks it all that is asked of `vouch verify`, and of the other verbs that it has.
 
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { skip } from "../../shared/test/skip";
 import { type Alone, makeAlone, vouch } from "./session";
 
 const folder = mkdtempSync(join(tmpdir(), "vouch-verifier-"));
@@ -60,9 +62,78 @@ verifier("asks Node for all it needs, and says whose work it holds", () => {
 
 verifier("asked for its version or for help, answers", () => {
   assert.match(alone(folder, ["--version"]).stdout, /^vouch [0-9]+\.[0-9]+\.[0-9]+\n$/);
-  const help = alone(folder, ["--help"]);
-  assert.is(help.status, 0);
-  assert.match(help.stdout, /--policy <FILE>/);
+  for (const args of [
+    ["verify", "--help"],
+    ["audit", "--help"],
+    ["help", "verify"],
+  ]) {
+    const help = alone(folder, args);
+    assert.is(help.status, 0);
+    assert.match(help.stdout, /--policy <FILE>/);
+  }
+  const verbs = [...alone(folder, ["--help"]).stdout.matchAll(/^ {2}([a-z]+) {2,}/gm)].map(
+    ([, verb]) => verb,
+  );
+  assert.equal(verbs, ["verify", "audit", "report", "fleet"]);
   assert.is(alone(folder, []).status, 1);
 });
+
+verifier("keeps nothing and is one thread: --store and --jobs are no options of it", () => {
+  for (const option of ["--store", "--jobs", "--fresh"]) {
+    const { status, stderr } = alone(folder, ["audit", ".", "--policy", "p", option, "1"]);
+    assert.is(status, 1);
+    assert.match(stderr, new RegExp(`unknown option '${option}' \\[usage\\]`));
+  }
+  assert.match(
+    alone(folder, ["fleet", "check", "r", "--statement", "s", "--signer", "k", "--log", "l"]).stderr,
+    /--log/,
+  );
+});
+
+verifier("a file that is called like a verb is verified when it is named as a file", () => {
+  writeFileSync(join(folder, "audit"), "{}");
+  for (const args of [["./audit"], ["verify", "audit"]]) {
+    const { status, stderr } = alone(folder, [...args, "--policy", "p"]);
+    assert.is(status, 1);
+    assert.match(stderr, /^vouch: p: no such file/);
+  }
+});
+
+const netless = suite("without a network");
+
+/** Why a process can't be started in a network namespace with nothing in it, or undefined when it can. */
+const noNamespace = (() => {
+  if (process.platform !== "linux") return "network namespaces are Linux's";
+  const { status, error, stderr } = spawnSync("unshare", ["--user", "--map-root-user", "--net", "true"], {
+    encoding: "utf8",
+  });
+  return error?.message ?? (status === 0 ? undefined : `unshare: ${stderr.trim()}`);
+})();
+
+const name =
+  "a fleet is judged where there is no interface but a dead loopback, and no module but Node's own";
+if (noNamespace !== undefined) skip(netless, name, noNamespace);
+else
+  netless(name, () => {
+    const place = mkdtempSync(join(tmpdir(), "vouch-netless-"));
+    try {
+      cpSync(BUILT, join(place, "vouch-verify.cjs"));
+      assert.is(vouch(place, ["demo", "--fleet", "pumps", "--quiet"]).status, 0);
+      const args = ["audit", "pumps", "--policy", "pumps/policy", "--quiet"];
+      const there = vouch(place, args);
+      const here = spawnSync(
+        "unshare",
+        ["--user", "--map-root-user", "--net", process.execPath, "vouch-verify.cjs", ...args],
+        { cwd: place, encoding: "utf8", env: { NODE_PATH: "" } },
+      );
+      const timeless = (text: string) => text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, "TIME");
+      assert.is(here.status, 20, here.stderr);
+      assert.is(timeless(here.stdout), timeless(there.stdout));
+      assert.match(here.stdout, /^13 of 200 not patched/);
+    } finally {
+      rmSync(place, { recursive: true });
+    }
+  });
+
 verifier.run();
+netless.run();

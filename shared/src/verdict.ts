@@ -39,6 +39,7 @@ const UNPROVEN: ReadonlySet<string> = new Set([
   "bcs-unsupported",
   "challenge-missing",
   "challenge-not-anchored",
+  "commitment-not-logged",
   "component-not-measured",
   "component-unnamed",
   "context-missing",

@@ -82,3 +82,9 @@ export const notAFleet = () =>
   new Refusal("unknown-input", "found neither a bundle nor a fleet file", {
     hint: "`vouch inspect` tells what it is",
   });
+
+/** Told and not passed over, or a first line could hide the devices after it. */
+export const areResults = () =>
+  new Refusal("unknown-input", "found results of an audit, expected evidence", {
+    hint: "keep results and stores out of the folder that is audited",
+  });

@@ -9,13 +9,16 @@
 
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { MAX_BUNDLE } from "@vouch/shared/bundle";
+import { equalBytes } from "@vouch/shared/bytes";
 import { Refusal } from "@vouch/shared/refusal";
 import { isRenewed, MAX_RENEWED } from "@vouch/shared/renewal";
-import { notAFleet } from "./inputs";
+import { areResults, notAFleet } from "./inputs";
 
 const CHUNK = 256 * 1024;
 const LF = 0x0a;
 const OPEN_BRACE = 0x7b;
+/** What an audit printed or a store holds begins so. */
+const RESULTS = Buffer.from('{"version":"vouch-audit-');
 const BYTE_STRING = 2; // CBOR's major type
 
 export interface Item {
@@ -36,6 +39,7 @@ export function* itemsOf(path: string): Generator<Item> {
     const source = new Source(fd);
     const first = source.peek();
     if (first === null) return;
+    if (source.beginsWith(RESULTS)) throw areResults();
     if (first === OPEN_BRACE) yield* lines(source);
     else if (first >> 5 === BYTE_STRING) yield* sequence(source);
     else throw notAFleet();
@@ -70,6 +74,11 @@ class Source {
 
   peek(): number | null {
     return this.fill()?.[0] ?? null;
+  }
+
+  /** Of the chunk at hand: a file that comes in smaller pieces begins with nothing that is told. */
+  beginsWith(bytes: Uint8Array): boolean {
+    return equalBytes(this.fill()?.subarray(0, bytes.length) ?? new Uint8Array(0), bytes);
   }
 
   /** Up to and without the next `end`, which is passed; null at the end of the file. Beyond `max` bytes: empty, and the true length. */

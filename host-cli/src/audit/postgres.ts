@@ -36,6 +36,22 @@ export async function openPostgres(
   where: string,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<Store> {
+  const { client, ask } = await connect(where, env);
+  try {
+    await ask(() => migrate(client));
+  } catch (error) {
+    await client.end().catch(() => {});
+    throw error;
+  }
+  return storeOf(client, ask);
+}
+
+type Ask = <T>(work: () => Promise<T>) => Promise<T>;
+
+async function connect(
+  where: string,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<{ client: Client; ask: Ask }> {
   checkAddress(where);
   const client = new pg.Client({
     connectionString: where,
@@ -53,7 +69,7 @@ export async function openPostgres(
     await client.end().catch(() => {});
     throw storeRefusal("store-unreachable", error, env);
   }
-  const ask = async <T>(work: () => Promise<T>): Promise<T> => {
+  const ask: Ask = async (work) => {
     try {
       if (lost !== undefined) throw lost;
       return await work();
@@ -62,16 +78,10 @@ export async function openPostgres(
       throw storeRefusal("store-failed", error, env);
     }
   };
-  try {
-    await ask(() => migrate(client));
-  } catch (error) {
-    await client.end().catch(() => {});
-    throw error;
-  }
-  return storeOf(client, ask);
+  return { client, ask };
 }
 
-function storeOf(client: Client, ask: <T>(work: () => Promise<T>) => Promise<T>): Store {
+function storeOf(client: Client, ask: Ask): Store {
   return {
     find: (keys) =>
       ask(async () => {
@@ -106,20 +116,86 @@ function storeOf(client: Client, ask: <T>(work: () => Promise<T>) => Promise<T>)
   };
 }
 
+/**
+ * All that is kept, as the lines of audits in the order in which a folder would hold them, of one moment of the database: nothing is
+ * written, so the right to read is enough. Refuses as openPostgres, `evidence-missing` and `too-large`.
+ */
+export async function readPostgres(
+  where: string,
+  env: Readonly<Record<string, string | undefined>>,
+  most: { readonly lines: number; readonly bytes: number },
+): Promise<string[]> {
+  const { client, ask } = await connect(where, env);
+  try {
+    return await ask(async () => {
+      await client.query("begin isolation level repeatable read, read only");
+      if ((await versionOf(client)) < MIGRATIONS.length)
+        throw new Refusal("evidence-missing", "the database holds no results", {
+          hint: "`vouch audit --store` puts them there",
+        });
+      await checkSize(client, most);
+      const { rows } = await client.query<{ line: string }>(LINES);
+      await client.query("commit");
+      return rows.map(({ line }) => line);
+    });
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** Of each audit: contexts, records, summary. What belongs to no summary, of an audit that was stopped, comes last. */
+const LINES = `
+  with note as (select id, line, line::jsonb as said from vouch_audit_note),
+       summary as (select id, line, said->>'at' as at from note where said->>'version' like 'vouch-audit-summary/%'),
+       context as (select n.id, n.line, (select min(s.id) from summary s where s.id > n.id) as of
+                   from note n where n.said->>'version' like 'vouch-audit-context/%'),
+       record as (select r.line, encode(r.key, 'hex') as key, r.line::jsonb->>'at' as at from vouch_audit_record r),
+       ended as (select at, min(id) as of from summary group by at)
+  select line from (
+    select of, 0 as kind, id, '' as at, '' as key, line from context
+    union all select ended.of, 1, 0, record.at, key, line from record left join ended on ended.at = record.at
+    union all select id, 2, id, at, '', line from summary
+  ) as told order by of nulls last, kind, at, id, key`;
+
+async function checkSize(
+  client: Client,
+  { lines, bytes }: { readonly lines: number; readonly bytes: number },
+): Promise<void> {
+  const { rows } = await client.query<{ lines: string; bytes: string }>(
+    `select count(*) as lines, coalesce(sum(octet_length(line)), 0) as bytes
+     from (select line from vouch_audit_record union all select line from vouch_audit_note) as kept`,
+  );
+  if (Number(rows[0]?.lines) > lines || Number(rows[0]?.bytes) > bytes)
+    throw new Refusal(
+      "too-large",
+      `the database holds ${rows[0]?.lines} lines of ${rows[0]?.bytes} bytes, at most ${lines} of ${bytes} are accepted`,
+    );
+}
+
+/** The schema's; 0 when there is none. Refuses `unsupported-version`. */
+async function versionOf(client: Client): Promise<number> {
+  const { rows: there } = await client.query<{ there: boolean }>(
+    "select to_regclass('vouch_audit_schema') is not null as there",
+  );
+  if (there[0]?.there !== true) return 0;
+  const { rows } = await client.query<{ version: number }>(
+    "select coalesce(max(version), 0) as version from vouch_audit_schema",
+  );
+  const version = rows[0]?.version ?? 0;
+  if (version > MIGRATIONS.length)
+    throw new Refusal(
+      "unsupported-version",
+      `the database's schema is of version ${version}, this program knows ${MIGRATIONS.length}`,
+    );
+  return version;
+}
+
 async function migrate(client: Client): Promise<void> {
   await client.query("begin");
   try {
     await client.query("select pg_advisory_xact_lock($1)", [MIGRATION_LOCK]);
     await client.query("create table if not exists vouch_audit_schema (version integer primary key)");
-    const { rows } = await client.query<{ version: number }>(
-      "select coalesce(max(version), 0) as version from vouch_audit_schema",
-    );
-    const version = rows[0]?.version ?? 0;
-    if (version > MIGRATIONS.length)
-      throw new Refusal(
-        "unsupported-version",
-        `the database's schema is of version ${version}, this program knows ${MIGRATIONS.length}`,
-      );
+    const version = await versionOf(client);
     for (const [i, migration] of MIGRATIONS.entries()) {
       if (i < version) continue;
       await client.query(migration);
@@ -134,10 +210,10 @@ async function migrate(client: Client): Promise<void> {
 
 function checkAddress(where: string): void {
   const address = URL.canParse(where) ? new URL(where) : null;
-  if (address === null) throw usage("--store: the address is no URL", "postgres://USER@HOST:PORT/DATABASE");
+  if (address === null) throw usage("a store's address: it is no URL", "postgres://USER@HOST:PORT/DATABASE");
   if (address.password !== "" || address.searchParams.has("password"))
     throw usage(
-      "--store: the address holds a password, which others can read in the list of processes",
+      "a store's address: it holds a password, which others can read in the list of processes",
       "put it into PGPASSWORD or ~/.pgpass",
     );
 }

@@ -278,7 +278,7 @@ interface Hit {
 }
 
 const BUNDLE_START = Buffer.from('{"version":"vouch-bundle/');
-const isBundle = (bytes: Uint8Array) =>
+export const isBundle = (bytes: Uint8Array): boolean =>
   equalBytes(bytes.subarray(0, BUNDLE_START.length), BUNDLE_START) || isRenewed(bytes);
 /** Whether a bundle may be without devices: reading it tells. */
 const isContext = (bytes: Uint8Array) =>

@@ -140,7 +140,9 @@ function exported(files: readonly string[], flags: ExportFlags): Uint8Array {
   const [withdrawal] = statements.filter((s) => s.kind === "advisory-withdrawal");
   if (flags.osv === true) return osvOf(forms, { ecosystem: flags.ecosystem, withdrawal });
   if (withdrawal !== undefined)
-    throw new Refusal("withdrawn", `${withdrawal.id} is withdrawn, which CSAF 2.0 has no word for`);
+    throw new Refusal("withdrawn", `${withdrawal.id} is withdrawn, which CSAF 2.0 has no word for`, {
+      hint: "OSV has one (--osv); without the withdrawal the CSAF would say that the advisory is in force",
+    });
   const { publisher, namespace } = flags;
   if (publisher === undefined || namespace === undefined)
     throw usage("--csaf needs --publisher NAME and --namespace ADDRESS");

@@ -16,6 +16,7 @@ import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { auditText } from "../output/audit";
 import { startProgress } from "../output/terminal";
+import { ALONE } from "../version";
 
 const MAX_POLICY = 256 * 1024;
 const MAX_JOBS = 64;
@@ -79,6 +80,7 @@ export async function auditFiles(
 }
 
 function jobsOf(text: string | undefined): number {
+  if (ALONE) return 1;
   if (text === undefined) return Math.min(availableParallelism(), MAX_JOBS);
   const jobs = /^[1-9][0-9]?$/.test(text) ? Number(text) : 0;
   if (jobs < 1 || jobs > MAX_JOBS) throw usage(`--jobs takes a number from 1 to ${MAX_JOBS}`);
@@ -92,7 +94,7 @@ function remind(io: Io, remark: string): void {
 const collect = (value: string, before: readonly string[] = []) => [...before, value];
 
 export function define(program: Command, io: Io): void {
-  program
+  const audit = program
     .command("audit")
     .description("Settles which devices of a fleet are patched, and why the others are not.")
     .argument("<files...>", "bundles, fleet files, evidence (.eat), folders of them; - for stdin")
@@ -102,10 +104,13 @@ export function define(program: Command, io: Io): void {
       "--image <FILE>",
       "an image to recompute keyed digests from, for releases that name it (repeatable)",
       collect,
-    )
-    .option("--jobs <N>", "threads that judge; as many as there are processors unless said")
-    .option("--store <DIR|URL>", "keep results in a folder or postgres://…, and judge only what is new")
-    .option("--fresh", "judge everything again, whatever the store holds")
+    );
+  if (!ALONE)
+    audit
+      .option("--jobs <N>", "threads that judge; as many as there are processors unless said")
+      .option("--store <DIR|URL>", "keep results in a folder or postgres://…, and judge only what is new")
+      .option("--fresh", "judge everything again, whatever the store holds");
+  audit
     .option("--json", "print one line of JSON for each release and each device, and a summary")
     .action(async (files: string[], options: AuditOptions) => {
       const now = Math.floor(Date.now() / 1000);

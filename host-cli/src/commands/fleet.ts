@@ -2,7 +2,8 @@
 //
 //   collect   log, releases and a folder of evidence  ──▶  a fleet file       log/fleet.ts
 //   commit    fleet files, one an owner  ──▶  a statement for the log, and rows for each owner
-//   check     an owner's rows against the statement                           shared/src/fleetrows.ts
+//   check     an owner's rows against the statement                           fleet-check.ts
+//   pick      some devices of a fleet file, with their contexts               fleet-pick.ts
 
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
@@ -10,28 +11,31 @@ import { basename, join } from "node:path";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { MAX_COMPANION, parseEnrolmentFile } from "@vouch/shared/companions";
 import { decodeSign1, kidOf } from "@vouch/shared/cose";
-import { MAX_DSSE, openEnvelope, parseEnvelope } from "@vouch/shared/dsse";
+import { MAX_DSSE, parseEnvelope } from "@vouch/shared/dsse";
 import { contextOf, formatDevice, parseDevice } from "@vouch/shared/fleetform";
-import { checkRow, formatRow, parseRow, ROW_SALT, rowLeaf } from "@vouch/shared/fleetrows";
-import { memoryReader, proveInclusion, rootOf } from "@vouch/shared/merkle";
+import { formatRow, ROW_SALT, rowLeaf } from "@vouch/shared/fleetrows";
+import { checkInclusion, leafHash, memoryReader, proveInclusion, rootOf } from "@vouch/shared/merkle";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
-import { type FleetCommitment, parseStatement } from "@vouch/shared/statement";
+import { parseStatement } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { itemsOf } from "../audit/items";
 import { nodeCrypto } from "../crypto";
 import { signStatement } from "../endorse";
-import { about, printable, usage } from "../exit";
+import { about, describe, usage } from "../exit";
 import { readInput, writeOutput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { type FleetDevice, makeFleet } from "../log/fleet";
+import { findRecord } from "../log/lookup";
+import { checkLogKey, openLog } from "../log/store";
+import { plural } from "../output/size";
 import { loadSigner, type SignerOptions, withSigner } from "../signer";
-import { readVkey } from "../vkeyfile";
 import { readDevice } from "./bundle";
+import { defineCheck, type LookUp } from "./fleet-check";
+import { definePick } from "./fleet-pick";
 
 const MAX_MANIFEST = 64 * 1024;
 const repeat = (value: string, before: readonly string[] = []) => [...before, value];
-const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 export function define(program: Command, io: Io): void {
   const fleet = program.command("fleet").description("Collects a fleet's evidence, and commits to it.");
@@ -61,15 +65,24 @@ export function define(program: Command, io: Io): void {
     .requiredOption("-o, --output <DIR>", "a folder for fleet-commitment.dsse.json and NAME.rows")
     .option("--json", "print what was committed to as one JSON object");
   withSigner(commit).action((files: string[], options: CommitOptions) => commitTo(files, options, io));
-  fleet
-    .command("check")
-    .description("Settles whether an owner's rows are in the tree that was committed to.")
-    .argument("<rows>", "NAME.rows, or - for stdin")
-    .requiredOption("--statement <FILE>", "fleet-commitment.dsse.json")
-    .requiredOption("--signer <VKEY>", "who must have signed it: a verifier key, or a file with one")
-    .option("--json", "print one JSON object")
-    .action((rows: string, options: CheckOptions) => check(rows, options, io));
+  defineCheck(fleet, io, lookUp);
+  definePick(fleet, io);
 }
+
+/** A statement's place in a log that `key` signed. Its inclusion is proved on the way. */
+const lookUp: LookUp = (folder, key, bytes) => {
+  const log = openLog(folder);
+  checkLogKey(log, key);
+  const { origin } = log.checkpoint;
+  const index = findRecord(log, bytes);
+  if (index === null)
+    throw new Refusal("commitment-not-logged", `it is none of the ${log.size} records of ${origin}`, {
+      hint: "`vouch log add` puts it there",
+    });
+  const proof = proveInclusion(index, log.size, log.hashReader, nodeCrypto);
+  checkInclusion(leafHash(bytes, nodeCrypto), index, log.size, proof, log.checkpoint.root, nodeCrypto);
+  return { origin, index, size: log.size };
+};
 
 interface CollectOptions {
   readonly log: string;
@@ -87,21 +100,38 @@ function collect(folders: readonly string[], options: CollectOptions, io: Io): v
     manifest: readInput(options.manifest[i] as string, MAX_MANIFEST),
   }));
   const files = folders.flatMap(filesIn);
-  const enrolments = enrolmentsIn(files.filter((file) => file.endsWith(".enrolment")));
-  const evidence = files.filter((file) => file.endsWith(".eat")).sort();
+  let left = 0;
+  // What is wrong with one device is its own; the status tells that this isn't the whole fleet.
+  const leaveOut = (refusal: unknown) => {
+    left++;
+    io.stderr(`${describe(refusal, io.debug)}\n`);
+  };
+  const readable = <T>(path: string, read: (path: string) => T): T[] => {
+    try {
+      return [about(path, () => read(path))];
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      leaveOut(error);
+      return [];
+    }
+  };
+  const named = (ending: string) => files.filter((file) => file.endsWith(ending)).sort();
+  // Two for one key: the later name counts, as it would at the station.
+  const enrolments = new Map(named(".enrolment").flatMap((path) => readable(path, readEnrolment)));
+  const evidence = named(".eat").filter(
+    (path) => readable(path, () => readFleetDevice(path, enrolments)).length > 0,
+  );
   const fleet = makeFleet(options.log, releases, function* () {
     for (const path of evidence) yield readFleetDevice(path, enrolments);
   });
   const lines: Uint8Array[] = [...fleet.contexts];
-  let left = 0;
   let at = 0;
   for (const record of fleet.devices()) {
     const path = evidence[at++] as string;
-    if (!isRefusal(record)) lines.push(formatDevice(record));
-    else {
-      left++;
-      io.stderr(`${printable(`vouch: ${path}: ${record.message} [${record.code}]`)}\n`);
-    }
+    readable(path, () => {
+      if (isRefusal(record)) throw record;
+      lines.push(formatDevice(record));
+    });
   }
   const devices = lines.length - fleet.contexts.length;
   const text = Buffer.concat(lines.flatMap((line) => [line, Buffer.from("\n")])).toString("utf8");
@@ -127,22 +157,16 @@ function filesIn(folder: string): string[] {
 
 type Enrolments = ReadonlyMap<string, FleetDevice["enrolment"]>;
 
-/** By key id; two for one key: the later name counts, as it would at the station. */
-function enrolmentsIn(files: readonly string[]): Enrolments {
-  return new Map(
-    [...files].sort().map((path) =>
-      about(path, () => {
-        const enrolment = parseEnrolmentFile(readInput(path, MAX_COMPANION));
-        const statement = parseStatement(parseEnvelope(enrolment.statement).payload);
-        if (statement.kind !== "enrolment")
-          throw new Refusal(
-            "wrong-statement",
-            `found a statement of kind ${statement.kind}, expected an enrolment`,
-          );
-        return [toHex(kidOf(nodeCrypto.sha256(statement.publicKey))), enrolment] as const;
-      }),
-    ),
-  );
+/** With the id of the key that it is about. */
+function readEnrolment(path: string): [string, FleetDevice["enrolment"]] {
+  const enrolment = parseEnrolmentFile(readInput(path, MAX_COMPANION));
+  const statement = parseStatement(parseEnvelope(enrolment.statement).payload);
+  if (statement.kind !== "enrolment")
+    throw new Refusal(
+      "wrong-statement",
+      `found a statement of kind ${statement.kind}, expected an enrolment`,
+    );
+  return [toHex(kidOf(nodeCrypto.sha256(statement.publicKey))), enrolment];
 }
 
 function readFleetDevice(path: string, enrolments: Enrolments): FleetDevice {
@@ -214,41 +238,4 @@ async function commitTo(files: readonly string[], options: CommitOptions, io: Io
     io.stdout(
       `${plural(leaves.length, "device")} committed to under root ${root}\n${path}, for \`vouch log add\`\n`,
     );
-}
-
-interface CheckOptions {
-  readonly statement: string;
-  readonly signer: string;
-}
-
-function check(path: string, options: CheckOptions, io: Io): void {
-  const key = readVkey(options.signer);
-  const committed = about(options.statement, (): FleetCommitment => {
-    const envelope = parseEnvelope(readInput(options.statement, MAX_DSSE));
-    openEnvelope(envelope, [key], nodeCrypto);
-    const statement = parseStatement(envelope.payload);
-    if (statement.kind === "fleet-commitment") return statement;
-    throw new Refusal(
-      "wrong-statement",
-      `found a statement of kind ${statement.kind}, expected a fleet-commitment`,
-    );
-  });
-  const seen = new Set<bigint>();
-  const devices: string[] = [];
-  about(path === "-" ? "stdin" : path, () => {
-    for (const { bytes } of itemsOf(path)) {
-      const row = parseRow(bytes);
-      checkRow(row, committed, nodeCrypto);
-      if (seen.has(row.index)) throw new Refusal("surplus-member", `row ${row.index} stands there twice`);
-      seen.add(row.index);
-      const { kid } = decodeSign1(parseDevice(row.record).evidence);
-      devices.push(kid === null ? "none" : toHex(kid));
-    }
-    if (seen.size === 0) throw new Refusal("evidence-missing", "the file holds no row");
-  });
-  const { sha256, size, created } = committed;
-  if (io.json)
-    io.stdout(`${JSON.stringify({ rows: seen.size, root: sha256, size, created, by: key.name, devices })}\n`);
-  else
-    io.stdout(`${plural(seen.size, "row")} of ${size} committed to by ${key.name}, ${created}\nverified\n`);
 }

@@ -2,6 +2,7 @@
 // host-cli/src/report writes). It judges nothing: status 0 says that it was written.
 
 import { createHash } from "node:crypto";
+import { basename } from "node:path";
 import { toHex, utf8Decode } from "@vouch/shared/bytes";
 import { formatJson } from "@vouch/shared/json";
 import { Refusal } from "@vouch/shared/refusal";
@@ -16,7 +17,8 @@ import { parseMoment } from "../moment";
 import { reportCsv } from "../report/csv";
 import { type Page, reportHtml } from "../report/html";
 import { reportPdf } from "../report/pdf";
-import { gather } from "../report/read";
+import { gather, MOST } from "../report/read";
+import { ALONE } from "../version";
 
 const MAX_POLICY = 256 * 1024;
 const MAX_WHERE = 300;
@@ -33,12 +35,26 @@ interface ReportOptions {
   readonly fhir?: string;
 }
 
+/** The lines of each database among the results. Refuses as postgres.ts, and an address of another kind. */
+async function readDatabases(files: readonly string[], io: Io): Promise<Map<string, string[]>> {
+  const found = new Map<string, string[]>();
+  for (const file of files) {
+    if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(file)) continue;
+    // An address might hold a password: it isn't repeated.
+    if (ALONE || !/^postgres(ql)?:/i.test(file))
+      throw usage(`results are files, folders${ALONE ? "" : ", postgres://…"} or -`);
+    const postgres = require("../audit/postgres") as typeof import("../audit/postgres");
+    found.set(file, await postgres.readPostgres(file, io.env, MOST));
+  }
+  return found;
+}
+
 /** Reads the results and gathers what they say as of T. */
-function makeReport(files: readonly string[], options: ReportOptions): Report {
+async function makeReport(files: readonly string[], options: ReportOptions, io: Io): Promise<Report> {
   if ([...files, options.policy].filter((path) => path === "-").length > 1)
     throw usage("only one input can come from stdin");
   const policy = options.policy === undefined ? null : readInput(options.policy, MAX_POLICY);
-  const gathering = gather(files);
+  const gathering = gather(files, await readDatabases(files, io));
   const at = options.at === undefined ? gathering.newest() : isoTime(parseMoment(options.at, "--at"));
   if (at === null)
     throw new Refusal("evidence-missing", "the results hold no audit", {
@@ -59,13 +75,15 @@ function checkPolicy({ policies }: Report, policy: Uint8Array): void {
     );
 }
 
-function write(files: readonly string[], options: ReportOptions, io: Io): void {
+async function write(files: readonly string[], options: ReportOptions, io: Io): Promise<void> {
   const where = options.where ?? "";
   if (where.length > MAX_WHERE) throw usage(`--where takes at most ${MAX_WHERE} characters`);
-  const report = makeReport(files, options);
+  const report = await makeReport(files, options, io);
   const json = formatJson(report);
   const sha256 = toHex(createHash("sha256").update(json).digest());
-  const page: Page = { report, sha256, where };
+  const { policy } = options;
+  const policyName = policy === undefined ? null : policy === "-" ? "stdin" : basename(policy);
+  const page: Page = { report, sha256, where, policyName };
   const others: [string | undefined, () => string | Uint8Array][] = [
     [options.csv, () => reportCsv(report)],
     [options.pdf, () => reportPdf(page)],
@@ -84,7 +102,10 @@ export function define(program: Command, io: Io): void {
   program
     .command("report")
     .description("Writes what audits found as one HTML file, and as JSON, CSV, PDF or FHIR.")
-    .argument("<results...>", "what `vouch audit --json` printed, or stores in folders; - for stdin")
+    .argument(
+      "<results...>",
+      "what `vouch audit --json` printed, or stores: folders, postgres://…; - for stdin",
+    )
     .option("--at <TIME>", "report as of this moment instead of that of the newest audit")
     .option("--policy <FILE>", "the policy that judged, to be quoted; another one is refused")
     .option("--where <TEXT>", "where the report's data is kept, for the square code")

@@ -33,7 +33,7 @@ export function define(program: Command, io: Io): void {
         );
       else if (!io.quiet)
         io.stderr(
-          `verifier ${VERSION}, ${bytes.length} bytes, sha256 ${sha256}\nruns as: node ${output ?? NAME} BUNDLE --policy FILE\n`,
+          `verifier ${VERSION}, ${bytes.length} bytes, sha256 ${sha256}\nruns as: node ${output ?? NAME} BUNDLE --policy FILE\n     or: node ${output ?? NAME} audit FILES… --policy FILE\n`,
         );
     });
 }

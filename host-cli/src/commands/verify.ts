@@ -109,13 +109,18 @@ export function printVerdict(verdict: Verdict, subject: string, explain: boolean
   const reason = mainReason(verdict);
   if (reason !== undefined && !io.json) {
     const isNoBundle = reason.claim === "bundle" && verdict.product === null;
-    const hint = reason.hint ?? (isNoBundle ? `\`vouch inspect ${subject}\` tells what it is` : undefined);
+    const hint = reason.hint ?? (isNoBundle ? whatElse(subject) : undefined);
     const lines = [`vouch: ${subject}: ${reason.message} [${reason.code}]`];
     if (hint !== undefined) lines.push(`vouch: hint: ${hint}`);
     io.stderr(lines.map((line) => `${printable(line)}\n`).join(""));
   }
   io.exitCode = EXIT_STATUS[verdict.word];
 }
+
+const whatElse = (subject: string) =>
+  /\.(jsonl|fleet|cborseq)$/.test(subject)
+    ? "a fleet file is judged by `audit`"
+    : `\`vouch inspect ${subject}\` tells what it is`;
 
 const collect = (value: string, before: readonly string[] = []) => [...before, value];
 

@@ -13,11 +13,14 @@ export function auditText(
 ): string {
   const patched = summary.words["patched"] ?? 0;
   const bad = summary.records - patched;
-  const parts = [
-    bad === 0
-      ? `all ${summary.records} patched as of ${summary.at}\n`
-      : `${bad} of ${summary.records} not patched as of ${summary.at}\n`,
-  ];
+  const unread = summary.trouble.length;
+  const answer =
+    summary.records === 0
+      ? "no device evidence was found,"
+      : bad === 0
+        ? `all ${summary.records}${unread > 0 ? " that could be read" : ""} patched`
+        : `${bad} of ${summary.records} not patched`;
+  const parts = [`${answer} as of ${summary.at}\n`];
   if (exceptions.length > 0) parts.push(`\n${table([HEAD, ...exceptions.map(exceptionRow)])}`);
   if (bad > exceptions.length) parts.push(`and ${bad - exceptions.length} more; --json lists all\n`);
   if (summary.releases.length > 0) parts.push(`\n${releaseTable(summary)}`);
@@ -26,13 +29,15 @@ export function auditText(
     ...(flags.length === 0 ? [] : [["flags", flags.join(", ")]]),
     ...statusNotes(contexts),
     ...[...new Set(contexts.flatMap(({ limits }) => limits))].map((limit) => ["limit", limit]),
+    ...(unread === 0 ? [] : [["unread", `${unread} of the files: their devices are missing here`]]),
     ["policy", `sha256:${summary.policy}`],
     ...(summary.reused === 0
       ? []
       : [["store", `${summary.reused} of ${summary.records} known from the store`]]),
   ];
   parts.push(`\n${table(notes)}`);
-  if (summary.word !== null)
+  // "patched" as the last word would be the answer for all of them.
+  if (summary.word !== null && (summary.word !== "patched" || unread === 0))
     parts.push(`${paint(io, "stdout", summary.word === "patched" ? "green" : "red", summary.word)}\n`);
   return parts.join("");
 }

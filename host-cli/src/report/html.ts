@@ -13,6 +13,7 @@ import { el, type Markup, NEWLINE, style } from "./markup";
 import { qrText, squaresOf } from "./qr";
 import * as sections from "./sections";
 import { CSS } from "./style";
+import type { Made } from "./wording";
 
 const SECTIONS = [
   ["scope", "Scope and question"],
@@ -27,12 +28,8 @@ const SECTIONS = [
   ["signoff", "Sign-off"],
 ] as const;
 
-export interface Page {
+export interface Page extends Made {
   readonly report: Report;
-  /** Of the report's JSON. */
-  readonly sha256: string;
-  /** Where the data is kept, for whoever scans the code; may be empty. */
-  readonly where: string;
 }
 
 export function reportHtml(page: Page): string {
@@ -47,7 +44,7 @@ export function reportHtml(page: Page): string {
     times: sections.times(report),
     measures: sections.measures(report),
     limits: [el("ul", {}, ...report.limits.map((limit) => el("li", {}, limit)))],
-    again: sections.again(report, page.sha256),
+    again: sections.again(page),
     signoff: sections.signOff(),
   };
   const head = el(

@@ -19,7 +19,7 @@ import {
   shareOf,
   shown,
   TIME_SOURCES,
-  verifyLines,
+  verifySteps,
   WORDS,
 } from "./wording";
 
@@ -65,6 +65,16 @@ class Flow {
       this.room(size * LEADING);
       this.y -= size * LEADING;
       this.pdf.text(MARGIN, this.y, "text", size, line);
+    }
+    this.y -= 2;
+  }
+
+  /** What is typed, or compared to the letter. */
+  typed(text: string, size = 8): void {
+    for (const line of wrap(shown(text), "mono", size, WIDTH - 14)) {
+      this.room(size * LEADING);
+      this.y -= size * LEADING;
+      this.pdf.text(MARGIN + 14, this.y, "mono", size, line);
     }
     this.y -= 2;
   }
@@ -134,7 +144,8 @@ class Flow {
   }
 }
 
-export function reportPdf({ report, sha256, where }: Page): Uint8Array {
+export function reportPdf({ report, ...made }: Page): Uint8Array {
+  const { sha256, where } = made;
   const flow = new Flow();
   const side = 110;
   flow.code(qrText(report.at, sha256, where), side);
@@ -169,8 +180,9 @@ export function reportPdf({ report, sha256, where }: Page): Uint8Array {
   flow.heading("Limits");
   for (const limit of report.limits) flow.paragraph(`• ${limit}`);
   flow.heading("How to verify this again");
-  verifyLines(report, sha256).forEach((line, i) => {
-    flow.paragraph(`${i + 1}. ${line}`);
+  verifySteps(report, made).forEach(({ text, lines }, i) => {
+    flow.paragraph(`${i + 1}. ${text}`);
+    for (const line of lines) flow.typed(line);
   });
   flow.heading("Sign-off");
   flow.table(

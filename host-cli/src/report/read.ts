@@ -2,6 +2,7 @@
 //
 //   results.jsonl   what `vouch audit --json` printed
 //   DIR             a store: DIR/audit.jsonl. Its last line may be cut by a kill, and is then left out
+//   postgres://…    a store: its lines, which the command has read (audit/postgres.ts)
 //
 // Only what fits in memory: a report is read by people.
 
@@ -13,17 +14,40 @@ import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { Gathering } from "@vouch/shared/report";
 import { about } from "../exit";
 import { readChunks } from "../files";
+import { DATABASE, STDIN } from "./wording";
 
-const MAX_BYTES = 512 * 1024 * 1024;
-const MAX_LINES = 300_000;
+/** What a report may be made of. */
+export const MOST = { lines: 300_000, bytes: 512 * 1024 * 1024 };
 const LF = 0x0a;
 
-/** Refuses as readChunks and parseAuditLine, and `too-large`. */
-export function gather(paths: readonly string[]): Gathering {
+/** Refuses as readChunks and parseAuditLine, and `too-large`. `databases`: the lines of those among the paths. */
+export function gather(
+  paths: readonly string[],
+  databases: ReadonlyMap<string, readonly string[]> = new Map(),
+): Gathering {
   const gathering = new Gathering();
-  const room = { lines: MAX_LINES, bytes: MAX_BYTES };
-  for (const path of paths) readResults(path, room, gathering);
+  const room = { ...MOST };
+  for (const path of paths) {
+    const lines = databases.get(path);
+    if (lines === undefined) readResults(path, room, gathering);
+    else readDatabase(lines, room, gathering);
+  }
   return gathering;
+}
+
+function readDatabase(stored: readonly string[], room: Room, gathering: Gathering): void {
+  const hash = createHash("sha256");
+  const lines = new Lines(DATABASE, room.lines, gathering);
+  for (const line of stored) {
+    const bytes = Buffer.from(`${line}\n`);
+    room.bytes -= bytes.length;
+    hash.update(bytes);
+    lines.take(bytes);
+  }
+  if (room.bytes < 0) throw new Refusal("too-large", `more than ${MOST.bytes} bytes of results`);
+  lines.end(true);
+  gathering.source({ name: DATABASE, sha256: hash.digest("hex"), lines: lines.count }, false);
+  room.lines -= lines.count;
 }
 
 /** What may still be read. */
@@ -36,14 +60,14 @@ function readResults(path: string, room: Room, gathering: Gathering): void {
   const isStore = path !== "-" && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
   const file = isStore ? join(path, "audit.jsonl") : path;
   const hash = createHash("sha256");
-  const lines = new Lines(file === "-" ? "stdin" : file, room.lines, gathering);
+  const lines = new Lines(file === "-" ? STDIN : file, room.lines, gathering);
   readChunks(file, room.bytes, (chunk) => {
     room.bytes -= chunk.length;
     hash.update(chunk);
     lines.take(chunk);
   });
   lines.end(isStore);
-  const name = file === "-" ? "stdin" : isStore ? `${basename(path)}/audit.jsonl` : basename(path);
+  const name = file === "-" ? STDIN : isStore ? `${basename(path)}/audit.jsonl` : basename(path);
   gathering.source({ name, sha256: hash.digest("hex"), lines: lines.count }, !isStore);
   room.lines -= lines.count;
 }
@@ -90,7 +114,7 @@ class Lines {
     this.count++;
     about(`${this.file}:${this.count}`, () => {
       if (this.count > this.room)
-        throw new Refusal("too-large", `more than ${MAX_LINES} lines of results, which no report can show`);
+        throw new Refusal("too-large", `more than ${MOST.lines} lines of results, which no report can show`);
       this.gathering.line(parseAuditLine(bytes));
     });
   }

@@ -9,6 +9,7 @@ import {
   bracketOf,
   daysOf,
   deviceOf,
+  type Made,
   MEANING,
   MISSING,
   measuredImages,
@@ -18,9 +19,10 @@ import {
   reasonOf,
   releaseFinder,
   SIGN_OFF,
+  type Step,
   shareOf,
   TIME_SOURCES,
-  verifyLines,
+  verifySteps,
   WORDS,
 } from "./wording";
 
@@ -293,9 +295,11 @@ export function measures(report: Report): Markup[] {
   ];
 }
 
-export function again(report: Report, sha256: string): Markup[] {
+export function again({ report, ...made }: { readonly report: Report } & Made): Markup[] {
+  const typed = ({ text, lines }: Step) =>
+    el("li", {}, text, ...(lines.length === 0 ? [] : [el("pre", {}, block(lines.join("\n")))]));
   return [
-    el("ol", {}, ...verifyLines(report, sha256).map((line) => el("li", {}, line))),
+    el("ol", {}, ...verifySteps(report, made).map(typed)),
     ...(report.policyText === null
       ? []
       : [

@@ -130,14 +130,65 @@ export function measureLines({ metrics }: Report): [string, string][] {
   ];
 }
 
-/** How to come to the same report without believing it. */
-export function verifyLines(report: Report, sha256: string): string[] {
-  const policy = report.policyText === null ? "" : " --policy POLICY";
+/** How to come to the same report without believing it: what to do, and what to type or to compare for it. */
+export interface Step {
+  readonly text: string;
+  readonly lines: readonly string[];
+}
+
+/** A file's name as a shell takes it. */
+const typed = (name: string) =>
+  /^[A-Za-z0-9._/][A-Za-z0-9._/-]*$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
+
+/** What results came from that have no file's name. */
+export const DATABASE = "PostgreSQL"; // an address may say more than a report's readers should know
+export const STDIN = "stdin";
+const NO_FILES: readonly string[] = [DATABASE, STDIN];
+
+/** What a report was made with, beside its data. */
+export interface Made {
+  /** Of the report's JSON. */
+  readonly sha256: string;
+  /** Where the data is kept, for whoever scans the code; may be empty. */
+  readonly where: string;
+  /** What the file of the policy is called that the report quotes. */
+  readonly policyName: string | null;
+}
+
+export function verifySteps(report: Report, { sha256, where, policyName }: Made): Step[] {
+  const policy = policyName === null ? "POLICY" : typed(policyName);
+  const files = report.sources.filter(({ name }) => !NO_FILES.includes(name));
+  const results =
+    files.length < report.sources.length ? "RESULTS" : files.map(({ name }) => typed(name)).join(" ");
+  const alone = "node vouch-verify.cjs";
+  const made = `${alone} report ${results}${policyName === null ? "" : ` --policy ${policy}`} --at ${report.at}`;
+  const sums = [
+    ...files.map(({ name, sha256: digest }) => [digest, name]),
+    ...(policyName === null ? [] : report.policies.map((digest) => [digest, policyName])),
+  ];
   return [
-    `With the result files named under scope, make the data again and hash it: vouch report RESULTS…${policy} --at ${report.at} --json | sha256sum`,
-    `It must be ${sha256}, which the square code commits to. Names and digests of the result files are part of it.`,
-    `With the evidence, judge it again: vouch audit EVIDENCE… --policy POLICY --at ${report.at}; the verdicts must be those shown here.`,
-    "Each row names its evidence and its release context by SHA-256 (in JSON and CSV). The evidence stays with its owner, since it holds serial numbers.",
-    "A release can be checked without this tool: its statement is a DSSE envelope with Ed25519 signatures, its image is named by SHA-256.",
+    {
+      text: `The files that this report rests on have these digests, as sha256sum -c reads them.${files.length < report.sources.length ? " What came from a database or a pipe is under scope, and RESULTS stands for it below." : ""}`,
+      lines: sums.map(([digest, name]) => `${digest}  ${name}`),
+    },
+    {
+      text: "Judge the evidence again, offline: vouch-verify.cjs is one file that needs Node 20.12 and nothing else (vouch verifier writes it). The verdicts must be those shown here; evidence that no log holds is proved only for the moment of its audit. Of several result files, each is judged at the time of its last line. An audit that was asked with --at prints its result file again to the byte, with --json and EVIDENCE named as it was then.",
+      lines: [`${alone} audit EVIDENCE --policy ${policy} --at ${report.at}`],
+    },
+    {
+      text: `Make this report again, from the result files: the same bytes. The SHA-256 of its data must be ${sha256}, to which the square code commits.`,
+      lines: [
+        `${made}${where === "" ? "" : ` --where ${typed(where)}`} -o again.html`,
+        `${made} --json | sha256sum`,
+      ],
+    },
+    {
+      text: "One device alone, by serial number or key: its line and its release's context, audited as above. Each row here names both by SHA-256 (in JSON and CSV). The evidence stays with its owner, since it holds serial numbers.",
+      lines: [`${alone} fleet pick EVIDENCE --device ID -o one.jsonl`],
+    },
+    {
+      text: "A release can be checked without any of this: its statement is a DSSE envelope with Ed25519 signatures, its image is named by SHA-256.",
+      lines: [],
+    },
   ];
 }
