@@ -4,7 +4,7 @@
 //   cose FILE SECONDS  @auth0/cose over the file's evidence, each with its key imported once
 //   postgres FILE      the record lines of a store's file into a real PostgreSQL
 
-import { createPublicKey, generateKeyPairSync, randomBytes, sign } from "node:crypto";
+import { createPublicKey, randomBytes, sign } from "node:crypto";
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Sign1 } from "@auth0/cose";
@@ -25,15 +25,15 @@ import { formatVkey, KEY_COSIGNATURE, KEY_ED25519, makeVkey } from "@vouch/share
 import { checkpointNote, directoryReceipt, dsse, type Key } from "../../shared/test/world";
 import { openPostgres } from "../src/audit/postgres";
 import { nodeCrypto as crypto } from "../src/crypto";
+import { freshKeyPair } from "../src/keys";
 import { startCluster } from "./postgres-kit";
 
 const CHUNK = 2000;
 
 function newKey(name: string, type: typeof KEY_ED25519 | typeof KEY_COSIGNATURE = KEY_ED25519): Key {
-  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
-  const bytes = new Uint8Array(Buffer.from(publicKey.export({ format: "jwk" }).x ?? "", "base64url"));
+  const { privateKey, publicKey } = freshKeyPair();
   return {
-    vkey: makeVkey(name, type, bytes, crypto),
+    vkey: makeVkey(name, type, publicKey, crypto),
     sign: (message) => new Uint8Array(sign(null, message, privateKey)),
   };
 }
@@ -92,7 +92,7 @@ function makeFleet(folder: string, count: number, more: number): void {
   );
   hashes.push(leafHash(stated, crypto));
   const devices = Array.from({ length: count + more }, (_, i) => {
-    const key = newKey(`d${i}`);
+    const key = freshKeyPair();
     const ueid = concatBytes([Uint8Array.of(1), new Uint8Array(randomBytes(16))]);
     const enrolment = dsse(
       {
@@ -101,7 +101,7 @@ function makeFleet(folder: string, count: number, more: number): void {
         model: "P",
         serial: `SN-${i}`,
         ueid: toHex(ueid),
-        publicKey: key.vkey.publicKey,
+        publicKey: key.publicKey,
         keyOrigin: "device",
         created,
       },
@@ -117,7 +117,7 @@ function makeFleet(folder: string, count: number, more: number): void {
       [enroller],
     );
     hashes.push(leafHash(committed, crypto));
-    return { key, ueid, enrolment, salt, committed };
+    return { ...key, ueid, enrolment, salt, committed };
   });
   const size = hashes.length;
   const reader = memoryReader(hashes, crypto);
@@ -156,7 +156,7 @@ function makeFleet(folder: string, count: number, more: number): void {
   writeFileSync(join(folder, "context.vouch.json"), context);
   const digest = toHex(crypto.sha256(context));
   let lines: Uint8Array[] = [];
-  devices.forEach(({ key, ueid, enrolment, salt, committed }, i) => {
+  devices.forEach(({ privateKey, publicKey, ueid, enrolment, salt, committed }, i) => {
     const random = new Uint8Array(randomBytes(32));
     const nonce = challengeNonce(crypto.sha256, note, receipt, random);
     const claims = encodeClaims({
@@ -183,7 +183,11 @@ function makeFleet(folder: string, count: number, more: number): void {
       confirmed: true,
       manifestDigest: crypto.sha256(manifestBytes),
     });
-    const evidence = encodeEvidence(claims, kidOfKey(key), key.sign);
+    const evidence = encodeEvidence(
+      claims,
+      kidOf(crypto.sha256(publicKey)),
+      (message) => new Uint8Array(sign(null, message, privateKey)),
+    );
     lines.push(
       formatDevice({
         context: digest,

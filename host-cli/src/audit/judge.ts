@@ -23,6 +23,7 @@ import {
 import { contextOf } from "@vouch/shared/fleetform";
 import { parsePolicy } from "@vouch/shared/policy";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { bulkCrypto } from "../bulkcrypto";
 import { nodeCrypto } from "../crypto";
 import { openImages } from "../image";
 import { rebasedOnDemand } from "../rebased";
@@ -64,7 +65,7 @@ export interface Judge {
 export function makeJudge(setup: Setup): Judge {
   const question: AuditQuestion = {
     policy: parsePolicy(setup.policy, nodeCrypto),
-    crypto: nodeCrypto,
+    crypto: bulkCrypto(),
     at: setup.at,
     now: setup.now,
     images: setup.images.flatMap((path) => openImages([path])),
