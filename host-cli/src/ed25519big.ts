@@ -21,7 +21,7 @@ export interface Affine {
   readonly y: bigint;
 }
 
-const mod = (n: bigint): bigint => {
+export const mod = (n: bigint): bigint => {
   const rest = n % FIELD_P;
   return rest < 0n ? rest + FIELD_P : rest;
 };

@@ -26,8 +26,8 @@ import type { Word } from "@vouch/shared/verdict";
 import { nodeCrypto } from "../crypto";
 import { Bundles } from "./evidence";
 import { attempt, type Inputs, placeIn, type Trouble } from "./inputs";
-import { type Item, itemsOf } from "./items";
-import { type Judge, type Judged, type Piece, TOOL, tooLong } from "./judge";
+import { Chunks, type Item, itemsOf } from "./items";
+import { apart, type Judge, type Judged, type Piece, TOOL, tooLong } from "./judge";
 import type { Pool } from "./pool";
 import type { Store } from "./store";
 import { startTally, type Tally } from "./tally";
@@ -76,6 +76,7 @@ class Run {
   private batchBytes = 0;
   private readonly waiting: Promise<() => Promise<void>>[] = [];
   private readonly places = placesOf(TOOL);
+  private readonly chunks = new Chunks();
   private readonly at: string;
   private bytesBefore = 0;
   private records = 0;
@@ -94,7 +95,7 @@ class Run {
   /** One file. What stops its reading is trouble, after what came before. */
   async stream(path: string): Promise<void> {
     let offset = 0;
-    const items = itemsOf(path);
+    const items = itemsOf(path, this.chunks);
     for (;;) {
       let next: IteratorResult<Item> | undefined;
       attempt(path, this.tally.trouble, () => {
@@ -168,12 +169,17 @@ class Run {
     const batch = this.batch;
     this.batch = [];
     this.batchBytes = 0;
-    if (this.audit.store === null || this.audit.fresh) return this.enqueue(this.audit.pool.devices(batch));
+    if (this.audit.store === null || this.audit.fresh) {
+      const judged = this.audit.pool.devices(batch);
+      this.chunks.release(); // all of the batch is judged, or on its way in memory of its own
+      return this.enqueue(judged);
+    }
     const keys = batch.map(({ bytes }) => this.keyOf(bytes));
     const found = (await this.audit.store.find(keys)).map((line) => line !== null && this.usable(line));
     const news = batch.filter((_, i) => found[i] === false);
     const judged =
       news.length === 0 ? Promise.resolve({ rows: [], context: null }) : this.audit.pool.devices(news);
+    this.chunks.release();
     await this.enqueue(judged, found);
   }
 
@@ -214,7 +220,10 @@ class Run {
     await settle?.();
   }
 
-  private async settle({ rows, context }: Judged, found?: readonly (Hit | false)[]): Promise<void> {
+  private async settle(
+    { rows, context, plain = [] }: Judged,
+    found?: readonly (Hit | false)[],
+  ): Promise<void> {
     const { store } = this.audit;
     if (context !== null) {
       const line = parseAuditLine(utf8Encode(context));
@@ -229,6 +238,7 @@ class Run {
       if (hit === false) this.count(rows[next++] as Row);
       else this.tell(hit, true);
     }
+    for (const { context: of, count } of plain) this.tellPlain(of, count);
     if (store === null || rows.length === 0) return;
     // What was looked up is new; devices of bundles weren't.
     const kept = found === undefined ? await store.find(rows.map(({ key }) => key)) : rows.map(() => null);
@@ -236,10 +246,9 @@ class Run {
     if (fresh.length > 0) await store.add(fresh);
   }
 
-  private count({ line, word }: Row): void {
+  private count({ line, word, context }: Row): void {
     const isPlain = word === "patched" && !line.includes("DEBUG_OPEN");
-    const record = isPlain ? null : readRecord(line);
-    this.tell({ line, word, context: record === null ? contextIn(line) : record.context, record }, false);
+    this.tell({ line, word, context, record: isPlain ? null : readRecord(line) }, false);
   }
 
   private tell({ line, word, context, record }: Hit, isReused: boolean): void {
@@ -248,12 +257,20 @@ class Run {
     this.audit.print?.(line);
   }
 
+  private tellPlain(context: string | null, count: number): void {
+    this.records += count;
+    for (let i = 0; i < count; i++) this.tally.row("patched", context, null, false);
+  }
+
   /** Evidence in a file. */
   async evidence(path: string): Promise<void> {
     const done: Judged[] = [];
     attempt(path, this.tally.trouble, () => {
       const { context, row } = this.bundles.judge(path, this.audit.judge.question);
-      done.push({ rows: [row], context: this.told.has(context.context) ? null : formatAuditLine(context) });
+      done.push({
+        ...apart([row]),
+        context: this.told.has(context.context) ? null : formatAuditLine(context),
+      });
       this.told.add(context.context);
     });
     for (const judged of done) await this.enqueue(Promise.resolve(judged));

@@ -47,7 +47,8 @@ export async function auditFiles(
   const jobs = jobsOf(options.jobs);
   const policy = readInput(options.policy, MAX_POLICY);
   about(options.policy, () => parsePolicy(policy, nodeCrypto));
-  const setup: Setup = { policy, at, now, images: options.image ?? [] };
+  const brief = !io.json && options.store === undefined;
+  const setup: Setup = { policy, at, now, images: options.image ?? [], brief };
   const judge = makeJudge(setup);
   const troubles: Trouble[] = [];
   const inputs = findInputs(files, (trouble) => troubles.push(trouble));
@@ -56,7 +57,7 @@ export async function auditFiles(
       ? null
       : await openStore(options.store, io.env, (remark) => remind(io, remark));
   const pool = jobs === 1 ? localPool(judge) : threadPool(judge, setup, jobs, THREADS_FROM);
-  const progress = startProgress(io, "auditing", inputs.bytes);
+  const progress = startProgress(io, "auditing", inputs.bytes, undefined, "devices");
   try {
     return await runAudit(
       {
@@ -66,7 +67,7 @@ export async function auditFiles(
         fresh: options.fresh === true,
         inFlight: jobs === 1 ? 0 : 2 * jobs,
         print: io.json ? (line) => io.stdout(`${line}\n`) : null,
-        progress: (bytes) => progress.update(bytes),
+        progress: (bytes, records) => progress.update(bytes, records),
       },
       inputs,
       troubles,
