@@ -14,8 +14,8 @@ import { checkPublicKey, checkSignature } from "@vouch/shared/strict";
 import { nodeCrypto, verifyOnce } from "./crypto";
 import { type FixedKey, openFixedKey } from "./ed25519x2";
 
-/** Making tables takes as long as a thousand signatures, and a main thread judges some before others start (audit.ts). */
-const WORTHWHILE = 1500;
+/** Making tables takes as long as some thousand signatures. */
+const WORTHWHILE = 1000;
 /** Signatures both ways agree on before the tables are believed; half of them good ones, half bent. */
 const AGREED = 64;
 /** Tables take a megabyte a key; policies name a few enrollers, most of the time one. */

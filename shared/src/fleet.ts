@@ -123,9 +123,14 @@ function momentOf(grounds: Grounds, question: AuditQuestion): string {
 
 /** The name of a device's outcome. `input` is a digest, hex; `context` null when none is known. */
 export function keyOfRecord(context: Context | null, input: string, question: AuditQuestion): string {
+  return hash(question, textOfKey(context, input, question));
+}
+
+/** What is hashed to that name, for who hashes a million of them. */
+export function textOfKey(context: Context | null, input: string, question: AuditQuestion): string {
   const { tool, policy } = question;
   const [digest, moment] = context === null ? ["", ""] : [context.digest, context.moment];
-  return hash(question, `vouch/audit-key/v1\n${tool}\n${policy.digest}\n${digest}\n${input}\n${moment}`);
+  return `vouch/audit-key/v1\n${tool}\n${policy.digest}\n${digest}\n${input}\n${moment}`;
 }
 
 /** Codes whose messages quote T: such a result is judged again at another T. */

@@ -18,7 +18,7 @@
 // A HashReader gives the hash of a *complete* subtree: level l, index i covers the
 // records from i·2^l up to (i+1)·2^l. Everything a prover needs is made of those.
 
-import { concatBytes, equalBytes, toHex } from "./bytes";
+import { concatBytes, copyBytes, equalBytes, toHex } from "./bytes";
 import { MAX_TREE_SIZE } from "./checkpoint";
 import type { Crypto } from "./crypto";
 import { Refusal } from "./refusal";
@@ -142,12 +142,12 @@ export class InclusionChecker {
     if (this.size > 0x7fffffffn) return;
     const { inner } = shapeOf(index, this.size);
     const nodes = this.climb(leaf, Number(index), proof, inner);
-    this.last = { index: Number(index), proof, nodes };
+    this.last = { index: Number(index), proof: copied(proof), nodes };
   }
 
   /** The node on the leaf's side at each level up to `levels`. */
   private climb(leaf: Uint8Array, index: number, proof: readonly Uint8Array[], levels: number): Uint8Array[] {
-    const nodes = [leaf];
+    const nodes = [leaf]; // leafHash made it: memory of its own
     for (let level = 0; level < levels; level++) {
       const [hash, sibling] = [nodes[level]!, proof[level]!];
       const isLeft = ((index >> level) & 1) === 0;
@@ -164,10 +164,17 @@ export class InclusionChecker {
     }
     const nodes = this.climb(leaf, index, proof, level);
     if (!equalBytes(nodes[level]!, last.nodes[level]!)) return false;
-    this.last = { index, proof, nodes: [...nodes, ...last.nodes.slice(level + 1)] };
+    this.last = {
+      index,
+      proof: [...copied(proof.slice(0, level)), ...last.proof.slice(level)],
+      nodes: [...nodes, ...last.nodes.slice(level + 1)],
+    };
     return true;
   }
 }
+
+/** A proof may be views of memory that is used again. */
+const copied = (hashes: readonly Uint8Array[]) => hashes.map((hash) => copyBytes(hash, 0, hash.length));
 
 /**
  * Establishes that the tree of `size1` is a prefix of the tree of `size2`. Throws

@@ -10,6 +10,7 @@
 // the same place of the input.
 
 import { formatAuditLine } from "@vouch/shared/auditline";
+import type { Crypto } from "@vouch/shared/crypto";
 import {
   type AuditQuestion,
   auditBundle,
@@ -66,11 +67,11 @@ export interface Judge {
   bundle(piece: Piece): Judged;
 }
 
-/** Refuses as reading policy and images does. */
-export function makeJudge(setup: Setup): Judge {
+/** Refuses as reading policy and images does. `crypto` for who judges few. */
+export function makeJudge(setup: Setup, crypto: Crypto = bulkCrypto()): Judge {
   const question: AuditQuestion = {
     policy: parsePolicy(setup.policy, nodeCrypto),
-    crypto: bulkCrypto(),
+    crypto,
     at: setup.at,
     now: setup.now,
     images: setup.images.flatMap((path) => openImages([path])),

@@ -7,6 +7,7 @@
 // input, whichever thread was first. What one device's bytes do is a row of its own; what a file does is
 // trouble, and the next file follows.
 
+import { hash } from "node:crypto";
 import {
   type AuditContext,
   type AuditRecord,
@@ -17,15 +18,14 @@ import {
   placesOf,
 } from "@vouch/shared/auditline";
 import { MAX_BUNDLE } from "@vouch/shared/bundle";
-import { equalBytes, toHex, utf8Encode } from "@vouch/shared/bytes";
-import { type Context, contextLine, keyOfRecord, type Row, TIMED } from "@vouch/shared/fleet";
+import { utf8Encode } from "@vouch/shared/bytes";
+import { type Context, contextLine, type Row, TIMED, textOfKey } from "@vouch/shared/fleet";
 import { contextOf } from "@vouch/shared/fleetform";
 import { isRenewed } from "@vouch/shared/renewal";
 import { isoTime } from "@vouch/shared/time";
 import type { Word } from "@vouch/shared/verdict";
-import { nodeCrypto } from "../crypto";
 import { Bundles } from "./evidence";
-import { attempt, type Inputs, placeIn, type Trouble } from "./inputs";
+import { attempt, type Inputs, placeOf, type Trouble } from "./inputs";
 import { Chunks, type Item, itemsOf } from "./items";
 import { apart, type Judge, type Judged, type Piece, TOOL, tooLong } from "./judge";
 import type { Pool } from "./pool";
@@ -71,6 +71,8 @@ export async function runAudit(audit: Audit, inputs: Inputs, troubles: readonly 
 class Run {
   readonly tally: Tally = startTally();
   private readonly contexts = new Map<string, Remembered>();
+  /** The one used last, which is the last of them. */
+  private touched: Remembered | undefined;
   private contextBytes = 0;
   private batch: Piece[] = [];
   private batchBytes = 0;
@@ -96,6 +98,7 @@ class Run {
   async stream(path: string): Promise<void> {
     let offset = 0;
     const items = itemsOf(path, this.chunks);
+    const name = placeOf(path);
     for (;;) {
       let next: IteratorResult<Item> | undefined;
       attempt(path, this.tally.trouble, () => {
@@ -104,26 +107,30 @@ class Run {
       if (next === undefined || next.done === true) break;
       const item = next.value;
       offset = item.offset;
-      await this.item(path, item);
+      const busy = this.item(name, item);
+      if (busy !== null) await busy; // most items only join the batch
       this.audit.progress(this.bytesBefore + offset, this.records);
     }
     await this.flush();
     this.bytesBefore += offset;
   }
 
-  private async item(path: string, { bytes, length, at }: Item): Promise<void> {
-    const place = placeIn(path, at);
-    if (length > 0 && bytes.length === 0) {
-      await this.flush();
-      const row = tooLong(this.audit.judge, place, length, MAX_BUNDLE);
-      return this.enqueue(Promise.resolve({ rows: [row], context: null }));
-    }
-    if (!isBundle(bytes)) {
-      this.batch.push({ bytes, place });
-      this.batchBytes += bytes.length;
-      if (this.batch.length >= BATCH || this.batchBytes >= BATCH_BYTES) await this.flush();
-      return;
-    }
+  private item(name: string, { bytes, length, at }: Item): Promise<void> | null {
+    const place = `${name}:${at}`;
+    if (length > 0 && bytes.length === 0) return this.beyond(place, length);
+    if (isBundle(bytes)) return this.bundle(bytes, place);
+    this.batch.push({ bytes, place });
+    this.batchBytes += bytes.length;
+    return this.batch.length >= BATCH || this.batchBytes >= BATCH_BYTES ? this.flush() : null;
+  }
+
+  private async beyond(place: string, length: number): Promise<void> {
+    await this.flush();
+    const row = tooLong(this.audit.judge, place, length, MAX_BUNDLE);
+    return this.enqueue(Promise.resolve({ rows: [row], context: null }));
+  }
+
+  private async bundle(bytes: Uint8Array, place: string): Promise<void> {
     await this.flush();
     this.bundles.add(bytes);
     if (isContext(bytes) && (await this.remember(bytes))) return;
@@ -141,6 +148,7 @@ class Run {
       return true;
     }
     this.audit.pool.context(own);
+    this.touched = undefined;
     this.contexts.set(digest, { context, bytes: own.length });
     this.contextBytes += own.length;
     for (const [oldest, { bytes: size }] of this.contexts) {
@@ -157,9 +165,10 @@ class Run {
 
   private touch(digest: string): Remembered | undefined {
     const known = this.contexts.get(digest);
-    if (known === undefined) return undefined;
+    if (known === undefined || this.touched === known) return known;
     this.contexts.delete(digest);
     this.contexts.set(digest, known);
+    this.touched = known;
     return known;
   }
 
@@ -186,7 +195,7 @@ class Run {
   private keyOf(bytes: Uint8Array): string {
     const { question } = this.audit.judge;
     const context = this.touch(contextOf(bytes) ?? "")?.context ?? null;
-    return keyOfRecord(context, toHex(nodeCrypto.sha256(bytes)), question);
+    return hash("sha256", textOfKey(context, hash("sha256", bytes, "hex"), question), "hex");
   }
 
   /** The line as an audit at this T would have written it; false when it must be judged again. */
@@ -194,7 +203,12 @@ class Run {
     const { at, word } = this.places;
     const isPatched = line.startsWith('patched"', word) && line.startsWith('","word":"', at + this.at.length);
     if (isPatched && !line.includes("DEBUG_OPEN"))
-      return { line: this.atT(line), word: "patched", context: contextIn(line), record: null };
+      return {
+        line: this.audit.print === null ? "" : this.atT(line),
+        word: "patched",
+        context: contextIn(line),
+        record: null,
+      };
     const record = readRecord(line);
     if (record === null) return false;
     if (record.at !== this.at && record.reasons.some(({ code }) => TIMED.has(code))) return false;
@@ -295,8 +309,10 @@ interface Hit {
 }
 
 const BUNDLE_START = Buffer.from('{"version":"vouch-bundle/');
-const isBundle = (bytes: Uint8Array) =>
-  equalBytes(bytes.subarray(0, BUNDLE_START.length), BUNDLE_START) || isRenewed(bytes);
+function isBundle(bytes: Uint8Array): boolean {
+  for (let i = 0; i < BUNDLE_START.length; i++) if (bytes[i] !== BUNDLE_START[i]) return isRenewed(bytes);
+  return true;
+}
 /** Whether a bundle may be without devices: reading it tells. */
 const isContext = (bytes: Uint8Array) =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('"devices":[]');

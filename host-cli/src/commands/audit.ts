@@ -20,7 +20,7 @@ import { startProgress } from "../output/terminal";
 const MAX_POLICY = 256 * 1024;
 const MAX_JOBS = 64;
 /** Below this many devices threads take longer to start than they save. */
-const THREADS_FROM = 512;
+const THREADS_FROM = 1024;
 
 export interface AuditOptions {
   readonly policy: string;
@@ -49,7 +49,7 @@ export async function auditFiles(
   about(options.policy, () => parsePolicy(policy, nodeCrypto));
   const brief = !io.json && options.store === undefined;
   const setup: Setup = { policy, at, now, images: options.image ?? [], brief };
-  const judge = makeJudge(setup);
+  const judge = jobs === 1 ? makeJudge(setup) : makeJudge(setup, nodeCrypto);
   const troubles: Trouble[] = [];
   const inputs = findInputs(files, (trouble) => troubles.push(trouble));
   const store =
