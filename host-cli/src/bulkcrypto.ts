@@ -1,18 +1,18 @@
-// The Crypto of who verifies by the thousand: node:crypto, and for a key that signed many of them ed25519x2.ts,
+// The Crypto of who verifies by the thousand: node:crypto, and for a key that signed many of them ed25519fixed.ts,
 // which takes a quarter of the time. In a fleet that is the enroller's: two of each device's three signatures.
 //
 //   a key's first signatures   node:crypto, whatever comes                    until tables pay, and agree
 //   then                       good by the tables: good; else node:crypto decides
 //
-// So a refusal is always OpenSSL's, and nothing is good that the tables alone were asked about without having agreed
-// with OpenSSL about that key before. No answer is kept: each signature is worked out from its own bytes.
+// So a refusal is always OpenSSL's, and tables are believed only once they agreed with it about signatures by that key,
+// good and bent. No answer is kept: each signature is worked out from its own bytes.
 
 import { hash, randomBytes } from "node:crypto";
 import type { Crypto } from "@vouch/shared/crypto";
 import { FAULT_NONE } from "@vouch/shared/fault";
 import { checkPublicKey, checkSignature } from "@vouch/shared/strict";
 import { nodeCrypto, verifyOnce } from "./crypto";
-import { type FixedKey, openFixedKey } from "./ed25519x2";
+import { type FixedKey, openFixedKey } from "./ed25519fixed";
 
 /** Making tables takes as long as some thousand signatures. */
 const WORTHWHILE = 1000;

@@ -1,4 +1,4 @@
-// Points of Ed25519 in whole numbers, plainly and slowly: what the tables of ed25519x2.ts are made with.
+// Points of Ed25519 in whole numbers, plainly and slowly: what the tables of ed25519fixed.ts are made with.
 //
 //   -x² + y² = 1 + d x² y²  modulo p = 2^255 - 19        RFC 8032 section 5.1
 //

@@ -7,8 +7,9 @@
 //   Σ B_i(s_i)  Σ A_i(h_i)     so both sums are added up by the same instructions
 //
 // A WebAssembly module that is written here, instruction by instruction. What it computes is R, and all 32 bytes of
-// it are compared with the signature's, as OpenSSL does: wrong arithmetic gives another R, so it can refuse what is
-// good, never accept what isn't. Who calls asks node:crypto about all that doesn't pass (bulkcrypto.ts).
+// it are compared with the signature's, as OpenSSL does: a slip in the arithmetic gives some other R, which matches
+// nothing. Tables and comparison are in ed25519fixed.ts; who calls asks node:crypto about all that doesn't pass
+// (bulkcrypto.ts).
 //
 //   number    modulo p = 2^255 - 19: ten limbs without sign, of 26 and 25 bits by turns; a limb takes 8 bytes,
 //             4 for each lane. "Tight": as `mul` leaves them, below 2^26 and 2^25 + 2^18
@@ -18,36 +19,25 @@
 // Products are exact while the looseness of both factors, as multiples of tight, multiplies to at most 12, the
 // second of them at most 3 times tight: a sum of ten products then stays below 2^63, and 19 times a limb below 2^32.
 
-import {
-  type Affine,
-  BASE,
-  CURVE_D,
-  decompress,
-  FIELD_P,
-  littleEndian,
-  negative,
-  ORDER,
-  windowsOf,
-} from "./ed25519big";
 import { get, I32, i32, leb, list, SIMD, section, set, simd, V128 } from "./wasmcode";
 
-const WINDOW = 7;
-const WINDOWS = 37; // 259 bits: those of a number below the order of B, and a carry
-const ENTRIES = (1 << (WINDOW - 1)) + 1; // 0 … 64
-const FIELD = 80;
-const ENTRY = 160;
-const TABLE = WINDOWS * ENTRIES * ENTRY;
+export const WINDOW = 7;
+export const WINDOWS = 37; // 259 bits: those of a number below the order of B, and a carry
+export const ENTRIES = (1 << (WINDOW - 1)) + 1; // 0 … 64
+export const FIELD = 80;
+export const ENTRY = 160;
+export const TABLE = WINDOWS * ENTRIES * ENTRY;
 
 // Memory: numbers in use, then the addresses of the entries to be added, then the tables.
 const at = (slot: number) => slot * FIELD;
-const [X, Y, Z, T] = [at(0), at(1), at(2), at(3)];
+export const [X, Y, Z, T] = [at(0), at(1), at(2), at(3)];
 const [A, B, C, D, E, F] = [at(4), at(5), at(6), at(7), at(8), at(9)];
 const [Q0, Q1, Q2] = [at(10), at(11), at(12)];
-const TWO_D = at(13);
+export const TWO_D = at(13);
 const [V, U] = [at(14), at(15)];
-const STEPS = at(16);
-const STEP = 24; // y+x, y-x, ±2dxy of lane 0, the same of lane 1
-const TABLES = 4096;
+export const STEPS = at(16);
+export const STEP = 24; // y+x, y-x, ±2dxy of lane 0, the same of lane 1
+export const TABLES = 4096;
 
 // ---- Instructions
 
@@ -77,8 +67,8 @@ const shifted = (x: number[], op: number, by: number) => [...x, ...i32(by), ...s
 const PACK = [0, 1, 2, 3, 8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11];
 const packed = (x: number[]) => [...x, ...x, ...simd(SIMD.shuffle, ...PACK)];
 
-const bits = (limb: number) => (limb % 2 === 0 ? 26 : 25);
-const LIMBS = Array.from({ length: 10 }, (_, i) => i);
+export const bits = (limb: number) => (limb % 2 === 0 ? 26 : 25);
+export const LIMBS = Array.from({ length: 10 }, (_, i) => i);
 
 /** Locals of `mul` and `sqr`, behind three parameters. */
 const [LF, LG, LG19, LF2, LH] = [3, 13, 23, 33, 43];
@@ -259,7 +249,7 @@ function endBody(): number[] {
   ];
 }
 
-function assemble(): Uint8Array {
+export function assemble(): Uint8Array {
   const body = (code: number[], vectors: number) => {
     const locals = vectors === 0 ? list([]) : list([[...leb(vectors), V128]]);
     return [...leb(locals.length + code.length + 1), ...locals, ...code, 0x0b];
@@ -278,152 +268,4 @@ function assemble(): Uint8Array {
     ...section(7, exports),
     ...section(10, list([body(mulBody(), 50), body(sqrBody(), 50), body(sumBody(), 0), body(endBody(), 0)])),
   ]);
-}
-
-// ---- Tables
-
-const limbsOf = (number: bigint): number[] => {
-  let rest = number;
-  return LIMBS.map((i) => {
-    const limb = Number(rest & (2n ** BigInt(bits(i)) - 1n));
-    rest >>= BigInt(bits(i));
-    return limb;
-  });
-};
-
-function writeTable(memory: ArrayBuffer, table: number, points: readonly Affine[]): void {
-  const words = new Uint32Array(memory, table, TABLE / 4);
-  points.forEach(({ x, y }, i) => {
-    const twist = (2n * CURVE_D * x * y) % FIELD_P;
-    const entry = [(y + x) % FIELD_P, (FIELD_P + y - x) % FIELD_P, twist, (FIELD_P - twist) % FIELD_P];
-    words.set(entry.flatMap(limbsOf), (i * ENTRY) / 4);
-  });
-}
-
-/** Digits of a number of 32 bytes from -64 to 64, as addresses: y+x, y-x, ±2dxy, into every step from `first` on. */
-function writeSteps(number: Uint8Array, table: number, steps: Int32Array, first: number): void {
-  let carry = 0;
-  for (let i = 0; i < WINDOWS; i++) {
-    const bit = i * WINDOW;
-    const byte = bit >> 3;
-    const pair = (number[byte] ?? 0) | ((number[byte + 1] ?? 0) << 8);
-    const digit = ((pair >> (bit & 7)) & (2 ** WINDOW - 1)) + carry;
-    carry = digit > 2 ** (WINDOW - 1) ? 1 : 0;
-    const isNegative = carry === 1;
-    const size = isNegative ? 2 ** WINDOW - digit : digit;
-    const entry = table + (i * ENTRIES + size) * ENTRY;
-    const to = (i * STEP) / 4 + first;
-    steps[to] = isNegative ? entry + 40 : entry;
-    steps[to + 1] = isNegative ? entry : entry + 40;
-    steps[to + 2] = isNegative ? entry + 120 : entry + 80;
-  }
-}
-
-// ---- The result
-
-const limbs = new Int32Array(10);
-const TOP = LIMBS.map((i) => 2 ** bits(i) - (i === 0 ? 19 : 1)); // p
-
-/** The ten limbs of lane 0, tight, as the 32 bytes of the number below p. */
-function canonical(words: Uint32Array, slotWord: number, out: Uint8Array): void {
-  for (let i = 0; i < 10; i++) limbs[i] = words[slotWord + 2 * i] as number;
-  // Twice around, since what comes down from the top may carry once more.
-  for (let round = 0; round < 2; round++) {
-    let carry = 0;
-    for (let i = 0; i < 10; i++) {
-      const limb = (limbs[i] as number) + carry;
-      const size = 26 - (i & 1);
-      carry = limb >> size;
-      limbs[i] = limb & ((1 << size) - 1);
-    }
-    limbs[0] = (limbs[0] as number) + 19 * carry;
-  }
-  let isFull = true;
-  for (let i = 0; i < 10; i++) if ((limbs[i] as number) < (TOP[i] as number)) isFull = false;
-  // Only limb 0 can be above its part of p then.
-  if (isFull) for (let i = 0; i < 10; i++) limbs[i] = (limbs[i] as number) - (TOP[i] as number);
-  let held = 0;
-  let count = 0;
-  let to = 0;
-  for (let i = 0; i < 10; i++) {
-    const limb = limbs[i] as number;
-    // Up to seven bits wait, and 26 come: the upper ones in a second step.
-    held |= (limb & 0xffff) << count;
-    count += 16;
-    for (; count >= 8; count -= 8, held >>>= 8) out[to++] = held & 255;
-    held |= (limb >> 16) << count;
-    count += 10 - (i & 1);
-    for (; count >= 8; count -= 8, held >>>= 8) out[to++] = held & 255;
-  }
-  out[to] = held; // seven bits
-}
-
-// ---- What others see
-
-export interface FixedKey {
-  /** Whether [s]B - [h]A is R; `s` below the order of B, `sha512` that of R, A and the message. */
-  isGood(r: Uint8Array, s: Uint8Array, sha512: Uint8Array): boolean;
-}
-
-/** As much of WebAssembly's interface as is used; its types come with a browser's library only. */
-interface Wasm {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Memory: new (size: { initial: number }) => { readonly buffer: ArrayBuffer };
-  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
-  readonly CompileError: new () => Error;
-}
-
-let compiled: object | undefined;
-let baseTable: readonly Affine[] | undefined;
-
-/** Ready to check many signatures by one key, after some tenths of a second; null where that can't be. */
-export function openFixedKey(publicKey: Uint8Array): FixedKey | null {
-  const point = decompress(publicKey);
-  if (point === null) return null;
-  const wasm = (globalThis as unknown as { WebAssembly: Wasm }).WebAssembly;
-  try {
-    compiled ??= new wasm.Module(assemble());
-  } catch (error) {
-    if (error instanceof wasm.CompileError) return null; // no vectors
-    throw error;
-  }
-  const memory = new wasm.Memory({ initial: Math.ceil((TABLES + 2 * TABLE) / 65536) });
-  const { exports } = new wasm.Instance(compiled, { env: { memory } });
-  const { sum, end } = exports as { sum(from: number, to: number): void; end(): void };
-  baseTable ??= windowsOf(BASE, WINDOWS, ENTRIES);
-  writeTable(memory.buffer, TABLES, baseTable);
-  writeTable(memory.buffer, TABLES + TABLE, windowsOf(negative(point), WINDOWS, ENTRIES));
-  const words = new Uint32Array(memory.buffer, 0, STEPS / 4);
-  const steps = new Int32Array(memory.buffer, STEPS, (WINDOWS * STEP) / 4);
-  const both = (slotAt: number, limbs: readonly number[]) =>
-    limbs.forEach((limb, i) => {
-      words.fill(limb, slotAt / 4 + 2 * i, slotAt / 4 + 2 * i + 2);
-    });
-  both(TWO_D, limbsOf((2n * CURVE_D) % FIELD_P));
-  const [zero, one] = [limbsOf(0n), limbsOf(1n)];
-  both(X, zero);
-  both(Y, one);
-  both(Z, one);
-  both(T, zero);
-  const start = words.slice(X / 4, (T + FIELD) / 4);
-  const h = Buffer.alloc(32);
-  const [x, y] = [new Uint8Array(32), new Uint8Array(32)];
-  return {
-    isGood(r, s, sha512) {
-      const rest = (littleEndian(sha512) % ORDER).toString(16).padStart(64, "0");
-      h.write(rest, "hex");
-      h.reverse();
-      writeSteps(s, TABLES, steps, 0);
-      writeSteps(h, TABLES + TABLE, steps, 3);
-      words.set(start, X / 4);
-      sum(STEPS, STEPS + WINDOWS * STEP);
-      end();
-      canonical(words, X / 4, x);
-      canonical(words, Y / 4, y);
-      y[31] = (y[31] as number) | (((x[0] as number) & 1) << 7);
-      let difference = r.length ^ 32;
-      for (let i = 0; i < 32; i++) difference |= (y[i] as number) ^ (r[i] as number);
-      return difference === 0;
-    },
-  };
 }

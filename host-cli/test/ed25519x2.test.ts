@@ -19,7 +19,7 @@ import {
   type Point,
   sum,
 } from "../src/ed25519big";
-import { type FixedKey, openFixedKey } from "../src/ed25519x2";
+import { type FixedKey, openFixedKey } from "../src/ed25519fixed";
 import { freshKeyPair } from "../src/keys";
 
 const x2 = suite("ed25519x2");
