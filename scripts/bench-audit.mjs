@@ -132,7 +132,11 @@ const kitFile = join(ROOT, "node_modules/.cache", `bench-audit-${process.pid}.mj
 const say = (text) => values.json || console.log(text);
 const rate = (number) => Math.round(number).toLocaleString("en");
 const round = (number) => Number(number.toPrecision(4));
-const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
+const median = (numbers) => {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+};
 const FLEET = ["context.vouch.json", "fleet.jsonl", "--jobs", jobs];
 
 /** Audit and peers, one after another: what one round says. */

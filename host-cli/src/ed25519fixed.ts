@@ -4,17 +4,7 @@
 //
 // Tables are made in whole numbers (ed25519big.ts), so the vectors' arithmetic is not its own witness.
 
-import {
-  type Affine,
-  BASE,
-  CURVE_D,
-  decompress,
-  FIELD_P,
-  littleEndian,
-  negative,
-  ORDER,
-  windowsOf,
-} from "./ed25519big";
+import { type Affine, BASE, CURVE_D, decompress, FIELD_P, negative, ORDER, windowsOf } from "./ed25519big";
 import {
   assemble,
   bits,
@@ -111,6 +101,18 @@ function canonical(words: Uint32Array, slotWord: number, out: Uint8Array): void 
   out[to] = held; // seven bits
 }
 
+const WORD = 2n ** 64n - 1n;
+
+/** A number of 64 bytes, divided by the order of B: what is left, in 32. */
+function reduce(bytes: Uint8Array, out: Uint8Array): void {
+  const from = new DataView(bytes.buffer, bytes.byteOffset, 64);
+  let number = 0n;
+  for (let word = 56; word >= 0; word -= 8) number = (number << 64n) | from.getBigUint64(word, true);
+  let rest = number % ORDER;
+  const to = new DataView(out.buffer, out.byteOffset, 32);
+  for (let word = 0; word < 32; word += 8, rest >>= 64n) to.setBigUint64(word, rest & WORD, true);
+}
+
 // ---- What others see
 
 export interface FixedKey {
@@ -159,13 +161,11 @@ export function openFixedKey(publicKey: Uint8Array): FixedKey | null {
   both(Z, one);
   both(T, zero);
   const start = words.slice(X / 4, (T + FIELD) / 4);
-  const h = Buffer.alloc(32);
+  const h = new Uint8Array(32);
   const [x, y] = [new Uint8Array(32), new Uint8Array(32)];
   return {
     isGood(r, s, sha512) {
-      const rest = (littleEndian(sha512) % ORDER).toString(16).padStart(64, "0");
-      h.write(rest, "hex");
-      h.reverse();
+      reduce(sha512, h);
       writeSteps(s, TABLES, steps, 0);
       writeSteps(h, TABLES + TABLE, steps, 3);
       words.set(start, X / 4);

@@ -104,6 +104,8 @@ function toJson({ payload, payloadType, signatures }: Envelope): unknown {
 
 /** Pre-authentication encoding: the bytes that are signed. */
 export function pae(payloadType: string, payload: Uint8Array): Uint8Array {
+  if (payloadType === IN_TOTO)
+    return concatBytes([wordOf(`DSSEv1 ${IN_TOTO.length} ${IN_TOTO} ${payload.length} `), payload]);
   const type = utf8Encode(payloadType);
   return concatBytes([utf8Encode(`DSSEv1 ${type.length} ${payloadType} ${payload.length} `), payload]);
 }
