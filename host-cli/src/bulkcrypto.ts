@@ -21,7 +21,7 @@ const AGREED = 64;
 /** Tables take a megabyte a key; policies name a few enrollers, most of the time one. */
 const MAX_KEYS = 4;
 /** Keys counted; of more, those seen longest ago are forgotten. */
-const MAX_COUNTED = 64;
+const MAX_COUNTED = 16;
 
 interface Counted {
   count: number;

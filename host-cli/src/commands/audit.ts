@@ -21,6 +21,8 @@ const MAX_POLICY = 256 * 1024;
 const MAX_JOBS = 64;
 /** Below this many devices threads take longer to start than they save. */
 const THREADS_FROM = 1024;
+/** Bytes that hold more devices than that: threads start at once, and judging leaves no garbage in the main one. */
+const LARGE = 16 * 1024 * 1024;
 
 export interface AuditOptions {
   readonly policy: string;
@@ -56,7 +58,8 @@ export async function auditFiles(
     options.store === undefined
       ? null
       : await openStore(options.store, io.env, (remark) => remind(io, remark));
-  const pool = jobs === 1 ? localPool(judge) : threadPool(judge, setup, jobs, THREADS_FROM);
+  const isLarge = store === null && inputs.bytes >= LARGE;
+  const pool = jobs === 1 ? localPool(judge) : threadPool(judge, setup, jobs, isLarge ? 0 : THREADS_FROM);
   const progress = startProgress(io, "auditing", inputs.bytes, undefined, "devices");
   try {
     return await runAudit(
