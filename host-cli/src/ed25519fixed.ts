@@ -24,6 +24,7 @@ import {
   Y,
   Z,
 } from "./ed25519x2";
+import type { Wasm } from "./wasmcode";
 
 const limbsOf = (number: bigint): number[] => {
   let rest = number;
@@ -118,14 +119,6 @@ function reduce(bytes: Uint8Array, out: Uint8Array): void {
 export interface FixedKey {
   /** Whether [s]B - [h]A is R; `s` below the order of B, `sha512` that of R, A and the message. */
   isGood(r: Uint8Array, s: Uint8Array, sha512: Uint8Array): boolean;
-}
-
-/** As much of WebAssembly's interface as is used; its types come with a browser's library only. */
-interface Wasm {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Memory: new (size: { initial: number }) => { readonly buffer: ArrayBuffer };
-  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
-  readonly CompileError: new () => Error;
 }
 
 let compiled: object | undefined;

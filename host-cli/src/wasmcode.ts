@@ -53,3 +53,11 @@ export const i32 = (value: number) => [0x41, ...sleb(value)];
 export const word = (value: number) => [...i32(value | 0), ...simd(SIMD.splat)];
 export const section = (id: number, body: number[]) => [id, ...leb(body.length), ...body];
 export const list = (items: number[][]) => [...leb(items.length), ...items.flat()];
+
+/** As much of WebAssembly's interface as is used; its types come with a browser's library only. */
+export interface Wasm {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Memory: new (size: { initial: number }) => { readonly buffer: ArrayBuffer };
+  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
+  readonly CompileError: new () => Error;
+}
