@@ -13,7 +13,7 @@
 // what is asked for, but what else runs there changes from one moment to the next: peers run before and after each
 // round, the load is printed, and a second of a processor is the same for all. Signatures are what is compared: a
 // device costs three, and a peer's loop checks one. Goals are shown and not enforced. `--keep DIR` makes the fleet there
-// and finds it again: a million devices take ten minutes and more to make. `--only memory` leaves out all but the first audit.
+// and finds it again: a million devices take long to make. `--only memory` leaves out all but the first audit.
 //
 //   npm run bench:audit -- --records 100000 --rounds 3 --json
 

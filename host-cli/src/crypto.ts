@@ -19,28 +19,24 @@ const GENERATION = 128;
 let young = new Map<string, KeyObject>();
 let old = new Map<string, KeyObject>();
 
-const jwkOf = (bytes: Buffer) => ({ kty: "OKP", crv: "Ed25519", x: bytes.toString("base64url") });
-
 // Callers have run checkPublicKey.
 function keyObject(publicKey: Uint8Array): KeyObject {
   const bytes = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.byteLength);
   const name = bytes.toString("latin1");
   const known = young.get(name);
   if (known !== undefined) return known;
-  const key = old.get(name) ?? createPublicKey({ key: jwkOf(bytes), format: "jwk" });
+  const key =
+    old.get(name) ??
+    createPublicKey({
+      key: { kty: "OKP", crv: "Ed25519", x: bytes.toString("base64url") },
+      format: "jwk",
+    });
   if (young.size >= GENERATION) {
     old = young;
     young = new Map();
   }
   young.set(name, key);
   return key;
-}
-
-/** As nodeCrypto does, for a key that nobody expects again: it is not kept. */
-export function verifyOnce(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
-  if (checkPublicKey(publicKey) !== FAULT_NONE || checkSignature(signature) !== FAULT_NONE) return false;
-  const bytes = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.byteLength);
-  return verify(null, message, { key: jwkOf(bytes), format: "jwk" }, signature);
 }
 
 export const nodeCrypto: Crypto = {

@@ -12,7 +12,7 @@
 // a row of hashes goes in and the row above it comes out, without leaving the memory. Compiling takes some 20 ms,
 // so a few hundred hashes are node:crypto's.
 
-import { get, I32, i32, leb, list, SIMD, section, set, simd, V128, type Wasm, word } from "./wasmcode";
+import { get, I32, i32, leb, list, SIMD, section, set, simd, V128, word } from "./wasmcode";
 
 const LANES = 4;
 
@@ -328,6 +328,14 @@ function constants(): Uint32Array {
     out[count++] = Number(low & 0xffffffffn);
   }
   return out;
+}
+
+/** As much of WebAssembly's interface as is used; its types come with a browser's library only. */
+interface Wasm {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Memory: new (size: { initial: number }) => { readonly buffer: ArrayBuffer };
+  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
+  readonly CompileError: new () => Error;
 }
 
 let compiled: object | undefined;

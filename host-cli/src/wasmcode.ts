@@ -1,4 +1,4 @@
-// The encoding of WebAssembly 2.0, as far as sha256x4.ts and ed25519x2.ts use it: instructions as lists of bytes.
+// The encoding of WebAssembly 2.0, as far as sha256x4.ts uses it: instructions as lists of bytes.
 
 export const V128 = 0x7b;
 export const I32 = 0x7f;
@@ -14,18 +14,10 @@ export const SIMD = {
   or: 0x50,
   xor: 0x51,
   load32Lane: 0x56,
-  store64Lane: 0x5b,
   load32Zero: 0x5c,
-  load64Zero: 0x5d,
   shl: 0xab,
   shrU: 0xad,
   add: 0xae,
-  sub: 0xb1,
-  mul: 0xb5,
-  shl64: 0xcb,
-  shrU64: 0xcd,
-  add64: 0xce,
-  extMulLow: 0xde,
 } as const;
 
 export function leb(value: number): number[] {
@@ -53,11 +45,3 @@ export const i32 = (value: number) => [0x41, ...sleb(value)];
 export const word = (value: number) => [...i32(value | 0), ...simd(SIMD.splat)];
 export const section = (id: number, body: number[]) => [id, ...leb(body.length), ...body];
 export const list = (items: number[][]) => [...leb(items.length), ...items.flat()];
-
-/** As much of WebAssembly's interface as is used; its types come with a browser's library only. */
-export interface Wasm {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Memory: new (size: { initial: number }) => { readonly buffer: ArrayBuffer };
-  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
-  readonly CompileError: new () => Error;
-}

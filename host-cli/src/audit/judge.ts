@@ -10,7 +10,6 @@
 // the same place of the input.
 
 import { formatAuditLine } from "@vouch/shared/auditline";
-import type { Crypto } from "@vouch/shared/crypto";
 import {
   type AuditQuestion,
   auditBundle,
@@ -24,7 +23,6 @@ import {
 import { contextOf } from "@vouch/shared/fleetform";
 import { parsePolicy } from "@vouch/shared/policy";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
-import { bulkCrypto } from "../bulkcrypto";
 import { nodeCrypto } from "../crypto";
 import { openImages } from "../image";
 import { rebasedOnDemand } from "../rebased";
@@ -67,11 +65,11 @@ export interface Judge {
   bundle(piece: Piece): Judged;
 }
 
-/** Refuses as reading policy and images does. `crypto` for who judges few. */
-export function makeJudge(setup: Setup, crypto: Crypto = bulkCrypto()): Judge {
+/** Refuses as reading policy and images does. */
+export function makeJudge(setup: Setup): Judge {
   const question: AuditQuestion = {
     policy: parsePolicy(setup.policy, nodeCrypto),
-    crypto,
+    crypto: nodeCrypto,
     at: setup.at,
     now: setup.now,
     images: setup.images.flatMap((path) => openImages([path])),

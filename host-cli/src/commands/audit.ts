@@ -51,7 +51,7 @@ export async function auditFiles(
   about(options.policy, () => parsePolicy(policy, nodeCrypto));
   const brief = !io.json && options.store === undefined;
   const setup: Setup = { policy, at, now, images: options.image ?? [], brief };
-  const judge = jobs === 1 ? makeJudge(setup) : makeJudge(setup, nodeCrypto);
+  const judge = makeJudge(setup);
   const troubles: Trouble[] = [];
   const inputs = findInputs(files, (trouble) => troubles.push(trouble));
   const store =
