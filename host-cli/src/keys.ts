@@ -17,7 +17,7 @@
 import {
   createCipheriv,
   createPrivateKey,
-  generateKeyPairSync,
+  createPublicKey,
   type KeyObject,
   pbkdf2Sync,
   randomBytes,
@@ -43,11 +43,30 @@ export interface NewKey {
 
 /** A fresh key pair; `passphrase` null leaves the file readable to whoever gets it. */
 export function createKey(passphrase: string | null): NewKey {
-  const { privateKey } = generateKeyPairSync("ed25519");
+  const { privateKey, publicKey } = freshKeyPair();
   const pkcs8 = privateKey.export({ type: "pkcs8", format: "der" });
   const pem = sealPkcs8(pkcs8, passphrase);
   pkcs8.fill(0);
-  return { pem, publicKey: publicKeyOf(privateKey) };
+  return { pem, publicKey };
+}
+
+/** PKCS#8 of an Ed25519 key, RFC 8410, up to its 32 bytes; and how many bytes come before those of the public one. */
+const PKCS8_HEAD = Buffer.from("302e020100300506032b657004220420", "hex");
+const SPKI_HEAD = 12;
+
+/**
+ * A key pair from 32 random bytes, which is what an Ed25519 key is. Not generateKeyPairSync: in Node 20 its KeyObject
+ * and the job that made it share a lock, export({format: "jwk"}) allocates with the lock held, and a garbage collection
+ * there that frees the job waits for it for ever. It took some twenty thousand keys to happen.
+ */
+export function freshKeyPair(): { readonly privateKey: KeyObject; readonly publicKey: Uint8Array } {
+  const seed = randomBytes(32);
+  const pkcs8 = Buffer.concat([PKCS8_HEAD, seed]);
+  seed.fill(0);
+  const privateKey = createPrivateKey({ key: pkcs8, format: "der", type: "pkcs8" });
+  pkcs8.fill(0);
+  const spki = createPublicKey(privateKey).export({ type: "spki", format: "der" });
+  return { privateKey, publicKey: new Uint8Array(spki.subarray(SPKI_HEAD)) };
 }
 
 /** A PKCS#8 key as a PEM, encrypted unless `passphrase` is null. */

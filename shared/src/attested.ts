@@ -11,13 +11,13 @@
 
 import type { Receipt } from "./anchoring";
 import type { Bundle, BundledDevice } from "./bundle";
-import { equalBytes, toHex, utf8Decode } from "./bytes";
+import { equalBytes, fromHex, toHex, utf8Decode } from "./bytes";
 import { commitment, ENROLMENT_TAG, EVIDENCE_TAG } from "./commitment";
 import type { Challenge } from "./companions";
 import { kidOf } from "./cose";
 import type { Crypto } from "./crypto";
-import { parseEnvelope } from "./dsse";
-import { type Claims, challengeNonce, decodeEvidence, evidenceMessage } from "./evidence";
+import { keyidOf, parseEnvelope } from "./dsse";
+import { type Claims, challengeBase, decodeEvidence, evidenceMessage, nonceAt } from "./evidence";
 import {
   type Anchored,
   type Case,
@@ -36,6 +36,7 @@ import { signersOf } from "./signers";
 import { type EnrolmentStatement, parseStatement } from "./statement";
 import { isoTime } from "./time";
 import type { DeviceResult } from "./verdict";
+import type { Vkey } from "./vkey";
 
 /** Evidence as presented for judgement: from the bundle, or handed over beside it. */
 export interface Presented {
@@ -44,10 +45,13 @@ export interface Presented {
   readonly challenge: BundledDevice["challenge"] | Challenge;
   /** The member of the bundle that says whose key this is; null when the bundle has none. */
   readonly member: Omit<BundledDevice, "evidence" | "challenge"> | null;
+  /** The evidence taken apart; nothing of it is verified. */
+  readonly decoded: ReturnType<typeof decodeEvidence>;
 }
 
 export function presentMember(device: BundledDevice): Presented {
-  return { evidence: device.evidence, challenge: device.challenge, member: device };
+  const { evidence, challenge } = device;
+  return { evidence, challenge, member: device, decoded: decodeEvidence(evidence) };
 }
 
 /** Evidence from a file, with what the bundle knows of its key. Reads the key id only: nothing is verified here. */
@@ -58,15 +62,16 @@ export function presentFile(
   crypto: Crypto,
 ): Presented {
   const same = bundle.devices.find((d) => equalBytes(d.evidence, evidence));
-  const kid = decodeEvidence(evidence).sign1?.kid ?? null;
+  const decoded = decodeEvidence(evidence);
+  const kid = decoded.sign1?.kid ?? null;
   const enrolled = bundle.devices.find((d) => kid !== null && equalBytes(enrolledKid(d, crypto), kid));
   const member = same ?? (enrolled === undefined ? null : { ...enrolled, logged: null });
-  return { evidence, challenge, member };
+  return { evidence, challenge, member, decoded };
 }
 
 /** What reasons and results call a device: the key id its evidence names, else its place. */
 export function labelOf(device: Presented, place: number): string {
-  const kid = decodeEvidence(device.evidence).sign1?.kid;
+  const kid = device.decoded.sign1?.kid;
   return kid == null ? `device-${place + 1}` : toHex(kid);
 }
 
@@ -102,7 +107,7 @@ export function checkDevice(
 ): DeviceResult {
   c.out.device = label;
   // What names no enrolled key may be no evidence at all: that is wrong, not merely unknown.
-  if (device.member === null) c.out.attempt("evidence", () => openEvidence(device.evidence));
+  if (device.member === null) c.out.attempt("evidence", () => openEvidence(device));
   const key = c.out.attempt("enrolment", () => checkEnrolment(c, device.member, release, history));
   const shown = key && c.out.attempt("evidence", () => checkEvidence(c, device, key, release, history));
   const components = shown ? checkMeasured(c, shown.claims, release, images) : [];
@@ -122,6 +127,17 @@ export function checkDevice(
   };
 }
 
+/** The few keys of a policy, asked about once for each device. */
+const keyids = new WeakMap<Vkey, string>();
+
+function keyidOnce(vkey: Vkey, crypto: Crypto): string {
+  const known = keyids.get(vkey);
+  if (known !== undefined) return known;
+  const keyid = keyidOf(vkey.publicKey, crypto);
+  keyids.set(vkey, keyid);
+  return keyid;
+}
+
 /** Opens a statement signed by exactly one enroller that the policy has at this place of the log. */
 function openEnrollers(c: Case, bytes: Uint8Array, place: bigint) {
   const envelope = parseEnvelope(bytes);
@@ -130,11 +146,12 @@ function openEnrollers(c: Case, bytes: Uint8Array, place: bigint) {
     name: vkey.name,
     role: "enroller",
     vkey,
+    keyid: keyidOnce(vkey, c.crypto),
   }));
   const signers = signersOf(envelope, candidates, c.crypto);
   if (signers.length !== 1)
     throw new Refusal("surplus-signature", `${signers.length} enrollers signed, expected one`);
-  return { statement: parseStatement(envelope.payload), enroller: signers[0]! };
+  return { statement: parseStatement(envelope.payload, c.crypto.sha256), enroller: signers[0]! };
 }
 
 /** 5. The key belongs to this device. */
@@ -201,15 +218,14 @@ function checkEnrolment(c: Case, device: Member | null, release: Release, histor
 const plainOrQuoted = (text: string) => (/^[\w.-]{1,40}$/.test(text) ? text : quote(text));
 
 /** Evidence in its one form. Who signed it is another question. */
-function openEvidence(bytes: Uint8Array) {
-  const { fault, sign1, claims } = decodeEvidence(bytes);
+function openEvidence({ decoded: { fault, sign1, claims } }: Presented) {
   if (fault !== 0 || sign1 === null || claims === null) throw faultRefusal(fault, "the evidence");
   return { sign1, claims };
 }
 
 /** 6. The device signed this, over our nonce, between two times. */
 function checkEvidence(c: Case, device: Presented, key: Key, release: Release, history: History): Shown {
-  const { sign1, claims } = openEvidence(device.evidence);
+  const { sign1, claims } = openEvidence(device);
   if (sign1.kid === null || !equalBytes(sign1.kid, key.kid)) {
     throw new Refusal(
       "evidence-other-key",
@@ -222,7 +238,7 @@ function checkEvidence(c: Case, device: Presented, key: Key, release: Release, h
   const challenge = findChallenge(device.challenge, history);
   const { anchored, receipt } = challenge;
   history.used.add(anchored);
-  const nonce = challengeNonce(c.crypto.sha256, anchored.note, receipt.proof, device.challenge.random);
+  const nonce = nonceAt(c.crypto.sha256, baseOf(c, challenge), device.challenge.random);
   if (!equalBytes(nonce, claims.nonce)) {
     throw new Refusal(
       "nonce-mismatch",
@@ -260,6 +276,17 @@ interface Dated {
   readonly anchored: Anchored;
   /** The receipt in the nonce: its ledger's clock is what nobody could have known before. */
   readonly receipt: Receipt;
+}
+
+/** A receipt belongs to one checkpoint of one bundle; all devices asked by it share this. */
+const bases = new WeakMap<Receipt, Uint8Array>();
+
+function baseOf(c: Case, { anchored, receipt }: Dated): Uint8Array {
+  const known = bases.get(receipt);
+  if (known !== undefined) return known;
+  const base = challengeBase(c.crypto.sha256, anchored.note, receipt.proof);
+  bases.set(receipt, base);
+  return base;
 }
 
 /** The checkpoint and the receipt the nonce was made from, as claims 2 and 3 went over them. */
@@ -306,7 +333,7 @@ function checkIdentity(key: Key, claims: Claims, release: Release, crypto: Crypt
       `the device is of revision ${quote(claims.hwversion)}, the release is for ${hardware.revisions.join(", ")}`,
     );
   }
-  const vendorKid = kidOf(crypto.sha256(release.vendor.publicKey));
+  const vendorKid = kidOf(fromHex(keyidOnce(release.vendor, crypto)) as Uint8Array);
   if (!equalBytes(claims.vendorKid, vendorKid)) {
     throw new Refusal(
       "vendor-key-mismatch",

@@ -27,7 +27,7 @@ export const BUNDLE_VERSION = "vouch-bundle/v1";
 /** With records about keys: whoever doesn't know them must not judge by the policy's own. */
 export const BUNDLE_VERSION_KEYS = "vouch-bundle/v2";
 export const MAX_BUNDLE = 4 * 1024 * 1024;
-const MAX_PROOF = 64; // one hash a level; a tree of 2^64 records has 64
+export const MAX_PROOF = 64; // one hash a level; a tree of 2^64 records has 64
 const MAX_ADVISORIES = 256;
 const MAX_DEVICES = 64;
 export const MAX_KEYS = 128;
@@ -100,7 +100,7 @@ const orNull =
   (value, at) =>
     value === null ? null : shape(value, at);
 
-const MAX_MEMBER = 64 * 1024;
+export const MAX_MEMBER = 64 * 1024;
 const member = base64(1, MAX_MEMBER);
 const hashes = list(base64(32), 0, MAX_PROOF);
 const kind: Shape<string> = matching(/^[a-z][a-z0-9-]{0,31}$/, "the kind of a ledger");

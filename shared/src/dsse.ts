@@ -14,6 +14,7 @@ import { concatBytes, equalBytes, toBase64, toHex, utf8Encode } from "./bytes";
 import type { Crypto } from "./crypto";
 import { base64, formatJson, hex, list, object, readJson, text } from "./json";
 import { quote, Refusal } from "./refusal";
+import { base64Next, hexNext, isNext, pass, type Scan, wordOf } from "./scan";
 
 export const IN_TOTO = "application/vnd.in-toto+json";
 export const MAX_DSSE = 65535; // what one entry of a C2SP log can hold
@@ -40,6 +41,41 @@ const SHAPE = object({
 
 /** Reads an envelope; verifies nothing. Throws `malformed-dsse`, `unsupported-statement`, or as parseJson. */
 export function parseEnvelope(bytes: Uint8Array): Envelope {
+  return scanEnvelope(bytes) ?? readEnvelope(bytes);
+}
+
+const WORDS = {
+  start: wordOf('{"payload":"'),
+  signatures: wordOf(`,"payloadType":"${IN_TOTO}","signatures":[`),
+  signature: wordOf('{"keyid":"'),
+  sig: wordOf(',"sig":"'),
+  next: wordOf("},"),
+  end: wordOf("}]}"),
+};
+
+/** One that carries signatures, nearly always the case, without the long way round; null for anything else. */
+export function scanEnvelope(bytes: Uint8Array): Envelope | null {
+  if (bytes.length > MAX_DSSE) return null;
+  const scan: Scan = { bytes, at: 0 };
+  pass(scan, WORDS.start);
+  const payload = base64Next(scan, 1, MAX_DSSE);
+  pass(scan, WORDS.signatures);
+  const signatures: EnvelopeSignature[] = [];
+  do {
+    pass(scan, WORDS.signature);
+    const keyid = hexNext(scan, 32);
+    pass(scan, WORDS.sig);
+    const sig = base64Next(scan, 64, 64);
+    const before = signatures.at(-1);
+    if (scan.at < 0 || (before !== undefined && before.keyid >= keyid)) return null;
+    signatures.push({ keyid, sig });
+  } while (isNext(scan, WORDS.next) && signatures.length < MAX_SIGNATURES);
+  pass(scan, WORDS.end);
+  return scan.at === bytes.length ? { payload, payloadType: IN_TOTO, signatures } : null;
+}
+
+/** Any envelope, the long way. */
+export function readEnvelope(bytes: Uint8Array): Envelope {
   const envelope = readJson(bytes, "the envelope", MAX_DSSE, "malformed-dsse", SHAPE, toJson);
   const ids = envelope.signatures.map((s) => s.keyid);
   if (ids.some((id, i) => i > 0 && ids[i - 1]! >= id)) {
@@ -68,6 +104,8 @@ function toJson({ payload, payloadType, signatures }: Envelope): unknown {
 
 /** Pre-authentication encoding: the bytes that are signed. */
 export function pae(payloadType: string, payload: Uint8Array): Uint8Array {
+  if (payloadType === IN_TOTO)
+    return concatBytes([wordOf(`DSSEv1 ${IN_TOTO.length} ${IN_TOTO} ${payload.length} `), payload]);
   const type = utf8Encode(payloadType);
   return concatBytes([utf8Encode(`DSSEv1 ${type.length} ${payloadType} ${payload.length} `), payload]);
 }
@@ -98,17 +136,15 @@ export function addSignature(
  * Which of the candidates signed, in the envelope's order. Every signature must be a
  * candidate's and good: throws `unsigned`, `unknown-signer` or `bad-signature`. When
  * `threshold` is given, another number than that is `approvals-missing` or
- * `surplus-signature`. Each candidate counts once, since each keyid stands once.
+ * `surplus-signature`. Each candidate counts once, since each keyid stands once. A candidate's
+ * `keyid`, where it is given, is that of its key.
  */
-export function openEnvelope<T extends { readonly name: string; readonly publicKey: Uint8Array }>(
-  envelope: Envelope,
-  candidates: readonly T[],
-  crypto: Crypto,
-  threshold?: number,
-): T[] {
+export function openEnvelope<
+  T extends { readonly name: string; readonly publicKey: Uint8Array; readonly keyid?: string },
+>(envelope: Envelope, candidates: readonly T[], crypto: Crypto, threshold?: number): T[] {
   if (envelope.signatures.length === 0) throw new Refusal("unsigned", "the envelope carries no signature");
   const message = pae(envelope.payloadType, envelope.payload);
-  const ids = candidates.map((candidate) => keyidOf(candidate.publicKey, crypto));
+  const ids = candidates.map(({ publicKey, keyid }) => keyid ?? keyidOf(publicKey, crypto));
   const signers = envelope.signatures.map(({ keyid, sig }) => {
     const signer = candidates[ids.indexOf(keyid)];
     if (signer === undefined) {

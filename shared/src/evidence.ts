@@ -308,8 +308,17 @@ export function challengeNonce(
   receipt: Uint8Array,
   random32: Uint8Array,
 ): Uint8Array {
-  const parts = [utf8Encode("vouch/challenge/v1\n"), sha256(checkpointNote), sha256(receipt), random32];
-  return sha256(concatBytes(parts));
+  return nonceAt(sha256, challengeBase(sha256, checkpointNote, receipt), random32);
+}
+
+/** What the challenges of one receipt have in common. */
+export function challengeBase(sha256: Hash, checkpointNote: Uint8Array, receipt: Uint8Array): Uint8Array {
+  return concatBytes([utf8Encode("vouch/challenge/v1\n"), sha256(checkpointNote), sha256(receipt)]);
+}
+
+/** The nonce of one of them. */
+export function nonceAt(sha256: Hash, base: Uint8Array, random32: Uint8Array): Uint8Array {
+  return sha256(concatBytes([base, random32]));
 }
 
 /** The nonce of an enrolment, which no checkpoint dates. */

@@ -42,6 +42,8 @@ export interface AuditQuestion extends Omit<Parameters<typeof openGrounds>[1], "
   readonly images: readonly Image[];
   /** Which program judges: "vouch 0.1.0". */
   readonly tool: string;
+  /** Nobody wants to see the lines of devices that are patched and have no flag of their own: they are not made. */
+  readonly brief?: boolean;
 }
 
 export interface Context {
@@ -55,9 +57,12 @@ export interface Context {
 
 /** One judged device: its line, and what a summary counts. */
 export interface Row {
+  /** Line and key are empty where the question is brief and the device is plainly patched. */
   readonly line: string;
   readonly key: string;
   readonly word: Word;
+  /** The context's digest. */
+  readonly context: string | null;
 }
 
 const hash = ({ crypto }: AuditQuestion, text: string) => toHex(crypto.sha256(utf8Encode(text)));
@@ -118,9 +123,14 @@ function momentOf(grounds: Grounds, question: AuditQuestion): string {
 
 /** The name of a device's outcome. `input` is a digest, hex; `context` null when none is known. */
 export function keyOfRecord(context: Context | null, input: string, question: AuditQuestion): string {
+  return hash(question, textOfKey(context, input, question));
+}
+
+/** What is hashed to that name, for who hashes a million of them. */
+export function textOfKey(context: Context | null, input: string, question: AuditQuestion): string {
   const { tool, policy } = question;
   const [digest, moment] = context === null ? ["", ""] : [context.digest, context.moment];
-  return hash(question, `vouch/audit-key/v1\n${tool}\n${policy.digest}\n${digest}\n${input}\n${moment}`);
+  return `vouch/audit-key/v1\n${tool}\n${policy.digest}\n${digest}\n${input}\n${moment}`;
 }
 
 /** Codes whose messages quote T: such a result is judged again at another T. */
@@ -138,7 +148,7 @@ export function auditDevice(
   question: AuditQuestion,
 ): Row {
   const out = new Findings();
-  const input = toHex(question.crypto.sha256(bytes));
+  const input = () => toHex(question.crypto.sha256(bytes));
   const device = out.attempt("bundle", () => parseDevice(bytes));
   const presented = device && presentMember(device);
   const label = presented === null ? place : placed(presented, place);
@@ -170,7 +180,7 @@ export function auditBundle(context: Context, place: string, question: AuditQues
     const out = new Findings();
     const presented = presentMember(device);
     const label = placed(presented, `${place}#${i + 1}`);
-    const input = toHex(question.crypto.sha256(formatDevice({ context: digest, ...device })));
+    const input = () => toHex(question.crypto.sha256(formatDevice({ context: digest, ...device })));
     return { out, label, input, result: judgeDevice(grounds, presented, label, out) };
   });
   if (grounds.history !== null && judged.every(({ out }) => out.reasons.length === 0))
@@ -191,12 +201,12 @@ export function auditFile(
   const out = new Findings();
   const presented = presentFile(evidence, challenge, context.bundle, question.crypto);
   const label = placed(presented, place);
-  const both = concatBytes([
-    question.crypto.sha256(evidence),
-    question.crypto.sha256(formatChallenge(challenge)),
-  ]);
+  const input = () => {
+    const both = [evidence, formatChallenge(challenge)].map(question.crypto.sha256);
+    return toHex(question.crypto.sha256(concatBytes(both)));
+  };
   const result = judgeDevice(context.grounds, presented, label, out);
-  return rowOf(context, toHex(question.crypto.sha256(both)), label, out.reasons, out, result, question);
+  return rowOf(context, input, label, out.reasons, out, result, question);
 }
 
 /** A row about something that could not even be opened: a bundle that is none. */
@@ -208,12 +218,12 @@ export function auditUnreadable(
 ): Row {
   const out = new Findings();
   out.attempt("bundle", refused);
-  return rowOf(null, toHex(question.crypto.sha256(bytes)), place, out.reasons, out, null, question);
+  return rowOf(null, () => toHex(question.crypto.sha256(bytes)), place, out.reasons, out, null, question);
 }
 
 function rowOf(
   context: Context | null,
-  input: string,
+  inputOf: () => string,
   label: string,
   found: readonly Reason[],
   out: Findings,
@@ -221,9 +231,13 @@ function rowOf(
   question: AuditQuestion,
 ): Row {
   const grounds = context?.grounds;
-  const key = keyOfRecord(context, input, question);
   const about = grounds?.c.out.reasons ?? [];
   const word = worst(["patched", ...[...about, ...found].map((reason) => reason.word)]);
+  const digest = context?.digest ?? null;
+  if (question.brief === true && word === "patched" && out.flags.length === 0)
+    return { line: "", key: "", word, context: digest };
+  const input = inputOf();
+  const key = keyOfRecord(context, input, question);
   const finding = (of: string) => (r: Reason) => ({
     code: r.code,
     word: r.word,
@@ -235,7 +249,7 @@ function rowOf(
     version: RECORD_VERSION,
     key,
     input,
-    context: context?.digest ?? null,
+    context: digest,
     policy: question.policy.digest,
     tool: question.tool,
     at: timeOrNull(question.at) as string,
@@ -258,7 +272,7 @@ function rowOf(
     components: result?.components.map(({ name, digest }) => ({ name, digest })) ?? [],
     dbgstat: result?.dbgstat ?? null,
   };
-  return { line: formatAuditLine(record), key, word };
+  return { line: formatAuditLine(record), key, word, context: digest };
 }
 
 const asOf = (grounds: Grounds | undefined) => {

@@ -12,11 +12,12 @@
 // holds them once too, and each device's own proofs beside it. Every proof is one in the head of the
 // context that it names. One encoding; nothing here is verified, only read.
 
-import { type BundledDevice, DEVICE, deviceJson, type LogRecord } from "./bundle";
-import { concatBytes, fromHex, toHex, utf8Decode } from "./bytes";
+import { type BundledDevice, DEVICE, deviceJson, type LogRecord, MAX_MEMBER, MAX_PROOF } from "./bundle";
+import { concatBytes, fromHex, toHex } from "./bytes";
 import { CBOR_STRICT, type CborValue, decodeCbor, encodeCbor, isBytes } from "./cbor";
 import { formatJson, hex, object, readJson, type Shape } from "./json";
 import { faultRefusal, quote, Refusal } from "./refusal";
+import { base64Next, hexNext, isNext, pass, type Scan, textNext, wordOf } from "./scan";
 
 export const DEVICE_VERSION = "vouch-device/v1";
 /** The longest DEVICE; four DSSE envelopes and two proofs take about six thousand bytes. */
@@ -53,8 +54,91 @@ export function parseDevice(bytes: Uint8Array): DeviceRecord {
       `a device takes ${bytes.length} bytes, at most ${MAX_DEVICE} are accepted`,
     );
   if (bytes[0] !== OPEN_BRACE) return fromItem(bytes);
-  return readJson(bytes, "the device", MAX_DEVICE, "malformed-device", SHAPE, recordJson);
+  return scanDevice(bytes) ?? readDevice(bytes);
 }
+
+/** A line, the long way. */
+export const readDevice = (bytes: Uint8Array): DeviceRecord =>
+  readJson(bytes, "the device", MAX_DEVICE, "malformed-device", SHAPE, recordJson);
+
+const WORDS = {
+  start: wordOf(`{"version":"${DEVICE_VERSION}","context":"`),
+  evidence: wordOf(',"evidence":"'),
+  challenge: wordOf(',"challenge":{"size":"'),
+  ledger: wordOf(',"ledger":"'),
+  random: wordOf(',"random":"'),
+  enrolment: wordOf('},"enrolment":"'),
+  salt: wordOf(',"salt":"'),
+  commitment: wordOf(',"commitment":{"index":"'),
+  statement: wordOf(',"statement":"'),
+  proof: wordOf(',"proof":['),
+  quote: wordOf('"'),
+  comma: wordOf(","),
+  close: wordOf("]}"),
+  logged: wordOf(',"logged":'),
+  nothing: wordOf("null"),
+  loggedSalt: wordOf('{"salt":"'),
+  loggedRecord: wordOf(',"record":{"index":"'),
+  end: wordOf("}"),
+};
+const NUMBER = /^(0|[1-9][0-9]{0,14})$/; // larger ones are read the long way
+const LEDGER = /^[a-z][a-z0-9-]{0,31}$/;
+
+/** A line as it nearly always is (scan.ts); null for what is odd. */
+export function scanDevice(bytes: Uint8Array): DeviceRecord | null {
+  if (bytes.length > MAX_DEVICE) return null;
+  const scan: Scan = { bytes, at: 0 };
+  pass(scan, WORDS.start);
+  const context = hexNext(scan, 32);
+  pass(scan, WORDS.evidence);
+  const evidence = base64Next(scan, 1, MAX_MEMBER);
+  pass(scan, WORDS.challenge);
+  const size = textNext(scan, NUMBER, 15);
+  pass(scan, WORDS.ledger);
+  const ledger = textNext(scan, LEDGER, 32);
+  pass(scan, WORDS.random);
+  const random = base64Next(scan, 32, 32);
+  pass(scan, WORDS.enrolment);
+  const enrolment = base64Next(scan, 1, MAX_MEMBER);
+  pass(scan, WORDS.salt);
+  const salt = base64Next(scan, 16, 16);
+  pass(scan, WORDS.commitment);
+  const commitment = scanRecord(scan);
+  pass(scan, WORDS.logged);
+  const logged = isNext(scan, WORDS.nothing) ? null : scanLogged(scan);
+  pass(scan, WORDS.end);
+  if (scan.at !== bytes.length || commitment === null) return null;
+  const challenge = { size: BigInt(size), ledger, random };
+  return { context, evidence, challenge, enrolment, salt, commitment, logged };
+}
+
+function scanLogged(scan: Scan): DeviceRecord["logged"] {
+  pass(scan, WORDS.loggedSalt);
+  const salt = base64Next(scan, 16, 16);
+  pass(scan, WORDS.loggedRecord);
+  const record = scanRecord(scan);
+  pass(scan, WORDS.end);
+  return record && { salt, record };
+}
+
+/** Behind `{"index":"`, up to its closing brace. */
+function scanRecord(scan: Scan): LogRecord | null {
+  const index = textNext(scan, NUMBER, 15);
+  pass(scan, WORDS.statement);
+  const statement = base64Next(scan, 1, MAX_MEMBER);
+  pass(scan, WORDS.proof);
+  const proof: Uint8Array[] = [];
+  while (isNext(scan, WORDS.quote) && proof.length < MAX_PROOF) {
+    proof.push(base64Next(scan, 32, 32));
+    // A comma, and another one must follow; without one the list ends.
+    if (!isNext(scan, WORDS.comma)) break;
+    if (scan.bytes[scan.at] !== QUOTE) scan.at = -1;
+  }
+  pass(scan, WORDS.close);
+  return scan.at < 0 ? null : { index: BigInt(index), statement, proof };
+}
+
+const QUOTE = 0x22;
 
 const OPEN_BRACE = 0x7b;
 
@@ -130,17 +214,15 @@ function recordOf(value: CborValue | undefined, what: string): LogRecord {
   };
 }
 
-const BEFORE_CONTEXT = `{"version":"${DEVICE_VERSION}","context":"`;
 const ITEM_HEAD = encodeCbor([DEVICE_VERSION, new Uint8Array(32)]).subarray(1, -32);
 
 /** Which context a device names, told without reading it; null when it isn't told where it should be. */
 export function contextOf(bytes: Uint8Array): string | null {
   if (bytes[0] === OPEN_BRACE) {
-    const start = BEFORE_CONTEXT.length;
-    const head = utf8Decode(bytes.subarray(0, start + 64));
-    if (head?.startsWith(BEFORE_CONTEXT) !== true) return null;
-    const digest = head.slice(start);
-    return /^[0-9a-f]{64}$/.test(digest) ? digest : null;
+    const scan: Scan = { bytes, at: 0 };
+    pass(scan, WORDS.start);
+    const digest = hexNext(scan, 32);
+    return scan.at < 0 ? null : digest;
   }
   const end = 1 + ITEM_HEAD.length;
   const isDevice = ITEM_HEAD.every((byte, i) => bytes[1 + i] === byte);

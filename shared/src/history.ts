@@ -20,7 +20,7 @@ import { verifyCosignature } from "./cosignature";
 import type { Crypto } from "./crypto";
 import type { Keys } from "./keyrecords";
 import { policyAt, refuseOutOfPlace } from "./keyring";
-import { checkConsistency, checkInclusion, leafHash } from "./merkle";
+import { checkConsistency, InclusionChecker, leafHash } from "./merkle";
 import { type NoteSignature, parseNote } from "./note";
 import type { Policy } from "./policy";
 import { evalQuorum } from "./quorum";
@@ -152,15 +152,16 @@ function keysFor(c: Case, bytes: Uint8Array): Policy {
 
 /** The record is a leaf of the head. Throws what merkle.ts throws. */
 export function checkLogged(c: Case, record: LogRecord, head: Checkpoint): void {
-  checkInclusion(
-    leafHash(record.statement, c.crypto),
-    record.index,
-    head.size,
-    [...record.proof],
-    head.root,
-    c.crypto,
-  );
+  let checker = checkers.get(head);
+  if (checker === undefined) {
+    checker = new InclusionChecker(head.size, head.root, c.crypto);
+    checkers.set(head, checker);
+  }
+  checker.check(leafHash(record.statement, c.crypto), record.index, record.proof);
 }
+
+/** A fleet's records are a million leaves of one head. */
+const checkers = new WeakMap<Checkpoint, InclusionChecker>();
 
 /** The first checkpoint of the bundle that holds a record of the head. */
 export function firstHolding(history: History, record: LogRecord): Anchored {

@@ -114,6 +114,7 @@ export function checkOwnListed(
   status: StatusStatement,
   device: Pick<BundledDevice, "enrolment">,
 ): void {
+  if ((status.revocations ?? []).length === 0) return; // nobody's is revoked
   const hash = enrolledKeyHash(device, c.crypto);
   const key = hash === null ? null : toHex(hash);
   if (key !== null && !enrolledKeys(c).has(key)) checkRevocationsListed(c, status, new Set([key]));
@@ -164,6 +165,7 @@ export function checkNotRevoked(
 
 /** The revocation of a device's key that reaches back the furthest, or null. */
 function revocationOf(c: Case, publicKey: Uint8Array): Revocation | null {
+  if (c.keys.revocations.length === 0) return null;
   const key = toHex(c.crypto.sha256(publicKey));
   const all = c.keys.revocations.filter(({ statement }) => statement.keySha256 === key);
   return all.reduce<Revocation | null>(
@@ -180,7 +182,7 @@ function enrolledKeys(c: Omit<Case, "keys">): ReadonlySet<string> {
 /** SHA-256 of the key that a device's enrolment names, whoever signed it; null when it names none. */
 export function enrolledKeyHash(device: Pick<BundledDevice, "enrolment">, crypto: Crypto): Uint8Array | null {
   try {
-    const statement = parseStatement(parseEnvelope(device.enrolment).payload);
+    const statement = parseStatement(parseEnvelope(device.enrolment).payload, crypto.sha256);
     return statement.kind === "enrolment" ? crypto.sha256(statement.publicKey) : null;
   } catch (error) {
     if (!isRefusal(error)) throw error;

@@ -18,7 +18,7 @@
 // A HashReader gives the hash of a *complete* subtree: level l, index i covers the
 // records from i·2^l up to (i+1)·2^l. Everything a prover needs is made of those.
 
-import { concatBytes, equalBytes, toHex } from "./bytes";
+import { concatBytes, copyBytes, equalBytes, toHex } from "./bytes";
 import { MAX_TREE_SIZE } from "./checkpoint";
 import type { Crypto } from "./crypto";
 import { Refusal } from "./refusal";
@@ -64,10 +64,7 @@ export function rootFromInclusion(
   checkHashes([leaf, ...proof]);
   if (size < 1n || size > MAX_TREE_SIZE) throw malformed(`the tree has size ${size}`);
   if (index < 0n || index >= size) throw malformed(`record ${index} isn't in a tree of size ${size}`);
-  // Up to the level where the leaf's path meets the right edge of the tree, siblings stand
-  // on either side; above it only on the left, one for each set bit of the index.
-  const inner = bitLength(index ^ (size - 1n));
-  const border = bitCount(index >> BigInt(inner));
+  const { inner, border } = shapeOf(index, size);
   if (proof.length !== inner + border) {
     throw malformed(
       `the inclusion proof has ${proof.length} hashes, record ${index} of ${size} needs ${inner + border}`,
@@ -80,6 +77,15 @@ export function rootFromInclusion(
         : nodeHash(sibling, hash, crypto),
     leaf,
   );
+}
+
+/**
+ * Up to the level where the leaf's path meets the right edge of the tree, siblings stand on either
+ * side; above it only on the left, one for each set bit of the index.
+ */
+function shapeOf(index: bigint, size: bigint): { inner: number; border: number } {
+  const inner = bitLength(index ^ (size - 1n));
+  return { inner, border: bitCount(index >> BigInt(inner)) };
 }
 
 /** Throws `inclusion-mismatch` when the leaf isn't the record at `index`, `malformed-proof` as above. */
@@ -100,6 +106,75 @@ export function checkInclusion(
     );
   }
 }
+
+/** The last path that led to a root, and every node on it: what the next one may meet. */
+interface Path {
+  readonly index: number;
+  readonly proof: readonly Uint8Array[];
+  /** Of the leaf's side, from the leaf up. */
+  readonly nodes: readonly Uint8Array[];
+}
+
+/**
+ * checkInclusion for many records of one tree. A path that meets the one before it at a node that is known to be the
+ * tree's is followed no further than there: the rest of its proof must be the very bytes that led on to the root.
+ */
+export class InclusionChecker {
+  private last: Path | null = null;
+
+  constructor(
+    private readonly size: bigint,
+    private readonly root: Uint8Array,
+    private readonly crypto: Hasher,
+  ) {}
+
+  /** Throws as checkInclusion. */
+  check(leaf: Uint8Array, index: bigint, proof: readonly Uint8Array[]): void {
+    if (
+      this.last !== null &&
+      index >= 0n &&
+      index < this.size &&
+      this.meets(leaf, Number(index), proof, this.last)
+    )
+      return;
+    checkInclusion(leaf, index, this.size, proof, this.root, this.crypto);
+    // Below 2^31 indices are numbers whose bits can be asked for.
+    if (this.size > 0x7fffffffn) return;
+    const { inner } = shapeOf(index, this.size);
+    const nodes = this.climb(leaf, Number(index), proof, inner);
+    this.last = { index: Number(index), proof: copied(proof), nodes };
+  }
+
+  /** The node on the leaf's side at each level up to `levels`. */
+  private climb(leaf: Uint8Array, index: number, proof: readonly Uint8Array[], levels: number): Uint8Array[] {
+    const nodes = [leaf]; // leafHash made it: memory of its own
+    for (let level = 0; level < levels; level++) {
+      const [hash, sibling] = [nodes[level]!, proof[level]!];
+      const isLeft = ((index >> level) & 1) === 0;
+      nodes.push(isLeft ? nodeHash(hash, sibling, this.crypto) : nodeHash(sibling, hash, this.crypto));
+    }
+    return nodes;
+  }
+
+  private meets(leaf: Uint8Array, index: number, proof: readonly Uint8Array[], last: Path): boolean {
+    const level = 32 - Math.clz32(index ^ last.index); // where both have one node above them
+    if (level >= last.nodes.length || proof.length !== last.proof.length || leaf.length !== 32) return false;
+    for (let i = 0; i < proof.length; i++) {
+      if (i < level ? proof[i]!.length !== 32 : !equalBytes(proof[i]!, last.proof[i]!)) return false;
+    }
+    const nodes = this.climb(leaf, index, proof, level);
+    if (!equalBytes(nodes[level]!, last.nodes[level]!)) return false;
+    this.last = {
+      index,
+      proof: [...copied(proof.slice(0, level)), ...last.proof.slice(level)],
+      nodes: [...nodes, ...last.nodes.slice(level + 1)],
+    };
+    return true;
+  }
+}
+
+/** A proof may be views of memory that is used again. */
+const copied = (hashes: readonly Uint8Array[]) => hashes.map((hash) => copyBytes(hash, 0, hash.length));
 
 /**
  * Establishes that the tree of `size1` is a prefix of the tree of `size2`. Throws

@@ -13,7 +13,8 @@ const TIME = /^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/;
 
 const semver = matching(SEMVER, "a semantic version");
 /** One word: products, models and ids also stand in policy lines and paths. */
-const word = matching(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$/, "a word of up to 64 letters, digits, . _ : / -");
+export const WORD = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,63}$/;
+const word = matching(WORD, "a word of up to 64 letters, digits, . _ : / -");
 export const component = matching(/^[a-z][a-z0-9-]{0,31}$/, "a component name such as app or engine");
 const mediaType = matching(/^[a-z0-9.+-]{1,64}\/[a-z0-9.+-]{1,64}$/, "a media type");
 const sha256Digest = object({ sha256: hex(32) });
@@ -21,12 +22,16 @@ const sha256Digest = object({ sha256: hex(32) });
 /** RFC 3339, UTC, whole seconds, a moment that exists: 2026-02-30 doesn't. */
 const time: Shape<string> = (value, at) => {
   const stamp = matching(TIME, "a time such as 2026-01-15T09:00:00Z")(value, at);
-  const seconds = Date.parse(stamp) / 1000;
-  if (!Number.isFinite(seconds) || isoTime(seconds) !== stamp) {
-    throw new Refusal("malformed-json", `${at} is ${quote(stamp)}, no such moment`);
-  }
+  if (!isMoment(stamp)) throw new Refusal("malformed-json", `${at} is ${quote(stamp)}, no such moment`);
   return stamp;
 };
+
+/** The same of any text. */
+export function isMoment(stamp: string): boolean {
+  if (!TIME.test(stamp)) return false;
+  const seconds = Date.parse(stamp) / 1000;
+  return Number.isFinite(seconds) && isoTime(seconds) === stamp;
+}
 
 const day: Shape<string> = (value, at) => {
   const date = matching(/^[0-9]{4}-[0-9]{2}-[0-9]{2}$/, "a day such as 2031-12-31")(value, at);

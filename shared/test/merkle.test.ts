@@ -7,6 +7,7 @@ import {
   checkInclusion,
   emptyRoot,
   type HashReader,
+  InclusionChecker,
   leafHash,
   memoryReader,
   nodeHash,
@@ -272,5 +273,49 @@ merkle("every bit of a leaf counts", () => {
       `byte ${at}`,
     );
 });
+
+for (const [name, order] of [
+  ["from first to last", (n: number) => Array.from({ length: n }, (_, i) => i)],
+  ["from last to first", (n: number) => Array.from({ length: n }, (_, i) => n - 1 - i)],
+  ["in leaps", (n: number) => Array.from({ length: n }, (_, i) => (i * 37) % n)],
+] as const)
+  merkle(`records ${name} are in every tree up to 48 where they are, and nowhere else`, () => {
+    for (let size = 1; size <= 48; size++) {
+      const checker = new InclusionChecker(BigInt(size), ROOTS[size]!, testCrypto);
+      for (const index of order(size)) {
+        const place = BigInt(index);
+        const leaf = LEAVES[index]!;
+        const proof = proveInclusion(place, BigInt(size), READER, testCrypto);
+        checker.check(leaf, place, proof);
+        // Right after the path that it could lean on, and another leaf with all of that path.
+        const refused = (bentLeaf: Uint8Array, at: bigint, bent: readonly Uint8Array[]) => {
+          const codes = [
+            () => checkInclusion(bentLeaf, at, BigInt(size), bent, ROOTS[size]!, testCrypto),
+            () => checker.check(bentLeaf, at, bent),
+          ].map((check) => {
+            try {
+              check();
+            } catch (error) {
+              if (isRefusal(error)) return `${error.code} ${error.message}`;
+              throw error;
+            }
+            return "taken";
+          });
+          assert.is(codes[1], codes[0], `record ${index} of ${size}`);
+          assert.is.not(codes[1], "taken", `record ${index} of ${size}`);
+        };
+        refused(bend(leaf, 3), place, proof);
+        if (size > 1) refused(leaf, BigInt((index + 1) % size), proof);
+        refused(leaf, BigInt(size), proof);
+        refused(leaf, -1n, proof);
+        refused(leaf, place, [...proof, leaf]);
+        refused(leaf, place, proof.slice(1).concat(proof.length === 0 ? [leaf] : []));
+        proof.forEach((hash, i) => {
+          refused(leaf, place, Object.assign([...proof], { [i]: bend(hash, i) }));
+          refused(leaf, place, Object.assign([...proof], { [i]: hash.subarray(1) }));
+        });
+      }
+    }
+  });
 
 merkle.run();

@@ -76,7 +76,8 @@ export function troubleOf(file: string, error: unknown): Trouble {
 }
 
 /** How a record without a key is called: the file's own name, and where in it. */
-export const placeIn = (file: string, at: number) => `${file === "-" ? "stdin" : basename(file)}:${at}`;
+export const placeIn = (file: string, at: number) => `${placeOf(file)}:${at}`;
+export const placeOf = (file: string) => (file === "-" ? "stdin" : basename(file));
 
 export const notAFleet = () =>
   new Refusal("unknown-input", "found neither a bundle nor a fleet file", {

@@ -31,12 +31,33 @@ export interface Item {
   readonly offset: number;
 }
 
-/** Reads a file, or stdin for "-". Refuses `unknown-input`, `cbor-framing`, `truncated`; throws what reading throws. */
-export function* itemsOf(path: string): Generator<Item> {
+/** Memory for what is read, to be used again: garbage outside the heap is collected late. */
+export class Chunks {
+  private readonly free: Uint8Array[] = [];
+  private taken: Uint8Array[] = [];
+
+  take(): Uint8Array {
+    const chunk = this.free.pop() ?? Buffer.allocUnsafeSlow(CHUNK);
+    this.taken.push(chunk);
+    return chunk;
+  }
+
+  /** Nothing that was read before the item at hand is needed any more. */
+  release(): void {
+    this.free.push(...this.taken.slice(0, -1));
+    this.taken = this.taken.slice(-1);
+  }
+}
+
+/**
+ * Reads a file, or stdin for "-". What it gives stays valid, with `chunks` until they are released. Refuses
+ * `unknown-input`, `cbor-framing`, `truncated`; throws what reading throws.
+ */
+export function* itemsOf(path: string, chunks: Chunks | null = null): Generator<Item> {
   const fd = path === "-" ? 0 : openSync(path, "r");
   try {
     if (fstatSync(fd).isDirectory()) throw new Refusal("not-a-file", "found a folder, expected a file");
-    const source = new Source(fd);
+    const source = new Source(fd, chunks);
     const first = source.peek();
     if (first === null) return;
     if (source.beginsWith(RESULTS)) throw areResults();
@@ -48,19 +69,22 @@ export function* itemsOf(path: string): Generator<Item> {
   }
 }
 
-/** Bytes from a descriptor. What it hands out stays valid: each chunk has memory of its own. */
+/** Bytes from a descriptor, in chunks that have memory of their own. */
 class Source {
   private chunk: Uint8Array = new Uint8Array(0);
   private start = 0;
   /** Bytes handed out or skipped so far. */
   offset = 0;
 
-  constructor(private readonly fd: number) {}
+  constructor(
+    private readonly fd: number,
+    private readonly chunks: Chunks | null,
+  ) {}
 
   /** What is at hand, at least one byte; null at the end. */
   private fill(): Uint8Array | null {
     if (this.start === this.chunk.length) {
-      const fresh = Buffer.allocUnsafeSlow(CHUNK);
+      const fresh = this.chunks?.take() ?? Buffer.allocUnsafeSlow(CHUNK);
       this.chunk = fresh.subarray(0, readSome(this.fd, fresh));
       this.start = 0;
     }
@@ -83,6 +107,13 @@ class Source {
 
   /** Up to and without the next `end`, which is passed; null at the end of the file. Beyond `max` bytes: empty, and the true length. */
   until(end: number, max: number): { bytes: Uint8Array; length: number } | null {
+    // Nearly every line lies within a chunk, and a fleet has a million: one view of it, and nothing else.
+    const near = this.start < this.chunk.length ? this.chunk.indexOf(end, this.start) : -1;
+    if (near >= 0 && near - this.start <= max) {
+      const bytes = this.chunk.subarray(this.start, near);
+      this.took(bytes.length + 1);
+      return { bytes, length: bytes.length };
+    }
     const parts: Uint8Array[] = [];
     let length = 0;
     for (let rest = this.fill(); rest !== null; rest = this.fill()) {

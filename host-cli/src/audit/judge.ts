@@ -38,6 +38,8 @@ export interface Setup {
   readonly at: number;
   readonly now: number;
   readonly images: readonly string[];
+  /** Lines that nobody wants to see are left out: AuditQuestion says which. */
+  readonly brief: boolean;
 }
 
 export interface Piece {
@@ -47,7 +49,10 @@ export interface Piece {
 }
 
 export interface Judged {
+  /** Where the question is brief, those that have a line. */
   readonly rows: readonly Row[];
+  /** How many there were without, of each context. */
+  readonly plain?: readonly { readonly context: string | null; readonly count: number }[];
   /** The context's line, of a bundle with devices. */
   readonly context: string | null;
 }
@@ -73,6 +78,7 @@ export function makeJudge(setup: Setup): Judge {
     stardust: stardustOnDemand,
     mldsa: mldsaOnDemand,
     tool: TOOL,
+    brief: setup.brief,
   };
   const contexts = new Map<string, Context>();
   return {
@@ -88,18 +94,18 @@ export function makeJudge(setup: Setup): Judge {
       }
     },
     forget: (digest) => contexts.delete(digest),
-    devices: (pieces) => ({
-      context: null,
-      rows: pieces.map(({ bytes, place }) => {
+    devices(pieces) {
+      const rows = pieces.map(({ bytes, place }) => {
         const context = contexts.get(contextOf(bytes) ?? "") ?? null;
         return auditDevice(bytes, context, place, question);
-      }),
-    }),
+      });
+      return { ...apart(rows), context: null };
+    },
     bundle({ bytes, place }) {
       try {
         const context = openContext(bytes, question);
         const rows = auditBundle(context, place, question);
-        return { rows, context: formatAuditLine(contextLine(context)) };
+        return { ...apart(rows), context: formatAuditLine(contextLine(context)) };
       } catch (error) {
         if (!isRefusal(error)) throw error;
         const again = (): never => {
@@ -108,6 +114,17 @@ export function makeJudge(setup: Setup): Judge {
         return { rows: [auditUnreadable(bytes, place, again, question)], context: null };
       }
     },
+  };
+}
+
+/** Rows without a line are only counted: what crosses between threads is copied. */
+export function apart(rows: readonly Row[]): Pick<Judged, "rows" | "plain"> {
+  const plain = new Map<string | null, number>();
+  for (const { line, context } of rows) if (line === "") plain.set(context, (plain.get(context) ?? 0) + 1);
+  if (plain.size === 0) return { rows };
+  return {
+    rows: rows.filter(({ line }) => line !== ""),
+    plain: [...plain].map(([context, count]) => ({ context, count })),
   };
 }
 

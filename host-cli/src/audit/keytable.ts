@@ -8,7 +8,6 @@
 // A million records take 20 to 30 MB.
 
 const SLOT = 16;
-const KEY_BYTES = 8;
 const FULLEST = 0.8;
 const GROWTH = 1.5;
 const LEAST = 1024;
@@ -19,6 +18,12 @@ export interface Place {
   /** LONG_LINE: that or more. */
   readonly length: number;
 }
+
+/** The first 64 bits of a key in hex. */
+const headOf = (key: string): [number, number] => [
+  Number.parseInt(key.slice(0, 8), 16),
+  Number.parseInt(key.slice(8, 16), 16),
+];
 
 export class KeyTable {
   private slots: Buffer;
@@ -52,7 +57,7 @@ export class KeyTable {
   }
 
   find(key: string): Place | null {
-    const slot = this.slotOf(Buffer.from(key.slice(0, 2 * KEY_BYTES), "hex"));
+    const slot = this.slotOf(...headOf(key));
     if (this.isEmpty(slot)) return null;
     const at = slot * SLOT;
     return { offset: this.slots.readUIntBE(at + 8, 6), length: this.slots.readUInt16BE(at + 14) };
@@ -61,11 +66,12 @@ export class KeyTable {
   /** A key that is there takes the new place: the later line of two is as good. */
   set(key: string, { offset, length }: Place): void {
     if (this.used + 1 > this.capacity * FULLEST) this.grow();
-    const head = Buffer.from(key.slice(0, 2 * KEY_BYTES), "hex");
-    const slot = this.slotOf(head);
+    const [first, second] = headOf(key);
+    const slot = this.slotOf(first, second);
     if (this.isEmpty(slot)) this.used++;
     const at = slot * SLOT;
-    head.copy(this.slots, at);
+    this.slots.writeUInt32BE(first, at);
+    this.slots.writeUInt32BE(second, at + 4);
     this.slots.writeUIntBE(offset, at + 8, 6);
     this.slots.writeUInt16BE(Math.min(length, LONG_LINE), at + 14);
   }
@@ -75,9 +81,7 @@ export class KeyTable {
   }
 
   /** Where the key is, or would be. Keys are digests: their first bits spread them evenly. */
-  private slotOf(head: Buffer): number {
-    const first = head.readUInt32BE(0);
-    const second = head.readUInt32BE(4);
+  private slotOf(first: number, second: number): number {
     let slot = Math.floor((first / 2 ** 32) * this.capacity);
     while (!this.isEmpty(slot)) {
       const at = slot * SLOT;
@@ -93,7 +97,7 @@ export class KeyTable {
     this.slots = Buffer.alloc(this.capacity * SLOT);
     for (let at = 0; at < capacity * SLOT; at += SLOT) {
       if (before.readUInt16BE(at + 14) === 0) continue;
-      const target = this.slotOf(before.subarray(at, at + KEY_BYTES)) * SLOT;
+      const target = this.slotOf(before.readUInt32BE(at), before.readUInt32BE(at + 4)) * SLOT;
       before.copy(this.slots, target, at, at + SLOT);
     }
   }

@@ -3,7 +3,8 @@
 //
 //   main ──▶ {order:"context", bytes}, {order:"devices", id, packed…} ──▶ worker ──▶ {id, rows}
 //
-// Items travel packed in one buffer that changes hands: cloning a view would copy all that it is a view of.
+// Items travel packed in one buffer that changes hands, and comes back with the answer: cloning a view would copy all
+// that it is a view of, and a buffer left to the worker's garbage collector is a long time in going.
 
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -24,6 +25,8 @@ export type Order =
 export interface Answer {
   readonly id: number;
   readonly judged: Judged;
+  /** The memory of a batch, given back. */
+  readonly bytes?: Uint8Array;
 }
 
 export interface Pool {
@@ -46,7 +49,10 @@ export function localPool(judge: Judge): Pool {
 }
 
 /** What judging leaves behind is garbage at once: more room for it makes a thread larger and hardly faster. */
-const YOUNG_MB = 6;
+const YOUNG_MB = 2;
+
+/** Buffers are as large as the next multiple of this, so that they fit the next batch, too. */
+const ROOM = 256 * 1024;
 
 /** The built worker lies beside the built verb. */
 const workerFile = () => join(__dirname, "audit-worker.cjs");
@@ -105,6 +111,7 @@ class Thread {
     number,
     { resolve: (judged: Judged) => void; reject: (error: Error) => void }
   >();
+  private readonly buffers: ArrayBuffer[] = [];
   private next = 0;
   private failure: Error | null = null;
 
@@ -113,7 +120,8 @@ class Thread {
       workerData: setup,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
     });
-    this.worker.on("message", ({ id, judged }: Answer) => {
+    this.worker.on("message", ({ id, judged, bytes }: Answer) => {
+      if (bytes !== undefined) this.buffers.push(bytes.buffer as ArrayBuffer);
       this.pending.get(id)?.resolve(judged);
       this.pending.delete(id);
     });
@@ -137,7 +145,7 @@ class Thread {
   }
 
   devices(pieces: readonly Piece[]): Promise<Judged> {
-    const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.bytes.length, 0));
+    const bytes = this.memory(pieces.reduce((sum, piece) => sum + piece.bytes.length, 0));
     let at = 0;
     const ends = pieces.map((piece) => {
       bytes.set(piece.bytes, at);
@@ -146,9 +154,16 @@ class Thread {
     });
     return this.ask((id) =>
       this.send({ order: "devices", id, bytes, ends, places: pieces.map(({ place }) => place) }, [
-        bytes.buffer,
+        bytes.buffer as ArrayBuffer,
       ]),
     );
+  }
+
+  /** A buffer that came back, where it is large enough; others are let go. */
+  private memory(length: number): Uint8Array {
+    const buffer = this.buffers.pop();
+    if (buffer !== undefined && buffer.byteLength >= length) return new Uint8Array(buffer, 0, length);
+    return new Uint8Array(new ArrayBuffer(Math.ceil(length / ROOM) * ROOM), 0, length);
   }
 
   bundle({ bytes, place }: Piece): Promise<Judged> {

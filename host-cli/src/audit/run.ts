@@ -7,6 +7,7 @@
 // input, whichever thread was first. What one device's bytes do is a row of its own; what a file does is
 // trouble, and the next file follows.
 
+import { hash } from "node:crypto";
 import {
   type AuditContext,
   type AuditRecord,
@@ -17,17 +18,16 @@ import {
   placesOf,
 } from "@vouch/shared/auditline";
 import { MAX_BUNDLE } from "@vouch/shared/bundle";
-import { equalBytes, toHex, utf8Encode } from "@vouch/shared/bytes";
-import { type Context, contextLine, keyOfRecord, type Row, TIMED } from "@vouch/shared/fleet";
+import { utf8Encode } from "@vouch/shared/bytes";
+import { type Context, contextLine, type Row, TIMED, textOfKey } from "@vouch/shared/fleet";
 import { contextOf } from "@vouch/shared/fleetform";
 import { isRenewed } from "@vouch/shared/renewal";
 import { isoTime } from "@vouch/shared/time";
 import type { Word } from "@vouch/shared/verdict";
-import { nodeCrypto } from "../crypto";
 import { Bundles } from "./evidence";
-import { attempt, type Inputs, placeIn, type Trouble } from "./inputs";
-import { type Item, itemsOf } from "./items";
-import { type Judge, type Judged, type Piece, TOOL, tooLong } from "./judge";
+import { attempt, type Inputs, placeOf, type Trouble } from "./inputs";
+import { Chunks, type Item, itemsOf } from "./items";
+import { apart, type Judge, type Judged, type Piece, TOOL, tooLong } from "./judge";
 import type { Pool } from "./pool";
 import type { Store } from "./store";
 import { startTally, type Tally } from "./tally";
@@ -71,11 +71,14 @@ export async function runAudit(audit: Audit, inputs: Inputs, troubles: readonly 
 class Run {
   readonly tally: Tally = startTally();
   private readonly contexts = new Map<string, Remembered>();
+  /** The one used last, which is the last of them. */
+  private touched: Remembered | undefined;
   private contextBytes = 0;
   private batch: Piece[] = [];
   private batchBytes = 0;
   private readonly waiting: Promise<() => Promise<void>>[] = [];
   private readonly places = placesOf(TOOL);
+  private readonly chunks = new Chunks();
   private readonly at: string;
   private bytesBefore = 0;
   private records = 0;
@@ -94,7 +97,8 @@ class Run {
   /** One file. What stops its reading is trouble, after what came before. */
   async stream(path: string): Promise<void> {
     let offset = 0;
-    const items = itemsOf(path);
+    const items = itemsOf(path, this.chunks);
+    const name = placeOf(path);
     for (;;) {
       let next: IteratorResult<Item> | undefined;
       attempt(path, this.tally.trouble, () => {
@@ -103,26 +107,30 @@ class Run {
       if (next === undefined || next.done === true) break;
       const item = next.value;
       offset = item.offset;
-      await this.item(path, item);
+      const busy = this.item(name, item);
+      if (busy !== null) await busy; // most items only join the batch
       this.audit.progress(this.bytesBefore + offset, this.records);
     }
     await this.flush();
     this.bytesBefore += offset;
   }
 
-  private async item(path: string, { bytes, length, at }: Item): Promise<void> {
-    const place = placeIn(path, at);
-    if (length > 0 && bytes.length === 0) {
-      await this.flush();
-      const row = tooLong(this.audit.judge, place, length, MAX_BUNDLE);
-      return this.enqueue(Promise.resolve({ rows: [row], context: null }));
-    }
-    if (!isBundle(bytes)) {
-      this.batch.push({ bytes, place });
-      this.batchBytes += bytes.length;
-      if (this.batch.length >= BATCH || this.batchBytes >= BATCH_BYTES) await this.flush();
-      return;
-    }
+  private item(name: string, { bytes, length, at }: Item): Promise<void> | null {
+    const place = `${name}:${at}`;
+    if (length > 0 && bytes.length === 0) return this.beyond(place, length);
+    if (isBundle(bytes)) return this.bundle(bytes, place);
+    this.batch.push({ bytes, place });
+    this.batchBytes += bytes.length;
+    return this.batch.length >= BATCH || this.batchBytes >= BATCH_BYTES ? this.flush() : null;
+  }
+
+  private async beyond(place: string, length: number): Promise<void> {
+    await this.flush();
+    const row = tooLong(this.audit.judge, place, length, MAX_BUNDLE);
+    return this.enqueue(Promise.resolve({ rows: [row], context: null }));
+  }
+
+  private async bundle(bytes: Uint8Array, place: string): Promise<void> {
     await this.flush();
     this.bundles.add(bytes);
     if (isContext(bytes) && (await this.remember(bytes))) return;
@@ -140,6 +148,7 @@ class Run {
       return true;
     }
     this.audit.pool.context(own);
+    this.touched = undefined;
     this.contexts.set(digest, { context, bytes: own.length });
     this.contextBytes += own.length;
     for (const [oldest, { bytes: size }] of this.contexts) {
@@ -156,9 +165,10 @@ class Run {
 
   private touch(digest: string): Remembered | undefined {
     const known = this.contexts.get(digest);
-    if (known === undefined) return undefined;
+    if (known === undefined || this.touched === known) return known;
     this.contexts.delete(digest);
     this.contexts.set(digest, known);
+    this.touched = known;
     return known;
   }
 
@@ -168,19 +178,24 @@ class Run {
     const batch = this.batch;
     this.batch = [];
     this.batchBytes = 0;
-    if (this.audit.store === null || this.audit.fresh) return this.enqueue(this.audit.pool.devices(batch));
+    if (this.audit.store === null || this.audit.fresh) {
+      const judged = this.audit.pool.devices(batch);
+      this.chunks.release(); // all of the batch is judged, or on its way in memory of its own
+      return this.enqueue(judged);
+    }
     const keys = batch.map(({ bytes }) => this.keyOf(bytes));
     const found = (await this.audit.store.find(keys)).map((line) => line !== null && this.usable(line));
     const news = batch.filter((_, i) => found[i] === false);
     const judged =
       news.length === 0 ? Promise.resolve({ rows: [], context: null }) : this.audit.pool.devices(news);
+    this.chunks.release();
     await this.enqueue(judged, found);
   }
 
   private keyOf(bytes: Uint8Array): string {
     const { question } = this.audit.judge;
     const context = this.touch(contextOf(bytes) ?? "")?.context ?? null;
-    return keyOfRecord(context, toHex(nodeCrypto.sha256(bytes)), question);
+    return hash("sha256", textOfKey(context, hash("sha256", bytes, "hex"), question), "hex");
   }
 
   /** The line as an audit at this T would have written it; false when it must be judged again. */
@@ -188,7 +203,12 @@ class Run {
     const { at, word } = this.places;
     const isPatched = line.startsWith('patched"', word) && line.startsWith('","word":"', at + this.at.length);
     if (isPatched && !line.includes("DEBUG_OPEN"))
-      return { line: this.atT(line), word: "patched", context: contextIn(line), record: null };
+      return {
+        line: this.audit.print === null ? "" : this.atT(line),
+        word: "patched",
+        context: contextIn(line),
+        record: null,
+      };
     const record = readRecord(line);
     if (record === null) return false;
     if (record.at !== this.at && record.reasons.some(({ code }) => TIMED.has(code))) return false;
@@ -214,7 +234,10 @@ class Run {
     await settle?.();
   }
 
-  private async settle({ rows, context }: Judged, found?: readonly (Hit | false)[]): Promise<void> {
+  private async settle(
+    { rows, context, plain = [] }: Judged,
+    found?: readonly (Hit | false)[],
+  ): Promise<void> {
     const { store } = this.audit;
     if (context !== null) {
       const line = parseAuditLine(utf8Encode(context));
@@ -229,6 +252,7 @@ class Run {
       if (hit === false) this.count(rows[next++] as Row);
       else this.tell(hit, true);
     }
+    for (const { context: of, count } of plain) this.tellPlain(of, count);
     if (store === null || rows.length === 0) return;
     // What was looked up is new; devices of bundles weren't.
     const kept = found === undefined ? await store.find(rows.map(({ key }) => key)) : rows.map(() => null);
@@ -236,10 +260,9 @@ class Run {
     if (fresh.length > 0) await store.add(fresh);
   }
 
-  private count({ line, word }: Row): void {
+  private count({ line, word, context }: Row): void {
     const isPlain = word === "patched" && !line.includes("DEBUG_OPEN");
-    const record = isPlain ? null : readRecord(line);
-    this.tell({ line, word, context: record === null ? contextIn(line) : record.context, record }, false);
+    this.tell({ line, word, context, record: isPlain ? null : readRecord(line) }, false);
   }
 
   private tell({ line, word, context, record }: Hit, isReused: boolean): void {
@@ -248,12 +271,20 @@ class Run {
     this.audit.print?.(line);
   }
 
+  private tellPlain(context: string | null, count: number): void {
+    this.records += count;
+    for (let i = 0; i < count; i++) this.tally.row("patched", context, null, false);
+  }
+
   /** Evidence in a file. */
   async evidence(path: string): Promise<void> {
     const done: Judged[] = [];
     attempt(path, this.tally.trouble, () => {
       const { context, row } = this.bundles.judge(path, this.audit.judge.question);
-      done.push({ rows: [row], context: this.told.has(context.context) ? null : formatAuditLine(context) });
+      done.push({
+        ...apart([row]),
+        context: this.told.has(context.context) ? null : formatAuditLine(context),
+      });
       this.told.add(context.context);
     });
     for (const judged of done) await this.enqueue(Promise.resolve(judged));
@@ -278,8 +309,11 @@ interface Hit {
 }
 
 const BUNDLE_START = Buffer.from('{"version":"vouch-bundle/');
-export const isBundle = (bytes: Uint8Array): boolean =>
-  equalBytes(bytes.subarray(0, BUNDLE_START.length), BUNDLE_START) || isRenewed(bytes);
+export function isBundle(bytes: Uint8Array): boolean {
+  for (let i = 0; i < BUNDLE_START.length; i++) if (bytes[i] !== BUNDLE_START[i]) return isRenewed(bytes);
+  return true;
+}
+
 /** Whether a bundle may be without devices: reading it tells. */
 const isContext = (bytes: Uint8Array) =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes('"devices":[]');

@@ -11,12 +11,15 @@ const judge = makeJudge(workerData as Setup);
 port.on("message", (order: Order) => {
   if (order.order === "context") judge.context(order.bytes);
   else if (order.order === "forget") judge.forget(order.digest);
-  else port.postMessage({ id: order.id, judged: judged(order) } satisfies Answer);
+  else if (order.order === "bundle")
+    port.postMessage({ id: order.id, judged: judge.bundle(order) } satisfies Answer);
+  else {
+    const { id, bytes } = order;
+    port.postMessage({ id, judged: judged(order), bytes } satisfies Answer, [bytes.buffer as ArrayBuffer]);
+  }
 });
 
-function judged(order: Extract<Order, { readonly id: number }>) {
-  if (order.order === "bundle") return judge.bundle(order);
-  const { bytes, ends, places } = order;
+function judged({ bytes, ends, places }: Extract<Order, { readonly order: "devices" }>) {
   return judge.devices(
     ends.map((end, i) => ({ bytes: bytes.subarray(ends[i - 1] ?? 0, end), place: places[i] as string })),
   );

@@ -21,7 +21,9 @@ import { ALONE } from "../version";
 const MAX_POLICY = 256 * 1024;
 const MAX_JOBS = 64;
 /** Below this many devices threads take longer to start than they save. */
-const THREADS_FROM = 512;
+const THREADS_FROM = 1024;
+/** Bytes that hold more devices than that: threads start at once, and judging leaves no garbage in the main one. */
+const LARGE = 16 * 1024 * 1024;
 
 export interface AuditOptions {
   readonly policy: string;
@@ -48,7 +50,8 @@ export async function auditFiles(
   const jobs = jobsOf(options.jobs);
   const policy = readInput(options.policy, MAX_POLICY);
   about(options.policy, () => parsePolicy(policy, nodeCrypto));
-  const setup: Setup = { policy, at, now, images: options.image ?? [] };
+  const brief = !io.json && options.store === undefined;
+  const setup: Setup = { policy, at, now, images: options.image ?? [], brief };
   const judge = makeJudge(setup);
   const troubles: Trouble[] = [];
   const inputs = findInputs(files, (trouble) => troubles.push(trouble));
@@ -56,8 +59,9 @@ export async function auditFiles(
     options.store === undefined
       ? null
       : await openStore(options.store, io.env, (remark) => remind(io, remark));
-  const pool = jobs === 1 ? localPool(judge) : threadPool(judge, setup, jobs, THREADS_FROM);
-  const progress = startProgress(io, "auditing", inputs.bytes);
+  const isLarge = store === null && inputs.bytes >= LARGE;
+  const pool = jobs === 1 ? localPool(judge) : threadPool(judge, setup, jobs, isLarge ? 0 : THREADS_FROM);
+  const progress = startProgress(io, "auditing", inputs.bytes, undefined, "devices");
   try {
     return await runAudit(
       {
@@ -67,7 +71,7 @@ export async function auditFiles(
         fresh: options.fresh === true,
         inFlight: jobs === 1 ? 0 : 2 * jobs,
         print: io.json ? (line) => io.stdout(`${line}\n`) : null,
-        progress: (bytes) => progress.update(bytes),
+        progress: (bytes, records) => progress.update(bytes, records),
       },
       inputs,
       troubles,

@@ -12,7 +12,7 @@
 //
 // Thirteen are not patched: FAULTS below says which and why. The keys are forgotten at the end.
 
-import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
+import { randomBytes, sign } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { concatBytes, toHex, utf8Encode } from "@vouch/shared/bytes";
@@ -31,6 +31,7 @@ import { formatVkey, KEY_COSIGNATURE, KEY_ED25519, makeVkey, type Vkey } from "@
 import { nodeCrypto } from "../crypto";
 import { commitTo, signStatement } from "../endorse";
 import { writeWhole } from "../files";
+import { freshKeyPair } from "../keys";
 import { initDirectoryLedger, openDirectoryLedger } from "../ledger/directory";
 import { recordNote } from "../ledger/ledger";
 import { storeAnchor } from "../log/anchors";
@@ -72,8 +73,7 @@ interface Key extends Signer {
 }
 
 function newKey(name: string, type: typeof KEY_ED25519 | typeof KEY_COSIGNATURE = KEY_ED25519): Key {
-  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
-  const bytes = rawKey(publicKey);
+  const { privateKey, publicKey: bytes } = freshKeyPair();
   const signNow = (message: Uint8Array) => new Uint8Array(sign(null, message, privateKey));
   return {
     name,
@@ -84,8 +84,6 @@ function newKey(name: string, type: typeof KEY_ED25519 | typeof KEY_COSIGNATURE 
   };
 }
 
-const rawKey = (key: KeyObject) =>
-  new Uint8Array(Buffer.from(key.export({ format: "jwk" }).x ?? "", "base64url"));
 const kidOfKey = ({ publicKey }: Key) => kidOf(nodeCrypto.sha256(publicKey));
 const random = (size: number) => new Uint8Array(randomBytes(size));
 

@@ -14,6 +14,7 @@ const BAR_MAX = 20;
 const BAR_MIN = 5;
 const WINDOW_MS = 5000;
 const KNOWN_MS = 400; // below this a rate is a guess
+const APART_MS = 50; // samples nearer than this to one another are one: some callers come thousands of times a second
 
 /** Milliseconds that never go back. */
 export type Now = () => number;
@@ -32,6 +33,8 @@ export function startMeter(now: Now): Meter {
       const at = now();
       const last = samples.at(-1);
       if (last !== undefined && done < last.done) samples = []; // the device fell back
+      const before = samples.at(-2);
+      if (before !== undefined && at - before.at < APART_MS) samples.pop();
       samples.push({ at, done });
       while (samples.length > 2 && at - (samples[1]?.at ?? at) > WINDOW_MS) samples.shift();
     },
@@ -51,27 +54,36 @@ export interface Standing {
   readonly label: string;
   readonly done: number;
   readonly total: number;
+  /** Of what is done: it says how long the rest will take. */
   readonly rate: number | null;
-  /** What is counted; bytes unless named. */
+  /** The rate to be shown, where that of something else says more. */
+  readonly counted?: number | null | undefined;
+  /** What the rate shown is of; bytes unless named. */
   readonly unit?: string | undefined;
 }
 
 /** One line that fits, without its end. */
-export function progressLine({ label, done, total, rate, unit }: Standing, columns: number): string {
+export function progressLine(standing: Standing, columns: number): string {
+  const { label, done, total } = standing;
   const room = columns - 1; // the last column makes some terminals begin a new line
   const percent = percentOf(done, total);
-  const left = rate === null || rate <= 0 ? null : Math.max(0, total - done) / rate;
   const head = fit(label, Math.max(1, room - 5));
   let tail = ` ${String(percent).padStart(3)}%`;
-  const extras = [
-    rate === null ? "" : `  ${rateText(rate, unit)}`,
-    left === null ? "" : `  ${clockText(left)}`,
-  ];
-  for (const extra of extras) if (head.length + tail.length + extra.length <= room) tail += extra;
+  for (const extra of speedText(standing))
+    if (head.length + tail.length + extra.length <= room) tail += extra;
   const cells = Math.min(BAR_MAX, room - head.length - tail.length - 3);
   if (cells < BAR_MIN) return head + tail;
   const full = Math.floor((percent * cells) / 100);
   return `${head} [${"#".repeat(full)}${"-".repeat(cells - full)}]${tail}`;
+}
+
+/** How fast, and how long still; empty while that can't be said. */
+export function speedText({ done, total, rate, counted = rate, unit }: Standing): [string, string] {
+  const left = rate === null || rate <= 0 ? null : Math.max(0, total - done) / rate;
+  return [
+    counted === null ? "" : `  ${rateText(counted, unit)}`,
+    left === null ? "" : `  ${clockText(left)}`,
+  ];
 }
 
 /** Text that is safe for a terminal and takes at most so many columns. */

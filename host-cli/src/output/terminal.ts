@@ -4,12 +4,13 @@
 //
 //   flashing [##########----------]  50%  8.1 kB/s  0:32     on a terminal, redrawn in place
 //   flashing 50%                                             anywhere else
+//   auditing 50%  6.1 k devices/s  0:08                      … where something is counted, too
 //
 // Progress goes to stderr, so that stdout stays the product.
 
 import { printable } from "../exit";
 import type { Io } from "../io";
-import { type Now, percentOf, progressLine, startMeter } from "./progress";
+import { type Now, percentOf, progressLine, type Standing, speedText, startMeter } from "./progress";
 
 const SGR = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
 export type Style = keyof typeof SGR;
@@ -20,8 +21,11 @@ export function paint(io: Io, stream: "stdout" | "stderr", style: Style, text: s
 }
 
 export interface Progress {
-  /** Reports how much is done; anything from 0 to the total, in any order. */
-  update(done: number): void;
+  /**
+   * Reports how much is done; anything from 0 to the total, in any order. Where something else is counted than what
+   * the total is of (devices, of a file's bytes), `count` says how many: it gives the rate, and `done` the time left.
+   */
+  update(done: number, count?: number): void;
   /** Leaves the line finished. Call it on failure too, or the error lands behind the bar. */
   end(): void;
 }
@@ -38,21 +42,21 @@ export function startProgress(
   if (io.quiet || io.json) return { update() {}, end() {} };
   return io.tty.stderr && io.env.TERM !== "dumb"
     ? bar(io, label, total, now, unit)
-    : tenths(io, label, total);
+    : tenths(io, label, total, now, unit);
 }
 
 function bar(io: Io, label: string, total: number, now: Now, unit: string | undefined): Progress {
-  const meter = startMeter(now);
+  const standing = startStanding(label, total, now, unit);
   let percent = -1;
   let last = 0;
   let width = 0;
   return {
-    update(done) {
-      meter.add(done);
+    update(done, count) {
+      standing.add(done, count);
       if (percentOf(done, total) === percent && now() - last < REDRAW_MS) return;
       percent = percentOf(done, total);
       last = now();
-      const line = progressLine({ label, done, total, rate: meter.rate(), unit }, io.columns ?? 80);
+      const line = progressLine(standing.now(), io.columns ?? 80);
       io.stderr(`\r${line.padEnd(width)}`); // what a longer line left is overwritten
       width = line.length;
     },
@@ -62,14 +66,36 @@ function bar(io: Io, label: string, total: number, now: Now, unit: string | unde
   };
 }
 
-function tenths(io: Io, label: string, total: number): Progress {
+function startStanding(label: string, total: number, now: Now, unit: string | undefined) {
+  const [meter, counter] = [startMeter(now), startMeter(now)];
+  let last = 0;
+  let isCounted = false;
+  return {
+    add(done: number, count: number | undefined): void {
+      last = done;
+      meter.add(done);
+      if (count === undefined) return;
+      counter.add(count);
+      isCounted = true;
+    },
+    now(): Standing {
+      const counted = isCounted ? counter.rate() : undefined;
+      return { label, done: last, total, rate: meter.rate(), counted, unit };
+    },
+  };
+}
+
+function tenths(io: Io, label: string, total: number, now: Now, unit: string | undefined): Progress {
+  const standing = startStanding(label, total, now, unit);
   let shown = 0;
   return {
-    update(done) {
+    update(done, count) {
+      standing.add(done, count);
       const tenth = Math.floor(percentOf(done, total) / 10);
       if (tenth <= shown) return;
       shown = tenth;
-      io.stderr(`${printable(label)} ${tenth * 10}%\n`);
+      const speed = count === undefined ? "" : speedText(standing.now()).join("");
+      io.stderr(`${printable(label)} ${tenth * 10}%${speed}\n`);
     },
     end() {},
   };
