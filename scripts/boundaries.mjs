@@ -57,6 +57,7 @@ const ROOMS = [
   "witness",
   "audit",
   "report",
+  "stream",
 ];
 
 /** host-cli/src/device/x.ts is in "device", host-cli/src/io.ts in "host-cli", shared/src/x.ts in "shared". */

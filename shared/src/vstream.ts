@@ -237,8 +237,8 @@ export class VstreamReader {
       const length = this.lengthAt(bytes, pos);
       if (length === 0) break;
       const at = this.at;
-      this.at += length;
       const item = this.itemOf(bytes.subarray(pos, pos + length), at);
+      this.at += length; // not before: an item that is refused isn't whole
       pos += length;
       if (item !== null) take(item, at);
     }

@@ -73,18 +73,25 @@ export interface Attested {
 }
 
 /** Refuses `nonce-mismatch` and the like for an answer that isn't one, `not-enrolled`, and trouble on the line. */
-export async function attest(options: AttestOptions, io: Io): Promise<Attested> {
+export function attest(options: AttestOptions, io: Io): Promise<Attested> {
+  return withLink(options.port, options.link, (link) => attestOver(link, options, io));
+}
+
+/** The same over a line that is open already. */
+export async function attestOver(
+  link: Link,
+  options: Pick<AttestOptions, "anchor" | "enrolment" | "random">,
+  io: Io,
+): Promise<Attested> {
   const { anchor } = options;
   const random = options.random ?? new Uint8Array(randomBytes(32));
   const waiting = outstanding(challengeNonce(nodeCrypto.sha256, anchor.checkpoint, anchor.receipt, random));
-  return withLink(options.port, options.link, async (link) => {
-    const device = await identify(link.session);
-    const publicKey = expectedKey(device, options.enrolment);
-    const evidence = await askDevice(link, waiting, io);
-    const claims = waiting.accept(evidence, publicKey);
-    checkIdentity(claims, device, options.enrolment);
-    return { evidence, challenge: formatChallenge({ ...anchor, random }), claims, publicKey };
-  });
+  const device = await identify(link.session);
+  const publicKey = expectedKey(device, options.enrolment);
+  const evidence = await askDevice(link, waiting, io);
+  const claims = waiting.accept(evidence, publicKey);
+  checkIdentity(claims, device, options.enrolment);
+  return { evidence, challenge: formatChallenge({ ...anchor, random }), claims, publicKey };
 }
 
 function expectedKey(device: Identity, enrolment: EnrolmentStatement | null): Uint8Array {
@@ -272,7 +279,7 @@ export function define(program: Command, io: Io): void {
 }
 
 /** The policy with every enroller it has, or had when a device was enrolled: `verify` knows which counts where. */
-function enrollersOf(logFolder: string, policy: Policy | null): Policy | null {
+export function enrollersOf(logFolder: string, policy: Policy | null): Policy | null {
   if (policy === null) return null;
   const now = policyNow(openLog(logFolder), policy).enrollers;
   return {
@@ -281,7 +288,7 @@ function enrollersOf(logFolder: string, policy: Policy | null): Policy | null {
   };
 }
 
-function readEnrolment(path: string, policy: Policy | null): EnrolmentStatement {
+export function readEnrolment(path: string, policy: Policy | null): EnrolmentStatement {
   return about(path, () => openEnrolment(readInput(path, MAX_COMPANION), policy));
 }
 

@@ -21,7 +21,7 @@ import {
   VOUCH_STREAM_START,
   VOUCH_STREAM_STOP,
 } from "@vouch/shared/smp";
-import { bytesField, type Fields, uintField } from "./body";
+import { bytesField, type Fields, hasField, uintField } from "./body";
 import { sleep } from "./clock";
 import type { Session } from "./session";
 import { call, deviceError } from "./smp";
@@ -106,10 +106,16 @@ export interface Round {
   /** Bytes there are after these. */
   left: number;
   state: number;
-  /** The device's ticks, at some moment between `sent` and `got`, both on the caller's `stamp`. */
+  /** The device's ticks, at some moment between `sent` and `got`. */
   now: number;
-  sent: number;
-  got: number;
+  sent: Stamp;
+  got: Stamp;
+}
+
+/** A moment here: by the clock on the wall, and by one that is never set. */
+export interface Stamp {
+  wallMs: number;
+  steadyMs: number;
 }
 
 export interface ReadOptions {
@@ -118,8 +124,7 @@ export interface ReadOptions {
   at: number;
   /** Reads on the way at once, 1 and up. */
   window: number;
-  /** What time it is, for `sent` and `got`. */
-  stamp: () => number;
+  stamp: () => Stamp;
 }
 
 /** What lies ready, or nothing. Refuses `stream-passed` when the device no longer has the bytes at `at`. */
@@ -159,8 +164,9 @@ async function readPiece(
   const got = stamp();
   const state = stateField(fields);
   const found = uintField(fields, "at");
-  const data = bytesField(fields, "data");
-  if (data.length > PIECE_MAX) throw new Refusal("device-malformed", `stream read gives ${data.length} bytes`);
+  const data = hasField(fields, "data") ? bytesField(fields, "data") : new Uint8Array(0);
+  if (data.length > PIECE_MAX)
+    throw new Refusal("device-malformed", `stream read gives ${data.length} bytes`);
   if (state !== STREAM_NONE && found !== at)
     throw new Refusal(
       "stream-passed",
