@@ -61,7 +61,8 @@ export const encodePiece = ({ at, bytes }: Piece): Uint8Array => concatBytes([u6
 /** Throws `delivery-malformed`. The bytes are a view. */
 export function decodePiece(body: Uint8Array): Piece {
   const length = body.length - 8;
-  if (length < 1 || length > PIECE_BYTES_MAX) throw malformed(`a piece of ${Math.max(0, length)} bytes, expected 1 to ${PIECE_BYTES_MAX}`);
+  if (length < 1 || length > PIECE_BYTES_MAX)
+    throw malformed(`a piece of ${Math.max(0, length)} bytes, expected 1 to ${PIECE_BYTES_MAX}`);
   return { at: readU64(body, 0), bytes: body.subarray(8) };
 }
 
@@ -77,9 +78,13 @@ export const encodeHello = (id: Uint8Array): Uint8Array => concatBytes([GREETING
 
 /** The id of the stream that is to be delivered. */
 export function decodeHello(body: Uint8Array): Uint8Array {
-  if (body.length !== GREETING.length + STREAM_ID_BYTES) throw malformed(`a greeting of ${body.length} bytes`);
+  if (body.length !== GREETING.length + STREAM_ID_BYTES)
+    throw malformed(`a greeting of ${body.length} bytes`);
   if (GREETING.some((byte, i) => body[i] !== byte))
-    throw new Refusal("unsupported-version", "the other side greets in another protocol than vouch/delivery/v1");
+    throw new Refusal(
+      "unsupported-version",
+      "the other side greets in another protocol than vouch/delivery/v1",
+    );
   return body.subarray(GREETING.length);
 }
 
@@ -112,7 +117,8 @@ export class MessageReader {
     while (bytes.length - at >= 5) {
       const length = new DataView(bytes.buffer, bytes.byteOffset + at, 4).getUint32(0);
       const type = bytes[at + 4]!;
-      if (length < 1 || length > MESSAGE_MAX) throw malformed(`a message of ${length} bytes, expected 1 to ${MESSAGE_MAX}`);
+      if (length < 1 || length > MESSAGE_MAX)
+        throw malformed(`a message of ${length} bytes, expected 1 to ${MESSAGE_MAX}`);
       if (type < DELIVERY_HELLO || type > DELIVERY_REFUSAL) throw malformed(`a message of type ${type}`);
       if (bytes.length - at < 4 + length) break;
       take(type, bytes.subarray(at + 5, at + 4 + length));
@@ -138,12 +144,16 @@ const TOPIC_MAX = 200;
 /** What an MQTT topic of ours begins with: levels of letters, digits, - _ . and no wildcard. Throws `delivery-topic`. */
 export function checkTopicBase(base: string): string {
   if (base.length <= TOPIC_MAX && /^[A-Za-z0-9_.-]+(\/[A-Za-z0-9_.-]+)*$/.test(base)) return base;
-  throw new Refusal("delivery-topic", "a topic has levels of letters, digits, - _ and . between slashes, and no wildcard");
+  throw new Refusal(
+    "delivery-topic",
+    "a topic has levels of letters, digits, - _ and . between slashes, and no wildcard",
+  );
 }
 
 export type TopicPart = "piece" | "head" | "stand";
 
-export const topicOf = (base: string, id: Uint8Array, part: TopicPart): string => `${base}/${toHex(id)}/${part}`;
+export const topicOf = (base: string, id: Uint8Array, part: TopicPart): string =>
+  `${base}/${toHex(id)}/${part}`;
 
 /** The stream and the part that a topic is about; null when it is none of ours. */
 export function readTopic(base: string, topic: string): { id: string; part: TopicPart } | null {

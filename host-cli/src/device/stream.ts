@@ -16,6 +16,7 @@ import {
   GROUP_VOUCH,
   RC_BAD_STATE,
   RC_BUSY,
+  RC_INVALID,
   RC_NOT_SUPPORTED,
   VOUCH_STREAM_READ,
   VOUCH_STREAM_START,
@@ -24,7 +25,7 @@ import {
 import { bytesField, type Fields, hasField, uintField } from "./body";
 import { sleep } from "./clock";
 import type { Session } from "./session";
-import { call, deviceError } from "./smp";
+import { call, deviceError, expectOk } from "./smp";
 import { keepOut } from "./trace";
 
 export const STREAM_NONE = 0;
@@ -34,7 +35,6 @@ export const STREAM_CLOSING = 3;
 export const STREAM_FULL = 4;
 
 const ROUND_BYTES = 64 * 1024;
-const PIECE_MAX = 65535; // an SMP message holds no more
 const WINDOW_MAX = 8;
 const BUSY_MS = 200;
 
@@ -52,16 +52,21 @@ export interface StreamWanted {
 }
 
 export interface StreamStanding {
-  id: Uint8Array;
+  /** Null while the announce that gives it is being signed. */
+  id: Uint8Array | null;
   epoch: number;
   state: number;
 }
 
 /**
  * Starts a stream, carries on the one the device has, or gives one that runs other readers. A device that is busy is asked
- * again until the session's time is up. Refuses `stream-not-started` (not attested, or nothing to carry on) and `stream-unsupported`.
+ * again for so long. Refuses `stream-not-started` (not attested, or nothing to carry on) and `stream-unsupported`.
  */
-export async function startStream(session: Session, wanted: StreamWanted): Promise<StreamStanding> {
+export async function startStream(
+  session: Session,
+  wanted: StreamWanted,
+  patienceMs: number,
+): Promise<StreamStanding> {
   keepOut(wanted.seed); // of traces
   const pairs: [string, CborValue][] = [
     ["mode", wanted.mode],
@@ -73,19 +78,20 @@ export async function startStream(session: Session, wanted: StreamWanted): Promi
   ];
   if (wanted.groups !== null) pairs.push(["groups", [...wanted.groups]]);
   const request = requestOf("stream start", true, VOUCH_STREAM_START, cborMap(pairs));
+  const until = session.clock.now() + patienceMs;
   for (;;) {
     const reply = await session.exchange(request);
     if (reply.kind === "ok") {
       const fields = { what: request.what, body: reply.body };
       return {
-        id: bytesField(fields, "id", 16),
+        id: hasField(fields, "id") ? bytesField(fields, "id", 16) : null,
         epoch: uintField(fields, "epoch", 0xffffffff),
         state: stateField(fields),
       };
     }
     if (reply.rc === RC_BAD_STATE) throw notStarted(wanted.resume);
     if (reply.rc === RC_NOT_SUPPORTED) throw new Refusal("stream-unsupported", "the device has no streams");
-    if (reply.rc !== RC_BUSY || session.clock.now() + BUSY_MS >= session.deadline)
+    if (reply.rc !== RC_BUSY || session.clock.now() + BUSY_MS >= until)
       throw deviceError(request.what, reply);
     await sleep(session.clock, BUSY_MS);
   }
@@ -160,21 +166,25 @@ async function readPiece(
     ["at", at],
   ]);
   const sent = stamp();
-  const fields = await call(session, requestOf("stream read", true, VOUCH_STREAM_READ, body));
+  const request = requestOf("stream read", true, VOUCH_STREAM_READ, body);
+  const reply = await session.exchange(request);
   const got = stamp();
+  if (reply.kind === "error" && reply.rc === RC_INVALID) throw passed(at);
+  const fields = { what: request.what, body: expectOk(request.what, reply) };
   const state = stateField(fields);
-  const found = uintField(fields, "at");
   const data = hasField(fields, "data") ? bytesField(fields, "data") : new Uint8Array(0);
-  if (data.length > PIECE_MAX)
-    throw new Refusal("device-malformed", `stream read gives ${data.length} bytes`);
-  if (state !== STREAM_NONE && found !== at)
-    throw new Refusal(
-      "stream-passed",
-      `the device has its stream from byte ${found} of this run, asked for was ${at}: another recorder has acknowledged what lies between`,
-      { hint: "the other one's file has it; `vouch stream record` into a new file begins another stream" },
-    );
+  if (state !== STREAM_NONE && uintField(fields, "at") !== at) throw passed(at);
   return { at, data, left: uintField(fields, "left"), state, now: uintField(fields, "now"), sent, got };
 }
+
+const passed = (at: number) =>
+  new Refusal(
+    "stream-passed",
+    `the device no longer has its stream from byte ${at} on: another recorder has acknowledged what comes there`,
+    {
+      hint: "go on with the other one's file; or restart the device, after which a new file begins a new stream",
+    },
+  );
 
 /** Asks the device to end its stream; what is left of it, and the close frame, are still to be read. */
 export async function stopStream(session: Session): Promise<number> {

@@ -35,17 +35,26 @@ export const isAddress = (text: string): boolean => /^(tcp|tls|mqtts?):/i.test(t
 /** Refuses `usage`, `delivery-topic`; what holds a password isn't repeated. */
 export function parseAddress(text: string): Address {
   const [, scheme = "", user, bracketed, plain, port, path] =
-    /^(tcp|tls|mqtts?):\/\/(?:([^@/]*)@)?(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+))(?::([0-9]{1,5}))?(?:\/(.*))?$/.exec(text) ?? [];
+    /^(tcp|tls|mqtts?):\/\/(?:([^@/]*)@)?(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+))(?::([0-9]{1,5}))?(?:\/(.*))?$/.exec(
+      text,
+    ) ?? [];
   const host = bracketed ?? plain;
   if (user?.includes(":"))
-    throw usage("the address holds a password, which others can read in the list of processes", "--password-file FILE, or VOUCH_MQTT_PASSWORD in the environment");
+    throw usage(
+      "the address holds a password, which others can read in the list of processes",
+      "--password-file FILE, or VOUCH_MQTT_PASSWORD in the environment",
+    );
   if (host === undefined || Number(port ?? 0) > 65535)
-    throw usage(`found ${quote(text)}, expected tcp://HOST:PORT, tls://HOST:PORT, mqtt://[USER@]HOST[:PORT]/TOPIC or mqtts://…`);
+    throw usage(
+      `found ${quote(text)}, expected tcp://HOST:PORT, tls://HOST:PORT, mqtt://[USER@]HOST[:PORT]/TOPIC or mqtts://…`,
+    );
   if (scheme === "tcp" || scheme === "tls") {
-    if (port === undefined || user !== undefined || path) throw usage(`found ${quote(text)}, expected ${scheme}://HOST:PORT`);
+    if (port === undefined || user !== undefined || path)
+      throw usage(`found ${quote(text)}, expected ${scheme}://HOST:PORT`);
     return { kind: "tcp", isTls: scheme === "tls", host, port: Number(port), user: null, topic: "" };
   }
-  if (!path) throw usage(`${quote(text)} names no topic`, "mqtt://HOST/ward/3: streams are delivered below that");
+  if (!path)
+    throw usage(`${quote(text)} names no topic`, "mqtt://HOST/ward/3: streams are delivered below that");
   return {
     kind: "mqtt",
     isTls: scheme === "mqtts",

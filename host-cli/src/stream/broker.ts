@@ -47,7 +47,8 @@ export function openBroker(options: BrokerOptions): Broker {
     client.subscribe([...options.subscribe], { qos: 1 }, (error, granted) => {
       const refused = granted?.find(({ qos }) => qos > 2);
       if (error != null) options.onLost(trouble(error));
-      else if (refused !== undefined) options.onLost(new Refusal("delivery-refused", "the broker refuses the subscription"));
+      else if (refused !== undefined)
+        options.onLost(new Refusal("delivery-refused", "the broker refuses the subscription"));
       else options.onConnect();
     });
   });
@@ -95,7 +96,13 @@ function clientOptions({ address, tls, clientId, password }: BrokerOptions): ICl
     reconnectOnConnackError: true,
     resubscribe: false, // done at each connection, before anything is told of it
     queueQoSZero: false,
-    ...(isTls ? { rejectUnauthorized: true, minVersion: "TLSv1.2", ...(/^[0-9.]+$|:/.test(host) ? {} : { servername: host }) } : {}),
+    ...(isTls
+      ? {
+          rejectUnauthorized: true,
+          minVersion: "TLSv1.2",
+          ...(/^[0-9.]+$|:/.test(host) ? {} : { servername: host }),
+        }
+      : {}),
     ...(tls.ca === undefined ? {} : { ca: Buffer.from(tls.ca) }),
     ...(tls.cert === undefined ? {} : { cert: Buffer.from(tls.cert) }),
     ...(tls.key === undefined ? {} : { key: Buffer.from(tls.key) }),
@@ -103,6 +110,7 @@ function clientOptions({ address, tls, clientId, password }: BrokerOptions): ICl
 }
 
 function trouble(error: unknown): Refusal {
-  const said = error instanceof Error ? error.message || String((error as { code?: unknown }).code) : String(error);
+  const said =
+    error instanceof Error ? error.message || String((error as { code?: unknown }).code) : String(error);
   return new Refusal("delivery-unreachable", `MQTT: ${said}`, { cause: error });
 }

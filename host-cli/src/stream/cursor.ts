@@ -21,7 +21,10 @@ export class Cursor {
   readonly path: string;
 
   /** `to` is the address as a message has it: nothing secret. A file that isn't a cursor counts as none. */
-  constructor(recording: string, private readonly to: string) {
+  constructor(
+    recording: string,
+    private readonly to: string,
+  ) {
     this.path = `${recording}.${createHash("sha256").update(to).digest("hex").slice(0, 8)}.cursor`;
     const found = readCursor(this.path, to);
     this.client = found?.client ?? `vouch-${randomBytes(8).toString("hex")}`;
@@ -62,7 +65,8 @@ function readCursor(path: string, to: string): Found | null {
   try {
     value = JSON.parse(Buffer.from(readInput(path, FILE_MAX)).toString("utf8")) as Record<string, unknown>;
   } catch (error) {
-    if (error instanceof SyntaxError || (isRefusal(error) && ["not-found", "too-large"].includes(error.code))) return null;
+    if (error instanceof SyntaxError || (isRefusal(error) && ["not-found", "too-large"].includes(error.code)))
+      return null;
     throw error;
   }
   const { client, stream, taken } = value ?? {};

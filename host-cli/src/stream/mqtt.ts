@@ -186,7 +186,12 @@ export function receiveFromMqtt(
     said.add(told);
   };
   const behind = (id: string, taker: StreamTaker): Behind => {
-    const known = heads.get(id) ?? new Behind(() => taker.received, () => say(id, { ...taker.flush(), isMissing: true }));
+    const known =
+      heads.get(id) ??
+      new Behind(
+        () => taker.received,
+        () => say(id, { ...taker.flush(), isMissing: true }),
+      );
     heads.set(id, known);
     return known;
   };

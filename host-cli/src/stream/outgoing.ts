@@ -12,8 +12,8 @@
 
 import type { Piece, Stand } from "@vouch/shared/delivery";
 import { PIECE_BYTES_MAX } from "@vouch/shared/delivery";
-import { Refusal } from "@vouch/shared/refusal";
 import type { Refusal as RefusalType } from "@vouch/shared/refusal";
+import { Refusal } from "@vouch/shared/refusal";
 
 /** Bytes on the way that nobody has taken yet. */
 const WINDOW_BYTES = 8 * PIECE_BYTES_MAX;
@@ -81,9 +81,13 @@ export class Outgoing {
   /** The receiver's word. Refuses `delivery-conflict` when it has more than there is. */
   confirm({ next }: Stand): void {
     if (next > this.queue.flushed)
-      throw new Refusal("delivery-conflict", `the receiver has ${next} bytes of this stream, the recording here has ${this.queue.flushed}`, {
-        hint: "it was recorded into another file as well; deliver that one",
-      });
+      throw new Refusal(
+        "delivery-conflict",
+        `the receiver has ${next} bytes of this stream, the recording here has ${this.queue.flushed}`,
+        {
+          hint: "it was recorded into another file as well; deliver that one",
+        },
+      );
     this.confirmed = Math.max(this.confirmed, next);
     this.changed();
   }

@@ -34,6 +34,7 @@ import {
   linkOf,
   streamIdOf,
 } from "@vouch/shared/stream";
+import type { Announce } from "@vouch/shared/streambody";
 import {
   decodeAnnounce,
   decodeResume,
@@ -54,7 +55,7 @@ export const LOOSE_MAX = 256 * 1024;
 /** Where a recording's chain of frames stands. */
 export interface Chain {
   id: Uint8Array;
-  mode: number;
+  announce: Announce;
   epoch: number;
   seq: number;
   /** Link of the last frame, which the next one carries. */
@@ -85,7 +86,7 @@ export function followFrame(chain: Chain | null, frame: Frame): Chain {
     throw broken(frame, "its link is to another frame before it");
   if (startsEpoch(frame.type) ? frame.epoch <= chain.epoch : frame.epoch !== chain.epoch)
     throw broken(frame, `its epoch is ${frame.epoch}, that before it ${chain.epoch}`);
-  const boot = isResume ? decodeResume(frame.body, chain.mode) : null;
+  const boot = isResume ? decodeResume(frame.body, chain.announce.mode) : null;
   return {
     ...chain,
     epoch: frame.epoch,
@@ -104,14 +105,14 @@ function beginChain(frame: Frame): Chain {
     throw broken(frame, "a stream begins with its announce frame");
   if (!equalBytes(streamIdOf(unsignedWithoutId(frame)), frame.id))
     throw broken(frame, "the stream's id isn't that of its announce frame");
-  const { bootcount, mode } = decodeAnnounce(frame.body);
+  const announce = decodeAnnounce(frame.body.slice());
   return {
     id: frame.id.slice(),
-    mode,
+    announce,
     epoch: frame.epoch,
     seq: 0,
     link: linkOf(frame.bytes),
-    bootcount,
+    bootcount: announce.bootcount,
     place: frame.bytes.length,
     frames: 1,
     unsigned: 0,

@@ -43,7 +43,8 @@ const CONNECTIONS_MAX = 64;
 /** What went wrong with a line, in our words. */
 export function lineTrouble(error: unknown): Refusal {
   if (isRefusal(error)) return error;
-  const said = error instanceof Error ? error.message || String((error as { code?: unknown }).code) : String(error);
+  const said =
+    error instanceof Error ? error.message || String((error as { code?: unknown }).code) : String(error);
   return new Refusal("delivery-unreachable", said, { cause: error });
 }
 
@@ -76,8 +77,10 @@ export function deliverOverTcp(address: Address, tls: TlsFiles, queue: Queue): D
       socket.write(frameMessage(DELIVERY_PIECE, encodePiece(piece)));
   };
   const heard = (type: number, body: Uint8Array) => {
-    if (type === DELIVERY_REFUSAL) throw new Refusal("delivery-refused", `the receiver refuses: ${decodeRefusal(body)}`);
-    if (type !== DELIVERY_STAND) throw new Refusal("delivery-malformed", `a receiver sends messages of type ${type}`);
+    if (type === DELIVERY_REFUSAL)
+      throw new Refusal("delivery-refused", `the receiver refuses: ${decodeRefusal(body)}`);
+    if (type !== DELIVERY_STAND)
+      throw new Refusal("delivery-malformed", `a receiver sends messages of type ${type}`);
     const stand = decodeStand(body);
     if (!isOpen || stand.isMissing) out.rewind(stand.next);
     isOpen = true;
@@ -108,13 +111,19 @@ export function deliverOverTcp(address: Address, tls: TlsFiles, queue: Queue): D
     const mine = (act: () => void) => () => {
       if (socket === line) act();
     };
-    line.setTimeout(CONNECT_MS, mine(() => lost(new Refusal("delivery-unreachable", "no answer in time"))));
+    line.setTimeout(
+      CONNECT_MS,
+      mine(() => lost(new Refusal("delivery-unreachable", "no answer in time"))),
+    );
     line.once(address.isTls ? "secureConnect" : "connect", () => {
       line.setTimeout(SILENCE_MS);
       if (queue.id !== null) line.write(frameMessage(DELIVERY_HELLO, encodeHello(queue.id)));
     });
     line.on("error", (error) => mine(() => lost(error))());
-    line.on("close", mine(() => lost(new Refusal("delivery-unreachable", "the line was closed"))));
+    line.on(
+      "close",
+      mine(() => lost(new Refusal("delivery-unreachable", "the line was closed"))),
+    );
     line.on("data", (bytes) => {
       if (socket !== line) return;
       try {
@@ -164,7 +173,13 @@ export interface Receiving {
 
 /** Listens for senders. Refuses `listen-failed`. */
 export function listenOnTcp(address: Address, tls: TlsFiles, receiving: Receiving): Promise<Listening> {
-  const options = { ...pem(tls), requestCert: tls.ca !== undefined, rejectUnauthorized: tls.ca !== undefined, handshakeTimeout: CONNECT_MS, minVersion: "TLSv1.2" as const };
+  const options = {
+    ...pem(tls),
+    requestCert: tls.ca !== undefined,
+    rejectUnauthorized: tls.ca !== undefined,
+    handshakeTimeout: CONNECT_MS,
+    minVersion: "TLSv1.2" as const,
+  };
   let current: Socket | null = null;
   const sockets = new Set<Socket>();
   const take = (socket: Socket) => {
@@ -190,13 +205,27 @@ export function listenOnTcp(address: Address, tls: TlsFiles, receiving: Receivin
   };
   let server: Server;
   try {
-    server = address.isTls ? createTlsServer(options, (socket: TLSSocket) => take(socket)) : createServer(take);
+    server = address.isTls
+      ? createTlsServer(options, (socket: TLSSocket) => take(socket))
+      : createServer(take);
   } catch (cause) {
-    throw new Refusal("delivery-tls", `the TLS files can't be used: ${cause instanceof Error ? cause.message : cause}`, { cause });
+    throw new Refusal(
+      "delivery-tls",
+      `the TLS files can't be used: ${cause instanceof Error ? cause.message : cause}`,
+      { cause },
+    );
   }
-  server.on("tlsClientError", (error: Error) => receiving.remark(`a sender was turned away: ${error.message}`));
+  server.on("tlsClientError", (error: Error) =>
+    receiving.remark(`a sender was turned away: ${error.message}`),
+  );
   return new Promise((resolve, reject) => {
-    server.once("error", (cause) => reject(new Refusal("listen-failed", `can't listen on ${formatAddress(address)}: ${cause.message}`, { cause })));
+    server.once("error", (cause) =>
+      reject(
+        new Refusal("listen-failed", `can't listen on ${formatAddress(address)}: ${cause.message}`, {
+          cause,
+        }),
+      ),
+    );
     server.listen(address.port, address.host, () => {
       const bound = server.address();
       resolve({
@@ -226,7 +255,9 @@ function serve(socket: Socket, receiving: Receiving, turn: Turn): void {
   const say = (stand: Stand) => socket.write(frameMessage(DELIVERY_STAND, encodeStand(stand)));
   const refuse = (error: unknown) => {
     const refusal = lineTrouble(error);
-    receiving.remark(`a sender at ${socket.remoteAddress ?? "?"} is refused: ${refusal.message} [${refusal.code}]`);
+    receiving.remark(
+      `a sender at ${socket.remoteAddress ?? "?"} is refused: ${refusal.message} [${refusal.code}]`,
+    );
     socket.end(frameMessage(DELIVERY_REFUSAL, encodeRefusal(refusal.code)));
     setTimeout(() => socket.destroy(), 500).unref();
   };

@@ -41,7 +41,8 @@ export class TickWatch {
 
   note(answer: { now: number; sent: Stamp; got: Stamp }): void {
     const moment = momentOf(answer);
-    if (moment !== null && (this.best === null || moment.uncertainty <= this.best.uncertainty)) this.best = moment;
+    if (moment !== null && (this.best === null || moment.uncertainty <= this.best.uncertainty))
+      this.best = moment;
   }
 
   /** The best since the last time. */
