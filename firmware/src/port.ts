@@ -20,6 +20,7 @@
 //   - a function that fails throws, and the agent does not go on after that: it is a dead board.
 
 import type { Layout } from "./ports/layout";
+import type { Sensor } from "./ports/sensor";
 
 /** EAT dbgstat (RFC 9711 section 4.2.9): what the port knows of an open console or debugger. */
 export const DEBUG_ENABLED = 0;
@@ -41,7 +42,7 @@ export interface Port {
   layout: Layout;
   /** Sends bytes to the host. */
   write: (bytes: Uint8Array) => void;
-  /** Milliseconds since start, never going back. */
+  /** Milliseconds since start, never going back and never wrapping: the ticks of readings. */
   millis: () => number;
   readFlash: (address: number, length: number) => Uint8Array;
   writeFlash: (address: number, bytes: Uint8Array) => void;
@@ -57,6 +58,8 @@ export interface Port {
   reset: () => void;
   /** One of DEBUG_…, asked at each attestation. */
   debugStatus: () => number;
+  /** What the board samples; null on one that has no sensor. */
+  sensor: Sensor | null;
   /** For identify, where the interpreter can tell. */
   heap?: () => Heap;
   /** Messages of 512 bytes that the port holds while the agent works; 4 when left out. */

@@ -126,6 +126,10 @@ export function maxUpload(u: Upload): number {
   return 4 + MAX_ENVELOPE + payloadRegion(u.slots.port, 0).length;
 }
 
+export function isUploading(u: Upload): boolean {
+  return u.state !== CLOSED;
+}
+
 /** Ends a session; what it wrote stays unknown to the record. */
 export function closeUpload(u: Upload): void {
   u.state = CLOSED;

@@ -86,7 +86,8 @@ function keyloadValue(k: Keyload | null): CborValue {
   return [k.ephemeral, readers];
 }
 
-function groupValue(group: Group): CborValue {
+/** A group as an announce has it. */
+export function groupValue(group: Group): CborValue {
   const channels: CborValue[] = [];
   for (let i = 0; i < group.channels.length; i++) {
     const c = group.channels[i]!;

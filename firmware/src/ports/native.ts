@@ -14,6 +14,10 @@
 //   hostHashFlash(prefix, address, length) -> 32 bytes, SHA-256(prefix, flash run); null for what it can't
 //                                            do, absent or null itself without: computed here
 //   hostDebugStatus() -> 0..4                EAT dbgstat; absent: 0, debug enabled, the honest guess
+//   hostSensors() -> [{kind, code, period,   what can be sampled (sensor.ts), asked once, at start; absent or null
+//                      channels: [{code, unit, exponent}]}]    on a board without sensors, and then the next two too
+//   hostSample(mask)                         samples the groups whose bits are set
+//   hostReadSensor(group, max) -> {ticks, lost, values}        values: Int32Array
 //
 // In return the bundle defines, and the host calls:
 //
@@ -25,6 +29,7 @@
 import type { Port } from "../port";
 import { DEBUG_ENABLED } from "../port";
 import type { Layout } from "./layout";
+import type { Sensor, SensorGroup, SensorRows } from "./sensor";
 
 declare const hostLayout: () => Layout;
 declare const hostWrite: (bytes: Uint8Array) => void;
@@ -39,8 +44,16 @@ declare const hostHashFlash:
   | null
   | undefined;
 declare const hostDebugStatus: (() => number) | null | undefined;
+declare const hostSensors: (() => SensorGroup[] | null) | null | undefined;
+declare const hostSample: (mask: number) => void;
+declare const hostReadSensor: (group: number, max: number) => SensorRows;
 
 const debugUnknown = (): number => DEBUG_ENABLED;
+
+function nativeSensor(): Sensor | null {
+  const groups = typeof hostSensors === "function" ? hostSensors() : null;
+  return groups === null ? null : { groups, sample: hostSample, read: hostReadSensor };
+}
 
 /** The port of an embedding that defines the functions above. */
 export function nativePort(): Port {
@@ -55,5 +68,6 @@ export function nativePort(): Port {
     random: typeof hostRandom === "function" ? hostRandom : null,
     reset: hostReset,
     debugStatus: typeof hostDebugStatus === "function" ? hostDebugStatus : debugUnknown,
+    sensor: nativeSensor(),
   };
 }

@@ -19,6 +19,7 @@ import { type EngineBlock, readEngineImage } from "./engine";
 import type { Flash } from "./flash";
 import { LAYOUT } from "./layout";
 import { type Engine, LIMITS, type Limits, startEngine } from "./quickjs";
+import { makeSensors } from "./sensors";
 
 const FAULTS_MAX = 3;
 const FAULTS_WITHIN_MS = 10_000;
@@ -62,13 +63,14 @@ export async function startDevice(
   const boot = async () => {
     const { bundle, block } = readEngineImage(flash.read(LAYOUT.engine.address, LAYOUT.engine.length));
     const started = performance.now();
+    const millis = () => Math.floor(performance.now() - started);
     isResetting = false;
     const booted = await startEngine(
       bundle,
       {
         layout: LAYOUT,
         write: (bytes) => void outgoing.push(bytes),
-        millis: () => performance.now() - started,
+        millis,
         readFlash: flash.read,
         writeFlash: flash.write,
         eraseFlash: flash.erase,
@@ -76,6 +78,7 @@ export async function startDevice(
           isResetting = true;
         },
         random: flash.board.random ? (length) => new Uint8Array(randomBytes(length)) : null,
+        sensors: makeSensors(millis),
       },
       limits,
     );
