@@ -156,23 +156,27 @@ class Run {
     return this.source.link.session;
   }
 
+  private isClosed(): boolean {
+    return this.source.recorder.recording.chain?.isClosed === true;
+  }
+
   async follow(): Promise<"closed" | "left"> {
     const { recorder } = this.source;
     const { recording } = recorder;
     await this.begin();
-    if (recording.chain?.isClosed === true) return "closed"; // begin() has acknowledged the end of it
+    if (this.isClosed()) return "closed"; // begin() has acknowledged the end of it
     let wait = POLL_MS;
     for (;;) {
       const round = await this.read();
       this.alive();
-      if (round.state === STREAM_NONE && recording.chain?.isClosed !== true)
+      if (round.state === STREAM_NONE && !this.isClosed())
         throw new Refusal("stream-restarted", "the device has lost its stream");
       const isGood = recorder.take(round.data);
       this.ticks.note(round);
       await this.coincide(false);
       recording.flush();
       this.source.flushed(round);
-      if (recording.chain?.isClosed === true) return this.end();
+      if (this.isClosed()) return this.end();
       if (this.stopper.isLeaving) {
         await this.leave();
         return "left";
