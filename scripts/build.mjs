@@ -17,6 +17,7 @@
 //   shared/src/stardust/proof.ts ▶ host-cli/dist/commands/stardust.cjs  … or of a Tangle
 //   host-cli/src/ledger/stardust-ledger.ts ▶ host-cli/dist/commands/tangle.cjs   what anchors on one: IOTA's library
 //   host-cli/src/ledger/pow-worker.ts ─▶ host-cli/dist/pow-worker.cjs   a thread of its
+//   host-cli/src/stream/broker.ts ▶ …/broker.cjs   what speaks MQTT
 //   host-cli/src/audit/postgres.ts ▶ …/postgres.cjs, worker.ts ▶ …/audit-worker.cjs   a store, and what threads run
 //   host-cli/src/main.ts       ──▶ host-cli/dist/main.cjs         knows the verbs by name
 //   host-cli/src/commands/verify.ts ▶ host-cli/dist/vouch-verify.cjs   one file that needs Node and nothing else,
@@ -77,13 +78,15 @@ const APART = {
   tangle: "./host-cli/src/ledger/stardust-ledger",
   postgres: "./host-cli/src/audit/postgres",
   "audit-worker": "./host-cli/src/audit/worker",
+  broker: "./host-cli/src/stream/broker",
 };
 const apart = {
   name: "apart",
   setup(build) {
     build.onResolve(
       {
-        filter: /\/(rebased\/judge|stardust\/proof|ledger\/stardust-ledger|audit\/postgres)$|^\.\/postgres$/,
+        filter:
+          /\/(rebased\/judge|stardust\/proof|ledger\/stardust-ledger|audit\/postgres)$|^\.\/(postgres|broker)$/,
       },
       ({ kind, path }) => {
         const [name] =

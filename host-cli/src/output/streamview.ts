@@ -62,7 +62,10 @@ function drawn(io: Io, now: Now): StreamScreen {
     height = 0;
   };
   const draw = (view: StreamView) => {
-    const rows = viewLines(view, meter.rate(), io.columns ?? 80, io).slice(0, Math.max(1, (io.rows ?? 24) - 1));
+    const rows = viewLines(view, meter.rate(), io.columns ?? 80, io).slice(
+      0,
+      Math.max(1, (io.rows ?? 24) - 1),
+    );
     wipe();
     io.stderr(rows.map((row) => `${row}\n`).join(""));
     height = rows.length;
@@ -118,7 +121,8 @@ function signature(view: StreamView): string {
   return `signed ${ageText(view.signatureAge)} ago`;
 }
 
-const ageText = (ms: number) => (ms < 120_000 ? `${Math.floor(ms / 1000)} s` : `${Math.floor(ms / 60_000)} min`);
+const ageText = (ms: number) =>
+  ms < 120_000 ? `${Math.floor(ms / 1000)} s` : `${Math.floor(ms / 60_000)} min`;
 
 /** The lines of the live view, each at most `columns` - 1 wide, since the last column makes some terminals go on below. */
 export function viewLines(view: StreamView, rate: number | null, columns: number, io: Io): string[] {
@@ -134,7 +138,9 @@ export function viewLines(view: StreamView, rate: number | null, columns: number
     ]),
     [view.file, "dim"],
   ];
-  return plain.map(([text, style]) => (style === null ? fit(text, room) : paint(io, "stderr", style, fit(text, room))));
+  return plain.map(([text, style]) =>
+    style === null ? fit(text, room) : paint(io, "stderr", style, fit(text, room)),
+  );
 }
 
 /** As many values on a line as there is room for; none is cut in two. */
@@ -162,4 +168,6 @@ function countLine(view: StreamView, rate: number | null): string {
 }
 
 const signatureLine = (view: StreamView): string =>
-  view.unsigned === 0 ? signature(view) : `${signature(view)}, ${count(view.unsigned, "frame")} wait for the next`;
+  view.unsigned === 0
+    ? signature(view)
+    : `${signature(view)}, ${count(view.unsigned, "frame")} wait for the next`;

@@ -6,7 +6,14 @@
 import { toHex } from "@vouch/shared/bytes";
 import type { Group } from "@vouch/shared/readings";
 import { isRefusal } from "@vouch/shared/refusal";
-import { FRAME_ANNOUNCE, FRAME_DATA, FRAME_GAP, FRAME_KEYLOAD, FRAME_RESUME, isSignedType } from "@vouch/shared/stream";
+import {
+  FRAME_ANNOUNCE,
+  FRAME_DATA,
+  FRAME_GAP,
+  FRAME_KEYLOAD,
+  FRAME_RESUME,
+  isSignedType,
+} from "@vouch/shared/stream";
 import type { Announce, Keyload } from "@vouch/shared/streambody";
 import type { FrameKeys, Opener } from "@vouch/shared/streamopen";
 import {
@@ -107,7 +114,8 @@ export class FigureKeeper implements Watcher {
     }
     const { announce } = this;
     if (announce === null) return;
-    if (frame.type === FRAME_KEYLOAD) this.beginEpoch(frame, decodeKeyload(frame.body, announce.mode).keyload);
+    if (frame.type === FRAME_KEYLOAD)
+      this.beginEpoch(frame, decodeKeyload(frame.body, announce.mode).keyload);
     if (frame.type === FRAME_RESUME) {
       f.resumes++;
       this.beginEpoch(frame, decodeResume(frame.body, announce.mode).keyload);

@@ -61,6 +61,11 @@ export class Intake {
     else this.recording.append(bytes);
   }
 
+  /** Where the next piece is expected to begin. */
+  get position(): number {
+    return this.received;
+  }
+
   /** Drops half an item, as when whoever was sending it is gone. */
   forget(): void {
     this.reader = newReader();

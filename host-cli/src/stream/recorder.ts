@@ -12,8 +12,8 @@
 import { equalBytes } from "@vouch/shared/bytes";
 import type { Crypto } from "@vouch/shared/crypto";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
-import { FRAME_ANNOUNCE, STREAM_FRAME_MAX, streamMessage } from "@vouch/shared/stream";
-import { decodeAnnounce, type Frame, frameLength, parseFrame } from "@vouch/shared/streamread";
+import { STREAM_FRAME_MAX } from "@vouch/shared/stream";
+import { frameLength, parseFrame } from "@vouch/shared/streamread";
 import {
   type CoincidenceClaim,
   coincidenceMessage,
@@ -27,7 +27,7 @@ import {
 } from "@vouch/shared/vstream";
 import { writeWhole } from "../files";
 import type { Signer } from "../signer";
-import { followFrame, type Recording } from "./recording";
+import { checkSigned, followFrame, type Recording } from "./recording";
 import type { Moment } from "./ticks";
 
 /** A signed frame has a coincidence of its own unless the last one is younger than this. */
@@ -117,26 +117,11 @@ export class Recorder {
   private frame(bytes: Uint8Array): void {
     const frame = parseFrame(bytes);
     followFrame(this.recording.chain, frame);
-    this.checkSignature(frame);
+    this.publicKey = checkSigned(frame, this.publicKey, this.options.crypto);
     const at = this.recording.end;
     this.recording.appendFrame(frame, encodeFrameItem(bytes));
     if (frame.signature !== null) this.signedSince = true;
     this.tell({ kind: "frame", bytes }, at);
-  }
-
-  /** A frame whose signature is wrong isn't written: whoever reads the line again may have what the device sent. */
-  private checkSignature(frame: Frame): void {
-    if (frame.signature === null) return;
-    const key = this.publicKey ?? decodeAnnounce(frame.body).publicKey;
-    if (!this.options.crypto.verifyEd25519(key, streamMessage(frame.unsigned), frame.signature))
-      throw new Refusal("stream-signature", `frame ${frame.seq} isn't signed by the device's key`);
-    if (frame.type !== FRAME_ANNOUNCE) return;
-    if (!equalBytes(decodeAnnounce(frame.body).publicKey, key))
-      throw new Refusal(
-        "stream-wrong-signer",
-        "the announce names another key than the device attested with",
-      );
-    this.publicKey = key.slice();
   }
 
   private refused(error: Refusal, bytes: Uint8Array): Refusal {

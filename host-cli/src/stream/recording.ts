@@ -25,6 +25,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
+import type { Crypto } from "@vouch/shared/crypto";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import {
   FRAME_ANNOUNCE,
@@ -33,6 +34,7 @@ import {
   isSignedType,
   linkOf,
   streamIdOf,
+  streamMessage,
 } from "@vouch/shared/stream";
 import type { Announce } from "@vouch/shared/streambody";
 import {
@@ -126,6 +128,21 @@ const broken = (frame: Frame, why: string) =>
     `frame ${frame.seq} of type ${frame.type} doesn't go on where the recording ends: ${why}`,
   );
 
+/**
+ * Settles that a frame which carries a signature has one by `key`, before it is written: what isn't the device's may come
+ * again right. Gives the key; where none is known yet, the announce's own. Refuses `stream-signature`, `stream-wrong-signer`.
+ */
+export function checkSigned(frame: Frame, key: Uint8Array | null, crypto: Crypto): Uint8Array | null {
+  if (frame.signature === null) return key;
+  const named = frame.type === FRAME_ANNOUNCE ? decodeAnnounce(frame.body).publicKey : key;
+  if (named === null) throw new Refusal("stream-unannounced", "a signed frame came before any announce");
+  if (key !== null && !equalBytes(named, key))
+    throw new Refusal("stream-wrong-signer", "the announce names another key than is expected of the device");
+  if (!crypto.verifyEd25519(named, streamMessage(frame.unsigned), frame.signature))
+    throw new Refusal("stream-signature", `frame ${frame.seq} isn't signed by the device's key`);
+  return named.slice();
+}
+
 /** What touches the disk, so that a test can have it fail. */
 export interface Disk {
   write(fd: number, bytes: Uint8Array, at: number): number;
@@ -139,7 +156,7 @@ const realDisk: Disk = {
 
 export interface OpenOptions {
   /** Sees every item that is there already; what it holds is good during the call. */
-  take?: (item: VstreamItem) => void;
+  take?: (item: VstreamItem, at: number) => void;
   disk?: Disk;
 }
 
@@ -179,12 +196,17 @@ export class Recording {
     });
   }
 
-  private static over(path: string, fd: number, disk: Disk, take: (item: VstreamItem) => void): Recording {
+  private static over(
+    path: string,
+    fd: number,
+    disk: Disk,
+    take: (item: VstreamItem, at: number) => void,
+  ): Recording {
     const { size } = fstatSync(fd);
     let chain: Chain | null = null;
-    const whole = readWhole(fd, size, (item) => {
+    const whole = readWhole(fd, size, (item, at) => {
       if (item.kind === "frame") chain = followFrame(chain, parseFrame(item.bytes));
-      take(item);
+      take(item, at);
     });
     if (whole < size) ftruncateSync(fd, whole);
     const recording = new Recording(path, fd, disk, whole, size - whole, chain);
@@ -261,7 +283,7 @@ export class Recording {
 }
 
 /** Feeds all whole items to `take`, and gives where the last one ends. */
-function readWhole(fd: number, size: number, take: (item: VstreamItem) => void): number {
+function readWhole(fd: number, size: number, take: (item: VstreamItem, at: number) => void): number {
   const reader = new VstreamReader();
   const buffer = new Uint8Array(Math.min(CHUNK, Math.max(1, size)));
   try {
