@@ -164,7 +164,7 @@ class Run {
     const { recorder } = this.source;
     const { recording } = recorder;
     await this.begin();
-    if (this.isClosed()) return "closed"; // begin() has acknowledged the end of it
+    if (this.isClosed()) return "closed"; // and begin() has acknowledged the end of it
     let wait = POLL_MS;
     for (;;) {
       const round = await this.read();
@@ -220,7 +220,10 @@ class Run {
     // A run of another start is over, whatever of it wasn't read.
     if (chain !== null && chain.bootcount !== device.bootCount) chain.place = 0;
     const { state } = await this.read();
-    if (chain?.isClosed === true) return;
+    if (chain?.isClosed === true) {
+      this.source.say("the stream in this recording is closed already; another file begins another stream");
+      return;
+    }
     if (state === STREAM_NONE) {
       await this.attest();
       await this.start();

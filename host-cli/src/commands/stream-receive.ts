@@ -21,6 +21,9 @@ import { type DeliveryFlags, openDeliveries, readLogin, readTls } from "./stream
 import type { RecordDesk } from "./stream-desk";
 import { Stopper } from "./stream-device";
 
+/** After the close frame come the recorder's last words on it. */
+const LINGER_MS = 2000;
+
 interface ReceiveFlags extends DeliveryFlags {
   stream?: Uint8Array;
   frames?: number;
@@ -55,9 +58,13 @@ export async function receiveStream(
       io,
     );
     try {
-      while (!stopper.isLeaving && recording.chain?.isClosed !== true) {
+      let quietSince = performance.now();
+      for (let flushed = -1; !stopper.isLeaving && performance.now() - quietSince < LINGER_MS; ) {
         await stopper.pause(500);
         desk.flushed(recording, deliveries);
+        if (recording.chain?.isClosed !== true || recording.flushed !== flushed)
+          quietSince = performance.now();
+        flushed = recording.flushed;
       }
     } finally {
       await source.close();
@@ -82,7 +89,12 @@ class StreamIntake {
     private readonly stopper: Stopper,
     private readonly onFlush: () => void,
   ) {
-    this.intake = new Intake(recording, (item) => this.check(item));
+    this.intake = new Intake(recording, {
+      check: (item) => this.check(item),
+      kept(item, at) {
+        for (const watcher of desk.watchers) watcher.item(item, at);
+      },
+    });
   }
 
   /** The stream whose pieces are taken; null: the first that comes. */
@@ -114,7 +126,7 @@ class StreamIntake {
   flush(): { next: number; isMissing: boolean } {
     const stand = this.ours(() => this.intake.flush());
     this.onFlush();
-    if (this.desk.isRefuted || this.recording.chain?.isClosed === true) this.stopper.leave();
+    if (this.desk.isRefuted) this.stopper.leave();
     return stand;
   }
 

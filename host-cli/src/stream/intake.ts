@@ -22,6 +22,13 @@ import {
 } from "@vouch/shared/vstream";
 import type { Recording } from "./recording";
 
+/** Items are good during the call. */
+export interface IntakeHooks {
+  /** Refuses an item before it is written. */
+  check?(item: VstreamItem): void;
+  kept?(item: VstreamItem, at: number): void;
+}
+
 export type Taken = "new" | "again" | "missing";
 
 export class Intake {
@@ -31,8 +38,7 @@ export class Intake {
 
   constructor(
     private readonly recording: Recording,
-    /** Refuses items before they are written; the item is good during the call. */
-    private readonly onItem: (item: VstreamItem, bytes: Uint8Array) => void = () => {},
+    private readonly hooks: IntakeHooks = {},
   ) {
     this.received = recording.end;
   }
@@ -56,9 +62,11 @@ export class Intake {
 
   private keep(item: VstreamItem): void {
     const bytes = bytesOf(item);
-    this.onItem(item, bytes);
+    this.hooks.check?.(item);
+    const at = this.recording.end;
     if (item.kind === "frame") this.recording.appendFrame(parseFrame(item.bytes), bytes);
     else this.recording.append(bytes);
+    this.hooks.kept?.(item, at);
   }
 
   /** Where the next piece is expected to begin. */

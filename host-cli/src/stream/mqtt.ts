@@ -33,6 +33,8 @@ const ASK_MS = 1000;
 const ASK_MS_MAX = 60_000;
 /** A sender that just went back to a place doesn't do it again for as long. */
 const AGAIN_MS = 1000;
+/** What is with the broker is waited for so long, until a receiver says that it has it. */
+const RECEIVER_MS = 3000;
 
 export interface Login {
   tls: TlsFiles;
@@ -131,7 +133,11 @@ export function deliverOverMqtt(address: Address, login: Login, queue: Queue, cu
       start();
       if (queue.id !== null) pump(queue.id);
     },
-    drain: (timeoutMs) => out.until(() => out.confirmed >= queue.flushed, timeoutMs),
+    async drain(timeoutMs) {
+      const isWith = await out.until(() => Math.max(out.taken, out.confirmed) >= queue.flushed, timeoutMs);
+      // A receiver that is there says so soon; one that isn't has a broker so as not to be waited for.
+      return isWith && out.until(() => out.confirmed >= queue.flushed, Math.min(timeoutMs, RECEIVER_MS));
+    },
     async close() {
       cursor.save();
       await broker?.close();
