@@ -10,8 +10,9 @@
 import { existsSync } from "node:fs";
 import { fromHex } from "@vouch/shared/bytes";
 import { MAX_CHALLENGE, MAX_COMPANION, parseChallenge } from "@vouch/shared/companions";
+import type { ReadersFile } from "@vouch/shared/readerkey";
 import { quote, Refusal } from "@vouch/shared/refusal";
-import { MODE_PRIVATE, MODE_PUBLIC, MODE_RESTRICTED, READERS_MAX } from "@vouch/shared/stream";
+import { type Opener, readerOpener } from "@vouch/shared/streamopen";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { resolvePort } from "../device/find";
@@ -20,6 +21,7 @@ import { durationMs } from "../every";
 import { about, usage } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
+import { loadReaderKey } from "../readerfile";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { isAddress } from "../stream/address";
 import { Recorder } from "../stream/recorder";
@@ -29,7 +31,7 @@ import { readPolicyNow } from "./policy";
 import { type DeliveryFlags, openDeliveries, withDeliveryFlags } from "./stream-delivery";
 import { RecordDesk } from "./stream-desk";
 import { recordDevice, type Sampling, Stopper } from "./stream-device";
-import { readReaderKeys, watchReaders } from "./stream-readers";
+import { watchReaders } from "./stream-readers";
 import { receiveStream } from "./stream-receive";
 
 /** All waiting for a device together is without end while it records; this is how long it may be away. */
@@ -156,17 +158,21 @@ async function recordFromDevice(given: string | undefined, flags: RecordFlags, i
   const enrolmentFile = flags.enrolment === undefined ? null : readInput(flags.enrolment, MAX_COMPANION);
   const signer = await recorderSigner(flags, io);
   const port = given ?? (await resolvePort(flags));
-  const readers = watchReaders(output, readReaderKeys(flags.reader));
-  const desk = new RecordDesk(flags, io, { enrolment, recorders: signer === null ? [] : [signer.publicKey] });
+  const desk = new RecordDesk(flags, io, {
+    enrolment,
+    recorders: signer === null ? [] : [signer.publicKey],
+    opener: await openerOf(flags, io),
+  });
   await withRecording(output, { take: (item, at) => desk.past(item, at) }, async (recording) => {
     desk.opened(recording);
+    const readers = watchReaders(output, flags, (text) => desk.say(text));
     const recorder = new Recorder(recording, recording.chain?.announce.publicKey ?? null, {
       crypto: nodeCrypto,
       signer,
       watchers: desk.watchers,
       now: () => performance.now(),
     });
-    const sampling = () => samplingOf(flags, readers(), recording);
+    const sampling = () => samplingOf(flags, readers.now(), recording);
     sampling(); // refused before anybody waits for a device
     const deliveries = await openDeliveries(flags, recording, io);
     const stopper = new Stopper();
@@ -209,6 +215,15 @@ async function recordFromDevice(given: string | undefined, flags: RecordFlags, i
   });
 }
 
+/** What the reader's own key opens, when one is named. */
+async function openerOf({ readerKey, passphraseFile, key }: RecordFlags, io: Io): Promise<Opener | null> {
+  if (readerKey === undefined) return null;
+  return readerOpener(
+    await loadReaderKey(readerKey, key === undefined ? passphraseFile : undefined, io),
+    nodeCrypto,
+  );
+}
+
 function readChallenge(path: string): ReturnType<typeof parseChallenge> {
   return about(path, () => parseChallenge(readInput(path, MAX_CHALLENGE)));
 }
@@ -219,35 +234,20 @@ async function recorderSigner(flags: RecordFlags, io: Io): Promise<Signer | null
   return null;
 }
 
-/** What a stream has is what goes on; flags say what a new one gets. */
-function samplingOf(flags: RecordFlags, readers: readonly Uint8Array[], recording: Recording): Sampling {
+/** What a stream has is what goes on; flags say what a new one gets. Refuses a readers' file of another mode. */
+function samplingOf(flags: RecordFlags, { mode, readers }: ReadersFile, recording: Recording): Sampling {
   const { chain } = recording;
-  const mode = chain?.announce.mode ?? flags.mode ?? Math.min(readers.length, MODE_RESTRICTED);
-  if (chain !== null && flags.mode !== undefined && flags.mode !== mode)
-    throw usage(`the recording is of a ${MODES[mode]} stream, --mode says ${MODES[flags.mode]}`);
-  checkReaders(mode, readers.length);
+  if (chain !== null && chain.announce.mode !== mode)
+    throw usage(
+      `the recording is of a ${MODES[chain.announce.mode]} stream, its readers are those of a ${MODES[mode]} one`,
+    );
   return {
     mode,
-    readers,
+    readers: readers.map(({ publicKey }) => publicKey),
     groups: chain === null ? (flags.group ?? null) : null,
     everyFrames: chain?.announce.everyFrames ?? flags.checkpoint.frames ?? EVERY_FRAMES,
     everyMillis: chain?.announce.everyMillis ?? flags.checkpoint.millis ?? EVERY_MILLIS,
   };
-}
-
-function checkReaders(mode: number, count: number): void {
-  const fits =
-    mode === MODE_PUBLIC
-      ? count === 0
-      : mode === MODE_PRIVATE
-        ? count === 1
-        : count >= 1 && count <= READERS_MAX;
-  if (fits) return;
-  const expected = mode === MODE_PUBLIC ? "none" : mode === MODE_PRIVATE ? "one" : `one to ${READERS_MAX}`;
-  throw usage(
-    `found ${count} readers for a ${MODES[mode]} stream, expected ${expected}`,
-    "--reader PUBLIC names one",
-  );
 }
 
 // ---- From elsewhere
@@ -257,7 +257,7 @@ async function recordFrom(from: string, flags: RecordFlags, io: Io): Promise<voi
     flags.enrolment === undefined
       ? null
       : readEnrolment(flags.enrolment, flags.policy === undefined ? null : readPolicyNow(flags.policy));
-  const desk = new RecordDesk(flags, io, { enrolment, recorders: [] });
+  const desk = new RecordDesk(flags, io, { enrolment, recorders: [], opener: await openerOf(flags, io) });
   if (isAddress(from)) {
     await withRecording(outputOf(flags), { take: (item, at) => desk.past(item, at) }, (recording) =>
       receiveStream(from, flags, recording, desk, io),
