@@ -36,7 +36,6 @@ import { bytesIn, hasKey, uintIn } from "./body";
 import { isRunning, JOB_READY } from "./job";
 import { groupError, type Request } from "./link";
 import { copyOut } from "./outbox";
-import type { Sensor } from "./ports/sensor";
 import {
   dropStream,
   encodeGroups,
@@ -139,12 +138,12 @@ function maskIn(body: CborMap, count: number, all: number): number {
 }
 
 // What a request asks for; null when it isn't one.
-function wantedIn(body: CborMap, sensor: Sensor, all: number): Wanted | null {
+function wantedIn(body: CborMap, count: number, all: number): Wanted | null {
   const mode = uintIn(body, "mode");
   const frames = uintIn(body, "frames");
   const millis = uintIn(body, "millis");
   const seed = bytesIn(body, "seed", 32, 32);
-  const mask = maskIn(body, sensor.groups.length, all);
+  const mask = maskIn(body, count, all);
   if (mode < 0 || mode > MODE_RESTRICTED || mask === 0 || typeof mapGet(body, "resume") !== "boolean")
     return null;
   if (frames < 1 || frames > FRAMES_MAX || millis < 1 || millis > MILLIS_MAX) return null;
@@ -206,15 +205,16 @@ export function startStream(agent: Agent, request: Request): CborMap {
   const running = agent.stream;
   const isResume = mapGet(request.body, "resume") === true;
   const record = running === null ? loadStreamRecord(device.slots.store) : running.record;
-  let all = (1 << sensor.groups.length) - 1;
+  const offered = sensor.groups();
+  let all = (1 << offered.length) - 1;
   if (running !== null) all = running.wanted.mask;
   else if (isResume && record.state === RECORD_OPEN) all = record.mask;
-  const wanted = wantedIn(request.body, sensor, all);
+  const wanted = wantedIn(request.body, offered.length, all);
   if (wanted === null) return refusal(request, RC_INVALID);
   if (running !== null) return startAgain(agent, request, running, wanted);
   if (isRunning(agent.job) || isUploading(agent.upload)) return refusal(request, RC_BUSY);
   if (agent.job.state !== JOB_READY || record.epoch >= EPOCH_MAX) return refusal(request, RC_BAD_STATE);
-  const groups = groupsOf(sensor, wanted.mask);
+  const groups = groupsOf(offered, wanted.mask);
   if (encodeGroups(groups).length > GROUPS_BYTES) return refusal(request, RC_TOO_LARGE);
   const rc = isResume ? checkResume(agent, record, wanted, samplingOf(groups)) : 0;
   if (rc !== 0) return refusal(request, rc);
@@ -223,6 +223,7 @@ export function startStream(agent: Agent, request: Request): CborMap {
     device,
     record,
     wanted,
+    groups,
     isResume,
     sha256(agent.job.evidence),
     app === undefined ? null : app.digest,
