@@ -162,16 +162,11 @@ export function groupsOf(offered: SensorGroup[], mask: number): SensorGroup[] {
   return groups;
 }
 
-/** The groups as an announce says them. */
-export function encodeGroups(groups: SensorGroup[]): Uint8Array {
-  const list: CborValue[] = [];
-  for (let i = 0; i < groups.length; i++) list.push(groupValue(groups[i] as SensorGroup));
-  return encodeCbor(list);
-}
-
 /** What a resume must find unchanged. */
 export function samplingOf(groups: SensorGroup[]): Uint8Array {
-  return copyBytes(streamHash("sampling", [encodeGroups(groups)]), 0, 8);
+  const list: CborValue[] = [];
+  for (let i = 0; i < groups.length; i++) list.push(groupValue(groups[i] as SensorGroup));
+  return copyBytes(streamHash("sampling", [encodeCbor(list)]), 0, 8);
 }
 
 function ticks(s: Stream): number {

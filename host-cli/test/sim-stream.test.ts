@@ -20,7 +20,12 @@ const sim = suite("sim stream");
 const folder = mkdtempSync(join(tmpdir(), "vouch-sim-stream-"));
 sim.after(() => rmSync(folder, { recursive: true, force: true }));
 
-const fields = { mode: stream.MODE_PRIVATE, readers: [x25519Public(hash("a reader"))], frames: 8, millis: 1000 };
+const fields = {
+  mode: stream.MODE_PRIVATE,
+  readers: [x25519Public(hash("a reader"))],
+  frames: 8,
+  millis: 1000,
+};
 
 sim("a private stream of all its sensors, in 64 KiB; power goes, and it goes on", async () => {
   const file = join(folder, "device");

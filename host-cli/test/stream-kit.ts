@@ -2,7 +2,7 @@
 
 import { type CborValue, cborMap, mapGet } from "@vouch/shared/cbor";
 import { GROUP_VOUCH, VOUCH_STREAM_READ, VOUCH_STREAM_START, VOUCH_STREAM_STOP } from "@vouch/shared/smp";
-import { frameLength, type Frame as StreamFrame, parseFrame } from "@vouch/shared/streamread";
+import { frameLength, parseFrame, type Frame as StreamFrame } from "@vouch/shared/streamread";
 import type { Session } from "../src/device/session";
 
 export type Fields = { [key: string]: CborValue };
