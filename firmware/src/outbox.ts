@@ -7,10 +7,10 @@
 // Bytes are free again when the frame they belong to is acknowledged to its end, not before: who acknowledges
 // needs that frame to say what it was.
 //
-// Memory: OUTBOX_BYTES, while something streams.
+// Memory: OUTBOX_BYTES from the first frame on.
 
-/** Eight frames of waveform, or some forty of single readings. */
-export const OUTBOX_BYTES = 4096;
+/** Six frames of waveform, or some twenty of single readings. */
+export const OUTBOX_BYTES = 3072;
 
 export interface Outbox {
   bytes: Uint8Array;
@@ -22,7 +22,7 @@ export interface Outbox {
 }
 
 export function makeOutbox(): Outbox {
-  return { bytes: new Uint8Array(OUTBOX_BYTES), frame: 0, acked: 0, written: 0 };
+  return { bytes: new Uint8Array(0), frame: 0, acked: 0, written: 0 };
 }
 
 export function roomIn(o: Outbox): number {
@@ -31,6 +31,7 @@ export function roomIn(o: Outbox): number {
 
 /** Appends; the caller has asked roomIn(). */
 export function putInto(o: Outbox, bytes: Uint8Array): void {
+  if (o.bytes.length === 0) o.bytes = new Uint8Array(OUTBOX_BYTES);
   const at = o.written % OUTBOX_BYTES;
   const first = Math.min(bytes.length, OUTBOX_BYTES - at);
   o.bytes.set(bytes.subarray(0, first), at);

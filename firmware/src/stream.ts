@@ -154,23 +154,19 @@ export interface Stream {
   isLost: boolean;
 }
 
-export function groupsOf(sensor: Sensor, mask: number): SensorGroup[] {
+/** Those of the groups whose bits are set. */
+export function groupsOf(offered: SensorGroup[], mask: number): SensorGroup[] {
   const groups: SensorGroup[] = [];
-  for (let i = 0; i < sensor.groups.length; i++)
-    if (((mask >> i) & 1) === 1) groups.push(sensor.groups[i] as SensorGroup);
+  for (let i = 0; i < offered.length; i++)
+    if (((mask >> i) & 1) === 1) groups.push(offered[i] as SensorGroup);
   return groups;
-}
-
-/** The groups as an announce says them. */
-export function encodeGroups(groups: SensorGroup[]): Uint8Array {
-  const list: CborValue[] = [];
-  for (let i = 0; i < groups.length; i++) list.push(groupValue(groups[i] as SensorGroup));
-  return encodeCbor(list);
 }
 
 /** What a resume must find unchanged. */
 export function samplingOf(groups: SensorGroup[]): Uint8Array {
-  return copyBytes(streamHash("sampling", [encodeGroups(groups)]), 0, 8);
+  const list: CborValue[] = [];
+  for (let i = 0; i < groups.length; i++) list.push(groupValue(groups[i] as SensorGroup));
+  return copyBytes(streamHash("sampling", [encodeCbor(list)]), 0, 8);
 }
 
 function ticks(s: Stream): number {
@@ -197,6 +193,7 @@ export function openStream(
   device: Device,
   record: StreamRecord,
   wanted: Wanted,
+  groups: SensorGroup[],
   isResume: boolean,
   evidence: Uint8Array,
   image: Uint8Array | null,
@@ -209,7 +206,7 @@ export function openStream(
     out: makeOutbox(),
     wanted,
     numbers: [],
-    groups: groupsOf(sensor, wanted.mask),
+    groups,
     packers: [],
     since: [],
     evidence,
@@ -231,11 +228,7 @@ export function openStream(
     fault: FAULT_NONE,
     isLost: false,
   };
-  for (let i = 0; i < sensor.groups.length; i++) if (((wanted.mask >> i) & 1) === 1) s.numbers.push(i);
-  for (let i = 0; i < s.groups.length; i++) {
-    s.packers.push(makePacker(i, (s.groups[i] as SensorGroup).channels.length, CONTENT_MAX));
-    s.since.push(0);
-  }
+  for (let i = 0; i < 8; i++) if (((wanted.mask >> i) & 1) === 1) s.numbers.push(i);
   if (isResume) record.reserved += BLOCK;
   startEpoch(s, wanted.readers, wanted.seed);
   return s;
@@ -442,6 +435,10 @@ function enterEpoch(s: Stream, epoch: Epoch): void {
   wipe(old);
   if (s.isOpen || s.isLost) return;
   s.isOpen = true;
+  for (let i = 0; i < s.groups.length; i++) {
+    s.packers.push(makePacker(i, (s.groups[i] as SensorGroup).channels.length, CONTENT_MAX));
+    s.since.push(0);
+  }
   s.sensor.sample(s.wanted.mask);
 }
 

@@ -36,10 +36,9 @@ import { bytesIn, hasKey, uintIn } from "./body";
 import { isRunning, JOB_READY } from "./job";
 import { groupError, type Request } from "./link";
 import { copyOut } from "./outbox";
-import type { Sensor } from "./ports/sensor";
+import type { SensorGroup } from "./ports/sensor";
 import {
   dropStream,
-  encodeGroups,
   groupsOf,
   isOurs,
   openStream,
@@ -68,8 +67,8 @@ const STATE_FULL = 4;
 const READ_BYTES = 384;
 const FRAMES_MAX = 65535;
 const MILLIS_MAX = 86400000;
-/** What an announce has room for beside four readers and a parent. */
-const GROUPS_BYTES = 380;
+/** Items of CBOR that an announce has room for beside four readers and a parent: its reader takes 128 (cbor.ts). */
+const GROUP_ITEMS = 82;
 const EPOCH_MAX = 0xffffffff;
 
 function refusal(request: Request, rc: number): CborMap {
@@ -139,12 +138,12 @@ function maskIn(body: CborMap, count: number, all: number): number {
 }
 
 // What a request asks for; null when it isn't one.
-function wantedIn(body: CborMap, sensor: Sensor, all: number): Wanted | null {
+function wantedIn(body: CborMap, count: number, all: number): Wanted | null {
   const mode = uintIn(body, "mode");
   const frames = uintIn(body, "frames");
   const millis = uintIn(body, "millis");
   const seed = bytesIn(body, "seed", 32, 32);
-  const mask = maskIn(body, sensor.groups.length, all);
+  const mask = maskIn(body, count, all);
   if (mode < 0 || mode > MODE_RESTRICTED || mask === 0 || typeof mapGet(body, "resume") !== "boolean")
     return null;
   if (frames < 1 || frames > FRAMES_MAX || millis < 1 || millis > MILLIS_MAX) return null;
@@ -162,6 +161,12 @@ function areSame(a: Uint8Array[], b: Uint8Array[]): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (!equalBytes(a[i] as Uint8Array, b[i] as Uint8Array)) return false;
   return true;
+}
+
+function itemsOf(groups: SensorGroup[]): number {
+  let items = 0;
+  for (let i = 0; i < groups.length; i++) items += 5 + 4 * (groups[i] as SensorGroup).channels.length;
+  return items;
 }
 
 function started(s: Stream): CborMap {
@@ -206,16 +211,17 @@ export function startStream(agent: Agent, request: Request): CborMap {
   const running = agent.stream;
   const isResume = mapGet(request.body, "resume") === true;
   const record = running === null ? loadStreamRecord(device.slots.store) : running.record;
-  let all = (1 << sensor.groups.length) - 1;
+  const offered = sensor.groups();
+  let all = (1 << offered.length) - 1;
   if (running !== null) all = running.wanted.mask;
   else if (isResume && record.state === RECORD_OPEN) all = record.mask;
-  const wanted = wantedIn(request.body, sensor, all);
+  const wanted = wantedIn(request.body, offered.length, all);
   if (wanted === null) return refusal(request, RC_INVALID);
   if (running !== null) return startAgain(agent, request, running, wanted);
   if (isRunning(agent.job) || isUploading(agent.upload)) return refusal(request, RC_BUSY);
   if (agent.job.state !== JOB_READY || record.epoch >= EPOCH_MAX) return refusal(request, RC_BAD_STATE);
-  const groups = groupsOf(sensor, wanted.mask);
-  if (encodeGroups(groups).length > GROUPS_BYTES) return refusal(request, RC_TOO_LARGE);
+  const groups = groupsOf(offered, wanted.mask);
+  if (itemsOf(groups) > GROUP_ITEMS) return refusal(request, RC_TOO_LARGE);
   const rc = isResume ? checkResume(agent, record, wanted, samplingOf(groups)) : 0;
   if (rc !== 0) return refusal(request, rc);
   const app = agent.job.components[1];
@@ -223,6 +229,7 @@ export function startStream(agent: Agent, request: Request): CborMap {
     device,
     record,
     wanted,
+    groups,
     isResume,
     sha256(agent.job.evidence),
     app === undefined ? null : app.digest,

@@ -86,10 +86,10 @@ export function drain(device: SimDevice, host: Host): Host {
   }
 }
 
-/** Lets it work for so long, reading ten times a second. */
-export function follow(device: SimDevice, host: Host, ms: number): Host {
-  for (let at = 0; at < ms; at += 100) {
-    device.runFor(Math.min(100, ms - at));
+/** Lets it work for so long, reading every now and then. */
+export function follow(device: SimDevice, host: Host, ms: number, every = 100): Host {
+  for (let at = 0; at < ms; at += every) {
+    device.runFor(Math.min(every, ms - at));
     drain(device, host);
   }
   return host;

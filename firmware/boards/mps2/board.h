@@ -54,6 +54,7 @@ struct counters {
   uint32_t faults;
   uint32_t heap_boot;   // used once the agent has started
   uint32_t heap_wanted; // the size of the last allocation that failed
+  uint32_t rows_read, rows_lost; // of the sensors' FIFOs
 };
 extern struct counters counters;
 #define COUNTERS_MAGIC 0x64726276u
@@ -74,7 +75,27 @@ void uart_text(const char *text);
 
 // clock.c
 void clock_start(void);
-uint32_t clock_millis(void);
+uint32_t clock_millis(void); // wraps after 49 days: for waits
+uint64_t clock_ticks(void);  // doesn't
+
+// sensors.c
+struct sensor_channel {
+  uint32_t code, unit;
+  int32_t exponent;
+};
+struct sensor_group {
+  uint32_t kind, period, channel_count;
+  const struct sensor_channel *channels;
+};
+struct sensor_rows {
+  uint64_t ticks;
+  uint32_t lost, rows;
+};
+#define SENSOR_ROW_MAX 8u // channels of a group
+void sensors_interrupt(void);
+const struct sensor_group *sensors_groups(uint32_t *count);
+void sensors_sample(uint32_t mask);
+struct sensor_rows sensors_read(uint32_t group, uint32_t max, int32_t *into); // room for max rows
 
 // flash.c: false when refused, and then nothing has changed
 bool flash_readable(uint32_t address, uint32_t length);

@@ -1,4 +1,4 @@
-// Milliseconds since start, by SysTick (ARMv7-M B3.3). They wrap after 49 days.
+// Milliseconds since start, by SysTick (ARMv7-M B3.3), and how often 32 bits of them were full.
 
 #include "board.h"
 
@@ -6,7 +6,7 @@
 #define SYST_RVR REGISTER(0xe000e014)
 #define SYST_CVR REGISTER(0xe000e018)
 
-static volatile uint32_t millis;
+static volatile uint32_t millis, turns;
 
 void clock_start(void) {
   SYST_RVR = CLOCK_HZ / 1000 - 1;
@@ -15,9 +15,17 @@ void clock_start(void) {
 }
 
 void clock_interrupt(void) {
-  millis++;
+  if (++millis == 0) turns++;
+  sensors_interrupt();
 }
 
 uint32_t clock_millis(void) {
   return millis;
+}
+
+uint64_t clock_ticks(void) {
+  for (;;) {
+    const uint32_t high = turns, low = millis;
+    if (high == turns) return (uint64_t)high << 32 | low;
+  }
 }

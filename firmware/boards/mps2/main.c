@@ -70,7 +70,7 @@ static duk_ret_t host_write(duk_context *ctx) {
 }
 
 static duk_ret_t host_millis(duk_context *ctx) {
-  duk_push_uint(ctx, clock_millis());
+  duk_push_number(ctx, (double)clock_ticks());
   return 1;
 }
 
@@ -113,6 +113,65 @@ static duk_ret_t host_random(duk_context *ctx) {
   return 1;
 }
 
+static void put_number(duk_context *ctx, const char *name, double number) {
+  duk_push_number(ctx, number);
+  duk_put_prop_string(ctx, -2, name);
+}
+
+static void push_group(duk_context *ctx, const struct sensor_group *group) {
+  duk_push_object(ctx);
+  put_number(ctx, "kind", group->kind);
+  put_number(ctx, "code", 0);
+  put_number(ctx, "period", group->period);
+  duk_push_array(ctx);
+  for (uint32_t at = 0; at < group->channel_count; at++) {
+    duk_push_object(ctx);
+    put_number(ctx, "code", group->channels[at].code);
+    put_number(ctx, "unit", group->channels[at].unit);
+    put_number(ctx, "exponent", group->channels[at].exponent);
+    duk_put_prop_index(ctx, -2, at);
+  }
+  duk_put_prop_string(ctx, -2, "channels");
+}
+
+static duk_ret_t host_sensors(duk_context *ctx) {
+  uint32_t count;
+  const struct sensor_group *groups = sensors_groups(&count);
+  duk_push_array(ctx);
+  for (uint32_t at = 0; at < count; at++) {
+    push_group(ctx, groups + at);
+    duk_put_prop_index(ctx, -2, at);
+  }
+  return 1;
+}
+
+static duk_ret_t host_sample(duk_context *ctx) {
+  sensors_sample(duk_require_uint(ctx, 0));
+  return 0;
+}
+
+// Numbers of the rows come first, so that memory is taken only for rows that there are.
+#define ROWS_AT_ONCE 128u
+static duk_ret_t host_read_sensor(duk_context *ctx) {
+  uint32_t count;
+  const uint32_t group = duk_require_uint(ctx, 0);
+  const struct sensor_group *groups = sensors_groups(&count);
+  if (group >= count) (void)duk_range_error(ctx, "no such sensor");
+  int32_t values[ROWS_AT_ONCE];
+  const uint32_t width = groups[group].channel_count, room = ROWS_AT_ONCE / width;
+  const uint32_t max = duk_require_uint(ctx, 1);
+  const struct sensor_rows rows = sensors_read(group, max < room ? max : room, values);
+  const uint32_t length = rows.rows * width * sizeof *values;
+  duk_push_object(ctx);
+  put_number(ctx, "ticks", (double)rows.ticks);
+  put_number(ctx, "lost", rows.lost);
+  copy(duk_push_fixed_buffer(ctx, length), (const uint8_t *)values, length);
+  duk_push_buffer_object(ctx, -1, 0, length, DUK_BUFOBJ_INT32ARRAY);
+  duk_remove(ctx, -2);
+  duk_put_prop_string(ctx, -2, "values");
+  return 1;
+}
+
 static duk_ret_t host_reset(duk_context *ctx) {
   (void)ctx;
   is_resetting = true;
@@ -124,6 +183,8 @@ static const duk_function_list_entry HOST[] = {
     {"hostMillis", host_millis, 0},         {"hostReadFlash", host_read_flash, 2},
     {"hostWriteFlash", host_write_flash, 2}, {"hostEraseFlash", host_erase_flash, 2},
     {"hostHashFlash", host_hash_flash, 3},  {"hostReset", host_reset, 0},
+    {"hostSensors", host_sensors, 0},       {"hostSample", host_sample, 1},
+    {"hostReadSensor", host_read_sensor, 2},
     {NULL, NULL, 0},
 };
 
@@ -137,16 +198,19 @@ static void call(duk_context *ctx, duk_idx_t arguments) {
   if (duk_pcall(ctx, arguments) != DUK_EXEC_SUCCESS) board_fault(duk_safe_to_string(ctx, -1));
 }
 
+// Light: a value, and no object of its own.
+static void put_function(duk_context *ctx, const char *name, duk_c_function function, duk_idx_t arguments) {
+  duk_push_c_lightfunc(ctx, function, arguments, arguments, 0);
+  duk_put_prop_string(ctx, -2, name);
+}
+
 // Leaves what evaluating the agent gave.
 static duk_ret_t evaluate(duk_context *ctx, void *unused) {
   (void)unused;
   drop_unused(ctx);
   duk_push_global_object(ctx);
-  duk_put_function_list(ctx, -1, HOST);
-  if (random_present()) {
-    duk_push_c_function(ctx, host_random, 1);
-    duk_put_prop_string(ctx, -2, "hostRandom");
-  }
+  for (const duk_function_list_entry *f = HOST; f->key != NULL; f++) put_function(ctx, f->key, f->value, f->nargs);
+  if (random_present()) put_function(ctx, "hostRandom", host_random, 1);
   duk_pop(ctx);
   push_agent(ctx, agent_bytecode);
   duk_call(ctx, 0);

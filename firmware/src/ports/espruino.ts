@@ -150,12 +150,13 @@ function readPieces(flash: FlashModule, runs: Region[], address: number, length:
   return out;
 }
 
-// getTime() follows the clock, which a program may set: this one stands still rather than go back.
+// getTime() follows the clock, which a program may set: this one stands still rather than go back. Seconds since
+// 1970 as a double are a little less or more than the millisecond they mean.
 function makeClock(): () => number {
   const start = getTime();
   let last = 0;
   return () => {
-    const now = Math.floor((getTime() - start) * 1000);
+    const now = Math.floor((getTime() - start) * 1000 + 0.5);
     if (now > last) last = now;
     return last;
   };

@@ -14,8 +14,8 @@
 //   hostHashFlash(prefix, address, length) -> 32 bytes, SHA-256(prefix, flash run); null for what it can't
 //                                            do, absent or null itself without: computed here
 //   hostDebugStatus() -> 0..4                EAT dbgstat; absent: 0, debug enabled, the honest guess
-//   hostSensors() -> [{kind, code, period,   what can be sampled (sensor.ts), asked once, at start; absent or null
-//                      channels: [{code, unit, exponent}]}]    on a board without sensors, and then the next two too
+//   hostSensors() -> [{kind, code, period,   what can be sampled (sensor.ts), asked when a stream starts; absent
+//                      channels: [{code, unit, exponent}]}]    or null on a board without sensors, as are the next two
 //   hostSample(mask)                         samples the groups whose bits are set
 //   hostReadSensor(group, max) -> {ticks, lost, values}        values: Int32Array
 //
@@ -44,15 +44,15 @@ declare const hostHashFlash:
   | null
   | undefined;
 declare const hostDebugStatus: (() => number) | null | undefined;
-declare const hostSensors: (() => SensorGroup[] | null) | null | undefined;
+declare const hostSensors: (() => SensorGroup[]) | null | undefined;
 declare const hostSample: (mask: number) => void;
 declare const hostReadSensor: (group: number, max: number) => SensorRows;
 
 const debugUnknown = (): number => DEBUG_ENABLED;
 
 function nativeSensor(): Sensor | null {
-  const groups = typeof hostSensors === "function" ? hostSensors() : null;
-  return groups === null ? null : { groups, sample: hostSample, read: hostReadSensor };
+  if (typeof hostSensors !== "function") return null;
+  return { groups: hostSensors, sample: hostSample, read: hostReadSensor };
 }
 
 /** The port of an embedding that defines the functions above. */

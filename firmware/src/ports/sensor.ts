@@ -29,8 +29,11 @@ export interface SensorRows {
 
 export interface Sensor {
   /** At most eight; the same as long as the engine image is. */
-  groups: SensorGroup[];
-  /** Samples the groups whose bits are set, from now on and with empty FIFOs where they weren't sampled; no others. What others have in their FIFOs stays there to be read. */
+  groups: () => SensorGroup[];
+  /**
+   * Samples the groups whose bits are set, and no others: from now on and with empty FIFOs where they weren't
+   * sampled before. What a group that is sampled no more has in its FIFO stays there to be read.
+   */
   sample: (mask: number) => void;
   /** Takes the oldest rows of a group, at most `max`. */
   read: (group: number, max: number) => SensorRows;

@@ -182,7 +182,7 @@ export async function startEngine(
 
   const glue = enter(() => vm.evalCode(GLUE, "glue.js"));
   const layout = enter(() => vm.evalCode(`(${JSON.stringify(host.layout)})`));
-  const groups = enter(() => vm.evalCode(`(${JSON.stringify(sensors?.groups ?? null)})`));
+  const groups = enter(() => vm.evalCode(`(${JSON.stringify(sensors?.groups() ?? null)})`));
   const receive = enter(() => vm.callFunction(glue, vm.global, raw, layout, groups));
   for (const handle of [glue, layout, groups, raw]) handle.dispose();
   enter(() => vm.evalCode(bundle, "agent.js")).dispose();

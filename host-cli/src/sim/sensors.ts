@@ -14,7 +14,7 @@ import { GROUP_NUMERIC, GROUP_SAMPLED, type Group, VALUE_NAN } from "@vouch/shar
 
 /** The port's `sensor` (firmware/src/ports/sensor.ts). */
 export interface SimSensors {
-  groups: Group[];
+  groups(): Group[];
   sample(mask: number): void;
   read(group: number, max: number): { ticks: number; lost: number; values: Int32Array };
 }
@@ -126,7 +126,7 @@ export function makeSensors(millis: () => number, seed = 1): SimSensors {
   const rowsBy = (fifo: Fifo, period: number, now: number) =>
     Math.floor((Math.min(now, fifo.end) - fifo.begin) / period) + 1;
   return {
-    groups: SENSOR_GROUPS,
+    groups: () => SENSOR_GROUPS,
     sample(mask) {
       const now = millis();
       for (const [group, fifo] of fifos.entries()) {
