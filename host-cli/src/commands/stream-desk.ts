@@ -19,6 +19,7 @@ import { nodeCrypto } from "../crypto";
 import { EXIT } from "../exit";
 import type { Io } from "../io";
 import { type StreamScreen, type StreamView, startStreamScreen } from "../output/streamview";
+import { steadyNow, waitFor } from "../pace";
 import { FigureKeeper } from "../stream/figures";
 import type { Delivery } from "../stream/outgoing";
 import type { Watcher } from "../stream/recorder";
@@ -43,7 +44,6 @@ export interface DeskOptions {
 }
 
 const MODES = ["public", "private", "restricted"];
-const now = () => performance.now();
 
 export class RecordDesk {
   private readonly keeper: FigureKeeper;
@@ -207,7 +207,7 @@ export class RecordDesk {
     return {
       ...f,
       mode: f.id === null ? "" : `${MODES[f.mode]}${readers}`,
-      signatureAge: f.signedAtMs === null ? null : now() - f.signedAtMs,
+      signatureAge: f.signedAtMs === null ? null : steadyNow() - f.signedAtMs,
       values: f.last.map(({ code, unit, mantissa, exponent }) => ({
         name: MDC_METRICS.get(code)?.text ?? `MDC ${code}`,
         value: Number.isNaN(mantissa) ? "·" : (absentReason(mantissa) ?? decimalText(mantissa, exponent)),
@@ -232,7 +232,7 @@ export class RecordDesk {
     };
     process.on("SIGINT", signal);
     process.on("SIGTERM", signal);
-    const timer = this.flags.for === undefined ? undefined : setTimeout(stop, this.flags.for);
+    const timer = this.flags.for === undefined ? undefined : setTimeout(stop, waitFor(this.flags.for));
     return () => {
       process.off("SIGINT", signal);
       process.off("SIGTERM", signal);

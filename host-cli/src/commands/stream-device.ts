@@ -25,6 +25,7 @@ import {
 } from "../device/stream";
 import { identify } from "../device/vouch";
 import type { Io } from "../io";
+import { waitFor } from "../pace";
 import type { Recorder } from "../stream/recorder";
 import { stampNow, TickWatch } from "../stream/ticks";
 import { attestOver, type Dated } from "./attest";
@@ -85,7 +86,7 @@ export class Stopper {
         this.wake = () => {};
         resolve();
       };
-      const timer = setTimeout(finish, ms);
+      const timer = setTimeout(finish, waitFor(ms));
       this.wake = finish;
     });
   }

@@ -21,6 +21,7 @@ import { durationMs } from "../every";
 import { about, usage } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
+import { steadyNow } from "../pace";
 import { loadReaderKey } from "../readerfile";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { isAddress } from "../stream/address";
@@ -170,7 +171,7 @@ async function recordFromDevice(given: string | undefined, flags: RecordFlags, i
       crypto: nodeCrypto,
       signer,
       watchers: desk.watchers,
-      now: () => performance.now(),
+      now: steadyNow,
     });
     const sampling = () => samplingOf(flags, readers.now(), recording);
     sampling(); // refused before anybody waits for a device

@@ -1,17 +1,17 @@
-// vouch stream: a device's readings, from the line to whoever may read them.
+// vouch stream: readings of a device, recorded, verified, shared, exported and anchored.
 //
-// Each subcommand has a file of its own, stream-NAME.ts, which says what it does.
+//   record   device ──▶ NAME.vstream          stream-record.ts
+//   verify   NAME.vstream ──▶ verdict         stream-verify.ts
 
 import type { Command } from "commander";
 import type { Io } from "../io";
 import { defineRecord } from "./stream-record";
+import { defineVerify } from "./stream-verify";
 
 export function define(program: Command, io: Io): void {
   const stream = program
     .command("stream")
-    .description("Records, verifies, shares and exports a device's readings.");
-  for (const defineOne of SUBCOMMANDS) defineOne(stream, io);
+    .description("Records, verifies, shares and exports the readings of a device.");
+  defineRecord(stream, io);
+  defineVerify(stream, io);
 }
-
-/** In the order `vouch stream --help` lists them; one line each. */
-const SUBCOMMANDS: ((stream: Command, io: Io) => void)[] = [defineRecord];

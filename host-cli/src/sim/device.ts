@@ -15,6 +15,7 @@
 // board's watchdog would. The third within ten seconds halts it instead.
 
 import { randomBytes } from "node:crypto";
+import { goOn, steadyNow, waitFor } from "../pace";
 import { type EngineBlock, readEngineImage } from "./engine";
 import type { Flash } from "./flash";
 import { LAYOUT } from "./layout";
@@ -62,8 +63,8 @@ export async function startDevice(
 
   const boot = async () => {
     const { bundle, block } = readEngineImage(flash.read(LAYOUT.engine.address, LAYOUT.engine.length));
-    const started = performance.now();
-    const millis = () => Math.floor(performance.now() - started);
+    const started = steadyNow();
+    const millis = () => Math.floor(steadyNow() - started);
     isResetting = false;
     const booted = await startEngine(
       bundle,
@@ -88,6 +89,7 @@ export async function startDevice(
   };
 
   function turn(running: Engine): void {
+    goOn();
     let wait = 0;
     let fault: Error | undefined;
     const input = queue.shift();
@@ -110,7 +112,7 @@ export async function startDevice(
     const running = engine;
     if (running === undefined) return;
     if (wait > 0) {
-      const timer = setTimeout(turn, Math.min(wait, TICK_MS_MAX), running);
+      const timer = setTimeout(turn, waitFor(Math.min(wait, TICK_MS_MAX)), running);
       cancel = () => clearTimeout(timer);
     } else {
       const soon = setImmediate(turn, running);

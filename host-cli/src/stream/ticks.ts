@@ -6,6 +6,8 @@
 // The answer that came fastest is the best one. A clock that was set meanwhile shows against one that never is, and
 // the answer isn't used.
 
+import { steadyNow, wallNow } from "../pace";
+
 /** Milliseconds: of our clock, and of the ticks. */
 const GRAIN_MS = 2;
 
@@ -20,7 +22,7 @@ interface Stamp {
   steadyMs: number;
 }
 
-export const stampNow = (): Stamp => ({ wallMs: Date.now(), steadyMs: performance.now() });
+export const stampNow = (): Stamp => ({ wallMs: wallNow(), steadyMs: steadyNow() });
 
 /** What an answer says; null when the clock was set in between. */
 export function momentOf(answer: { now: number; sent: Stamp; got: Stamp }): Moment | null {
