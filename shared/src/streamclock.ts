@@ -61,12 +61,15 @@ export class StreamClock {
     this.latestRow = Math.max(this.latestRow, ticks + (rows - 1) * group.period);
   }
 
-  /** Between two coincidences of one boot both clocks went on alike. */
+  /**
+   * Between two coincidences of one boot both clocks went on alike. A recorder takes the best of several answers, so one
+   * may be of a moment before the frame that was signed last.
+   */
   coincidence(now: Coincidence, tell: Tell): void {
     const { before } = this;
     this.before = now;
-    if (now.ticks + SLACK < this.ticks) tellBack(this.ticks, now.ticks, tell);
     if (before === null) return;
+    if (now.ticks < before.ticks) return tellBack(before.ticks, now.ticks, tell);
     const wall = (now.micros - before.micros) / 1000;
     const ticks = now.ticks - before.ticks;
     const slack = SLACK + (now.uncertainty + before.uncertainty) / 1000 + DRIFT * Math.abs(wall);

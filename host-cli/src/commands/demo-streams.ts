@@ -7,8 +7,7 @@
 //   attacker  a bent frame, a missing one, an end cut off                     → three refusals
 //   hospital  FHIR                                                            → a transaction
 
-import { readFileSync, rmSync } from "node:fs";
-import { Refusal } from "@vouch/shared/refusal";
+import { rmSync } from "node:fs";
 import type { Io } from "../io";
 import { setPace } from "../pace";
 import { benchWorks, DIRECTORY, makerReleases } from "./demo-maker";
@@ -30,7 +29,7 @@ async function wardRecords(story: Story): Promise<void> {
 
 async function auditorAsks(story: Story): Promise<void> {
   const line =
-    "stream verify ./ward.vstream --policy ./policy --bundle ./pump.vouch.json --reader-key ./owner.key --recorder-key ./gateway.example.vkey";
+    "stream verify ./ward.vstream --policy ./policy --bundle ./pump.vouch.json --reader-key ./owner.key --recorder-key ./gateway.vkey";
   story.show(`\n$ vouch ${line.replaceAll("./", "")}\n`);
   story.show(`${(await story.does(line)).stdout}\n`);
 }

@@ -45,6 +45,21 @@ export interface DeskOptions {
 
 const MODES = ["public", "private", "restricted"];
 
+/** Timers of Node count 31 bits of milliseconds, and a simulated device's time may lag behind them. */
+const LOOK_AGAIN_MS = 600_000;
+
+function stopAfter(ms: number, stop: () => void): () => void {
+  const until = steadyNow() + ms;
+  let timer: NodeJS.Timeout;
+  const look = () => {
+    const left = until - steadyNow();
+    if (left <= 0) stop();
+    else timer = setTimeout(look, waitFor(Math.min(left, LOOK_AGAIN_MS)));
+  };
+  look();
+  return () => clearTimeout(timer);
+}
+
 export class RecordDesk {
   private readonly keeper: FigureKeeper;
   private readonly checker: StreamChecker;
@@ -62,7 +77,7 @@ export class RecordDesk {
     private readonly options: DeskOptions,
   ) {
     const opener = options.opener ?? null;
-    this.keeper = new FigureKeeper(opener, now);
+    this.keeper = new FigureKeeper(opener, steadyNow);
     this.screen = startStreamScreen(io);
     this.checker = this.makeChecker(opener);
     this.watchers = [{ item: (item, at) => this.feed(item, at) }];
@@ -232,11 +247,11 @@ export class RecordDesk {
     };
     process.on("SIGINT", signal);
     process.on("SIGTERM", signal);
-    const timer = this.flags.for === undefined ? undefined : setTimeout(stop, waitFor(this.flags.for));
+    const cancel = this.flags.for === undefined ? () => {} : stopAfter(this.flags.for, stop);
     return () => {
       process.off("SIGINT", signal);
       process.off("SIGTERM", signal);
-      clearTimeout(timer);
+      cancel();
     };
   }
 
