@@ -103,7 +103,7 @@ export const CHOICE: Choice = {
 };
 
 export function stamp(ticks: number, micros: number, uncertainty = 50_000): Stamp {
-  return { ticks, micros, uncertainty, streamId: STREAM_ID, epoch: 1, kid: fill(8, 1) };
+  return { ticks, micros, uncertainty, streamId: STREAM_ID, epoch: 1, kid: fill(8, 1), isChecked: true };
 }
 
 export function timelineOf(...stamps: Stamp[]): Timeline<Stamp> {
