@@ -14,7 +14,7 @@
 // argument and what can't be known.
 
 import { copyBytes, equalBytes, toHex } from "./bytes";
-import { isRefusal } from "./refusal";
+import { isRefusal, type Refusal } from "./refusal";
 import {
   EPOCH_FRAMES_MAX,
   FRAME_ANNOUNCE,
@@ -129,6 +129,13 @@ export class StreamChecker {
       this.ending.coincidence(statement, stream, tell);
     else if (!this.isEarlier(statement.id))
       tell("stream-coincidence", "a coincidence is about a stream that doesn't run there");
+  }
+
+  /** The recording can't be read on from `at`. */
+  damaged(refusal: Refusal, at: number): void {
+    this.attempt(null, at, () => {
+      throw refusal;
+    });
   }
 
   /** After the last item; `torn` is how many bytes hang after it. */

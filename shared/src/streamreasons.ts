@@ -53,6 +53,7 @@ export const STREAM_REASONS = {
   "stream-resume-link": "refuted",
   "stream-evidence-boot": "refuted",
   "stream-evidence-missing": "unproven",
+  "stream-release-missing": "unproven",
   "stream-clock-jump": "unproven",
   "stream-clock-back": "unproven",
   "stream-tick-wrap": "unproven",

@@ -850,6 +850,7 @@ stream("the spec's table of reasons is the checker's", () => {
     "stream-hanging",
     "stream-evidence-boot",
     "stream-evidence-missing",
+    "stream-release-missing",
     "stream-epoch-long",
   ];
   for (const code of Object.keys(STREAM_REASONS))
