@@ -156,8 +156,8 @@ export function exportFhir(
     lastSeq: 20,
   };
   for (const block of blocks)
-    for (const piece of selector.pieces(STREAM_ID, block)) writer.piece(piece, closing);
-  writer.close(closing);
+    for (const piece of selector.pieces(STREAM_ID, block)) writer.piece(piece, () => closing);
+  writer.close(() => closing);
   writer.end();
   return { text: Buffer.concat(chunks).toString("utf8"), counts: selector.counts };
 }
