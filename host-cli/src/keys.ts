@@ -1,4 +1,4 @@
-// Signing keys as files: Ed25519, PKCS#8, PEM, so that openssl and every HSM
+// Keys as files: Ed25519 to sign with, X25519 to read streams with; PKCS#8, PEM, so that openssl and every HSM
 // importer read them. Encrypted ones are PBES2 (RFC 8018, appendix A.4):
 //
 //   EncryptedPrivateKeyInfo = SEQUENCE {
@@ -40,9 +40,12 @@ export interface NewKey {
   readonly publicKey: Uint8Array;
 }
 
+/** Ed25519 signs; X25519 reads streams. */
+export type KeyKind = "ed25519" | "x25519";
+
 /** A fresh key pair; `passphrase` null leaves the file readable to whoever gets it. */
-export function createKey(passphrase: string | null): NewKey {
-  const { privateKey } = generateKeyPairSync("ed25519");
+export function createKey(passphrase: string | null, kind: KeyKind = "ed25519"): NewKey {
+  const { privateKey } = kind === "ed25519" ? generateKeyPairSync("ed25519") : generateKeyPairSync("x25519");
   const pkcs8 = privateKey.export({ type: "pkcs8", format: "der" });
   const pem =
     passphrase === null
@@ -56,7 +59,11 @@ export function createKey(passphrase: string | null): NewKey {
  * The private key in a PEM file. `passphrase` is asked only if the file is encrypted.
  * Refuses `malformed-key`, `wrong-passphrase`, `unsupported-key`.
  */
-export async function openKey(file: Uint8Array, passphrase: () => Promise<string>): Promise<KeyObject> {
+export async function openKey(
+  file: Uint8Array,
+  passphrase: () => Promise<string>,
+  kind: KeyKind = "ed25519",
+): Promise<KeyObject> {
   const pem = utf8Decode(file) ?? "";
   const label = /^-----BEGIN ([A-Z0-9 ]+)-----$/m.exec(pem)?.[1];
   if (label !== "PRIVATE KEY" && label !== "ENCRYPTED PRIVATE KEY") {
@@ -65,8 +72,11 @@ export async function openKey(file: Uint8Array, passphrase: () => Promise<string
   }
   const encrypted = label === "ENCRYPTED PRIVATE KEY";
   const key = encrypted ? decrypt(pem, await passphrase()) : parse(pem);
-  if (key.asymmetricKeyType !== "ed25519") {
-    throw new Refusal("unsupported-key", `found a key of type ${key.asymmetricKeyType}, expected ed25519`);
+  if (key.asymmetricKeyType !== kind) {
+    const hint = kind === "x25519" ? "`vouch keygen NAME --reader` makes a reader's key" : undefined;
+    throw new Refusal("unsupported-key", `found a key of type ${key.asymmetricKeyType}, expected ${kind}`, {
+      ...(hint && { hint }),
+    });
   }
   return key;
 }
@@ -76,6 +86,15 @@ export function publicKeyOf(key: KeyObject): Uint8Array {
   const { x } = key.export({ format: "jwk" });
   return new Uint8Array(Buffer.from(x ?? "", "base64url"));
 }
+
+/** The 32 bytes of the secret half. */
+export function secretKeyOf(key: KeyObject): Uint8Array {
+  const { d } = key.export({ format: "jwk" });
+  return new Uint8Array(Buffer.from(d ?? "", "base64url"));
+}
+
+/** Where the public line of a reader's key file lies: NAME.key has NAME.reader beside it. */
+export const readerPathOf = (keyPath: string): string => vkeyPathOf(keyPath).replace(/\.vkey$/, ".reader");
 
 /** Where the verifier key of a key file lies: NAME.key has NAME.vkey beside it. */
 export function vkeyPathOf(keyPath: string): string {

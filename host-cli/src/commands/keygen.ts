@@ -3,6 +3,8 @@
 //   NAME.key    PKCS#8 PEM, encrypted unless --plain, 0600
 //   NAME.vkey   NAME+id+base64, one line; also on stdout
 //
+// With --reader, an X25519 key that reads streams, and NAME.reader: NAME+kid+base64 (shared/src/readerkey.ts).
+//
 // Neither is ever overwritten. The private half is written first: a cut in
 // between leaves a key that --existing can name, never a name without a key. A
 // kill may leave a hidden copy of it, .NAME.key.<pid>-<random>.tmp, mode 0600,
@@ -11,6 +13,7 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { keyidOf } from "@vouch/shared/dsse";
+import { formatReader } from "@vouch/shared/readerkey";
 import { Refusal } from "@vouch/shared/refusal";
 import { formatVkey, KEY_COSIGNATURE, KEY_ED25519, makeVkey, parseVkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
@@ -18,7 +21,7 @@ import { nodeCrypto } from "../crypto";
 import { about, usage } from "../exit";
 import { readInput, removeLeftovers, writeWhole } from "../files";
 import type { Io } from "../io";
-import { createKey, MAX_KEY_FILE, openKey, publicKeyOf, vkeyPathOf } from "../keys";
+import { createKey, MAX_KEY_FILE, openKey, publicKeyOf, readerPathOf, vkeyPathOf } from "../keys";
 import { readPassphrase } from "../passphrase";
 
 export interface KeygenOptions {
@@ -29,6 +32,8 @@ export interface KeygenOptions {
   /** The verifier key is of type 04: for witnesses and directory ledgers. */
   cosigner: boolean;
   passphraseFile?: string | undefined;
+  /** A key that reads streams and signs nothing. */
+  reader?: boolean;
 }
 
 export interface KeyFiles {
@@ -45,15 +50,18 @@ export async function makeKeyFiles(options: KeygenOptions, io: Io): Promise<KeyF
     throw usage("--plain leaves no use for --passphrase-file");
   checkName(options.name);
   const keyPath = keyPathFor(options.name, options.output);
-  const vkeyPath = vkeyPathOf(keyPath);
+  const isReader = options.reader === true;
+  const vkeyPath = isReader ? readerPathOf(keyPath) : vkeyPathOf(keyPath);
   for (const path of [keyPath, vkeyPath]) removeLeftovers(path);
   // Asked again when writing; here it saves a person from inventing a passphrase for nothing.
   for (const path of [keyPath, vkeyPath]) if (existsSync(path)) throw exists(path);
   const passphrase = options.plain
     ? null
     : await readPassphrase({ file: options.passphraseFile, subject: keyPath, twice: true }, io);
-  const key = createKey(passphrase);
-  const vkey = vkeyOf(options.name, key.publicKey, options.cosigner);
+  const key = createKey(passphrase, isReader ? "x25519" : "ed25519");
+  const vkey = isReader
+    ? formatReader({ name: options.name, publicKey: key.publicKey })
+    : vkeyOf(options.name, key.publicKey, options.cosigner);
   writeWhole(keyPath, key.pem, { mode: 0o600, overwrite: false });
   writeWhole(vkeyPath, `${vkey}\n`, { overwrite: false });
   return { name: options.name, vkey, keyPath, vkeyPath, encrypted: passphrase !== null };
@@ -109,6 +117,7 @@ interface Flags {
   cosigner?: boolean;
   passphraseFile?: string;
   existing?: string;
+  reader?: boolean;
   json?: boolean;
 }
 
@@ -120,6 +129,7 @@ export function define(program: Command, io: Io): void {
     .option("-o, --output <PATH>", "folder or file for the private key (default: NAME.key here)")
     .option("--plain", "leave the private key unencrypted")
     .option("--cosigner", "a key that signs with a time: for a witness or a directory ledger")
+    .option("--reader", "an X25519 key that reads streams; its public line goes to NAME.reader")
     .option("--passphrase-file <FILE>", "read the passphrase from FILE, - is stdin")
     .option("--existing <FILE>", "make no key, only name this one: writes its .vkey")
     .option("--json", "print one JSON object")
@@ -129,12 +139,26 @@ export function define(program: Command, io: Io): void {
         throw usage("--existing makes no key, so -o and --plain have no meaning");
       }
       const cosigner = flags.cosigner === true;
+      const reader = flags.reader === true;
+      if (reader && (cosigner || existing !== undefined))
+        throw usage("--reader makes a key that signs nothing, so --cosigner and --existing have no meaning");
       const made =
         existing === undefined
-          ? await makeKeyFiles({ name, output, plain: flags.plain === true, cosigner, passphraseFile }, io)
+          ? await makeKeyFiles(
+              { name, output, plain: flags.plain === true, cosigner, reader, passphraseFile },
+              io,
+            )
           : await nameExistingKey({ name, file: existing, cosigner, passphraseFile }, io);
-      report(made, io);
+      if (reader && io.json) reportReader(made, io);
+      else report(made, io);
     });
+}
+
+function reportReader({ name, vkey, keyPath, vkeyPath, encrypted }: KeyFiles, io: Io): void {
+  const kid = vkey.split("+")[1];
+  io.stdout(
+    `${JSON.stringify({ name, reader: vkey, kid, key: keyPath, readerFile: vkeyPath, encrypted })}\n`,
+  );
 }
 
 function report(made: KeyFiles, io: Io): void {
