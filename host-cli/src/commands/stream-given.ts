@@ -4,8 +4,8 @@
 //   --device eui=FE-ED-AB-EE-DE-AD-77-C3 --device manufacturer="Example Medical BV"
 //   --patient Patient/7f3a, --patient-identifier urn:oid:1.2.3|7f3a
 
-import { parseUdi } from "@vouch/shared/udi";
 import { quote } from "@vouch/shared/refusal";
+import { parseUdi } from "@vouch/shared/udi";
 import { usage } from "../exit";
 import type { PatientGiven } from "../fhir/bundle";
 import type { Named } from "../fhir/devices";
@@ -75,6 +75,8 @@ export function patientGiven(reference: string | undefined, identifier: string |
   const system = identifier.slice(0, Math.max(0, at));
   const value = identifier.slice(at + 1);
   if (!SYSTEM.test(system) || !TEXT.test(value) || value.includes("|"))
-    throw usage(`--patient-identifier: found ${quote(identifier)}, expected SYSTEM|VALUE with a URI as system`);
+    throw usage(
+      `--patient-identifier: found ${quote(identifier)}, expected SYSTEM|VALUE with a URI as system`,
+    );
   return { reference: reference ?? null, identifier: { system, value } };
 }
