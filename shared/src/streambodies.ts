@@ -14,7 +14,10 @@ export class Bodies {
   unopened = 0;
   private readonly tools: MaskTools | undefined;
 
-  constructor({ openBox }: CheckOptions, hasher: StreamHasher) {
+  private readonly isGrant: boolean;
+
+  constructor({ openBox, opener }: CheckOptions, hasher: StreamHasher) {
+    this.isGrant = opener?.isGrant === true;
     this.tools = openBox && { openBox, maskNonce: (key, header, plain) => hasher.nonce(key, header, plain) };
   }
 
@@ -65,10 +68,9 @@ export class Bodies {
       this.unopened++;
       if (!isFirst || !isRefusal(error) || error.code !== "stream-mac") throw error;
       stream.keys = null;
-      throw new Refusal(
-        "stream-keyload-key",
-        `the key of epoch ${stream.epoch} doesn't open its first frame`,
-      );
+      throw this.isGrant
+        ? new Refusal("stream-grant-key", `the key that was granted doesn't open frame ${frame.seq}`)
+        : new Refusal("stream-keyload-key", `the key of epoch ${stream.epoch} doesn't open its first frame`);
     }
   }
 }

@@ -848,6 +848,8 @@ stream("the spec's table of reasons is the checker's", () => {
     "coincidence-malformed",
     "stream-torn",
     "stream-hanging",
+    "stream-grant-key",
+    "stream-enrolment",
     "stream-evidence-boot",
     "stream-evidence-missing",
     "stream-release-missing",

@@ -15,27 +15,20 @@ import { dirname } from "node:path";
 import { judgeStardust, rebasedJudge } from "@vouch/shared/anchoring";
 import { equalBytes, toHex, utf8Decode } from "@vouch/shared/bytes";
 import { openCheckpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
-import {
-  type Challenge,
-  formatChallenge,
-  formatEvidenceSalt,
-  MAX_COMPANION,
-  parseEnrolmentFile,
-} from "@vouch/shared/companions";
-import { parseEnvelope } from "@vouch/shared/dsse";
+import { type Challenge, formatChallenge, formatEvidenceSalt, MAX_COMPANION } from "@vouch/shared/companions";
 import { type Claims, challengeNonce } from "@vouch/shared/evidence";
 import { parseNote } from "@vouch/shared/note";
 import type { Policy } from "@vouch/shared/policy";
 import { walkMember } from "@vouch/shared/rebased/walkform";
 import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { quote, Refusal } from "@vouch/shared/refusal";
-import { signersOf } from "@vouch/shared/signers";
-import { type EnrolmentStatement, parseStatement } from "@vouch/shared/statement";
+import type { EnrolmentStatement } from "@vouch/shared/statement";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { type LineFlags, type Link, type LinkOptions, linkFrom, withLine, withLink } from "../device/link";
 import { attestDevice, type Identity, identify, type JobState } from "../device/vouch";
 import { commitTo } from "../endorse";
+import { openEnrolment } from "../enrolment";
 import { type Outstanding, outstanding } from "../evidence";
 import { about, printable } from "../exit";
 import { readInput, writeWhole } from "../files";
@@ -181,18 +174,6 @@ function checkAnchor(
     );
   }
   verifyDirectoryReceipt(receipt.proof, note, ledger, nodeCrypto);
-}
-
-/** The statement in an .enrolment file; with a policy, signed by an enroller it names. */
-export function openEnrolment(file: Uint8Array, policy: Policy | null): EnrolmentStatement {
-  const envelope = parseEnvelope(parseEnrolmentFile(file).statement);
-  if (policy !== null) {
-    const enrollers = policy.enrollers.map((vkey) => ({ name: vkey.name, role: "enroller", vkey }));
-    signersOf(envelope, enrollers, nodeCrypto);
-  }
-  const statement = parseStatement(envelope.payload);
-  if (statement.kind === "enrolment") return statement;
-  throw new Refusal("wrong-statement", `found a statement of kind ${statement.kind}, expected enrolment`);
 }
 
 export interface EvidenceFiles {
