@@ -78,6 +78,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "status-other-log",
   "status-overreach",
   "status-root-mismatch",
+  "stream-refuted",
   "suit-class-mismatch",
   "suit-digest-mismatch",
   "suit-image-mismatch",

@@ -17,6 +17,8 @@ export interface Stamp extends Point {
   streamId: Uint8Array;
   epoch: number;
   kid: Uint8Array;
+  /** Signed by a recorder that was named. */
+  isChecked: boolean;
 }
 
 export interface Piece {
@@ -153,6 +155,7 @@ export class Selector {
       }
     }
     const stamp = placed === null ? null : (timeline.point(key, placed.point) ?? null);
+    if (stamp?.isChecked === false) flags.push("unnamed-recorder");
     return { streamId, block, row, rows, ticks, placed, stamp, flags };
   }
 }

@@ -103,7 +103,7 @@ export const CHOICE: Choice = {
 };
 
 export function stamp(ticks: number, micros: number, uncertainty = 50_000): Stamp {
-  return { ticks, micros, uncertainty, streamId: STREAM_ID, epoch: 1, kid: fill(8, 1) };
+  return { ticks, micros, uncertainty, streamId: STREAM_ID, epoch: 1, kid: fill(8, 1), isChecked: true };
 }
 
 export function timelineOf(...stamps: Stamp[]): Timeline<Stamp> {
@@ -156,8 +156,8 @@ export function exportFhir(
     lastSeq: 20,
   };
   for (const block of blocks)
-    for (const piece of selector.pieces(STREAM_ID, block)) writer.piece(piece, closing);
-  writer.close(closing);
+    for (const piece of selector.pieces(STREAM_ID, block)) writer.piece(piece, () => closing);
+  writer.close(() => closing);
   writer.end();
   return { text: Buffer.concat(chunks).toString("utf8"), counts: selector.counts };
 }

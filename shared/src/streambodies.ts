@@ -1,6 +1,7 @@
 // Bodies of data and gap frames: opened where somebody gave us the key, read, and put among what waits.
 
 import { isRefusal, Refusal } from "./refusal";
+import { openBoxFast } from "./secretboxopen";
 import { FRAME_GAP, MODE_PUBLIC } from "./stream";
 import type { CheckOptions, Tell } from "./streamevents";
 import type { StreamHasher } from "./streamhash";
@@ -12,13 +13,16 @@ export class Bodies {
   /** Masked ones that were opened, and that weren't. */
   opened = 0;
   unopened = 0;
-  private readonly tools: MaskTools | undefined;
+  private readonly tools: MaskTools;
 
   private readonly isGrant: boolean;
 
-  constructor({ openBox, opener }: CheckOptions, hasher: StreamHasher) {
+  constructor({ opener }: CheckOptions, hasher: StreamHasher) {
     this.isGrant = opener?.isGrant === true;
-    this.tools = openBox && { openBox, maskNonce: (key, header, plain) => hasher.nonce(key, header, plain) };
+    this.tools = {
+      openBox: openBoxFast,
+      maskNonce: (key, header, plain) => hasher.nonce(key, header, plain),
+    };
   }
 
   /** Throws a Refusal at a body that isn't one; what its ticks show is told. */

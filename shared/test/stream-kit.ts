@@ -3,7 +3,7 @@
 // what a field should hold.
 
 import { createPrivateKey, sign } from "node:crypto";
-import { concatBytes, copyBytes } from "@vouch/shared/bytes";
+import { concatBytes } from "@vouch/shared/bytes";
 import {
   encodeGap,
   GROUP_NUMERIC,
@@ -262,9 +262,14 @@ export class StreamMaker {
     this.epochKeys.set(this.epoch, { seq: this.seq, key: this.chain });
   }
 
+  /** Frames mostly come in order: the chain is kept where it was used last. */
   private keyOf(seq: number): Uint8Array {
-    let chain = copyBytes(this.chain, 0, 32);
-    for (let at = this.chainSeq; at < seq; at++) chain = nextChain(chain);
-    return frameKey(chain);
+    if (seq < this.chainSeq) {
+      const { seq: first, key } = this.epochKeys.get(this.epoch)!;
+      this.chain = key;
+      this.chainSeq = first;
+    }
+    for (; this.chainSeq < seq; this.chainSeq++) this.chain = nextChain(this.chain);
+    return frameKey(this.chain);
   }
 }

@@ -15,7 +15,14 @@ import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { MAX_RENEWED } from "@vouch/shared/renewal";
 import type { EnrolmentStatement } from "@vouch/shared/statement";
 import type { Announce } from "@vouch/shared/streambody";
-import { type BootNote, type Coincidence, type KnownHead, StreamChecker } from "@vouch/shared/streamcheck";
+import {
+  type BootNote,
+  type CheckOptions,
+  type Coincidence,
+  type KnownHead,
+  StreamChecker,
+  type StreamEvents,
+} from "@vouch/shared/streamcheck";
 import { grantOpener, MAX_GRANT, openGrant } from "@vouch/shared/streamgrant";
 import { type BootAsked, judgeBoot } from "@vouch/shared/streamjudge";
 import { type Opener, readerOpener } from "@vouch/shared/streamopen";
@@ -66,18 +73,18 @@ export async function verifyStream(
   heads: readonly KnownHead[],
   now: number,
   io: Io,
+  also?: Listening,
 ): Promise<StreamVerdict> {
   const policy = options.policy === undefined ? null : readPolicyNow(options.policy);
   const seen: Seen = { announces: [], boots: [], findings: [], readings: 0 };
-  const checker = new StreamChecker(
-    {
-      crypto: nodeCrypto,
-      opener: options.signedOnly === true ? null : await openerOf(options, io),
-      recorders: (options.recorderKey ?? []).map((key) => readVkey(key).publicKey),
-      heads: [...heads, ...(options.state === undefined ? [] : readHeads(options.state))],
-    },
-    eventsInto(seen),
-  );
+  const check: CheckOptions = {
+    crypto: nodeCrypto,
+    opener: options.signedOnly === true ? null : await openerOf(options, io),
+    recorders: (options.recorderKey ?? []).map((key) => readVkey(key).publicKey),
+    heads: [...heads, ...(options.state === undefined ? [] : readHeads(options.state))],
+  };
+  also?.check(check);
+  const checker = new StreamChecker(check, both(eventsInto(seen), also?.events));
   const recorded = readRecording(file, checker);
   const device = whoseKey(seen, recorded, policy, options);
   const asked = askedOf(policy, options, now);
@@ -99,6 +106,32 @@ export async function verifyStream(
   if (options.state !== undefined && head !== null && id !== null && !isRefuted)
     await keepHead(options.state, { id, seq: head.to, link: head.link });
   return verdict;
+}
+
+/** A verb that takes readings: it hears what the verdict is made of, and how to read the recording again. */
+export interface Listening {
+  check(options: CheckOptions): void;
+  readonly events: StreamEvents;
+}
+
+function both(first: StreamEvents, second: StreamEvents = {}): StreamEvents {
+  return {
+    announce: (announce, id) => {
+      first.announce?.(announce, id);
+      second.announce?.(announce, id);
+    },
+    boot: (note) => {
+      first.boot?.(note);
+      second.boot?.(note);
+    },
+    finding: (finding) => first.finding?.(finding),
+    proved: (note) => first.proved?.(note),
+    block: (block) => first.block?.(block),
+    coincidence: (coincidence, isChecked) => {
+      first.coincidence?.(coincidence, isChecked);
+      second.coincidence?.(coincidence, isChecked);
+    },
+  };
 }
 
 function eventsInto(seen: Seen): ConstructorParameters<typeof StreamChecker>[1] {

@@ -1,4 +1,4 @@
-// Readings as SenML (RFC 8428), JSON or CBOR: for what collects sensors' data.
+// Readings as SenML (RFC 8428), JSON or CBOR, for what collects sensors' data.
 //
 //   [{"bn":"urn:dev:ueid:AQ…:","bt":1795359845.120,"n":"150456","u":"/","v":0.97},
 //    {"n":"149530","u":"beat/min","v":62}, …]
@@ -11,12 +11,18 @@
 //   v    to the digit; where there is none, vs says why
 //
 // Units of ours become the registry's by a power of ten alone, so no digit is lost: 97 % is 0.97, 36.5 Cel stays.
-// In CBOR numbers are integers and decimal fractions (tag 4).
+// CBOR is the streaming form, SenSML: an array of unknown length. Its numbers are integers and decimal fractions (tag 4).
 
 import { absentReason, decimalText } from "@vouch/shared/decimal";
 import { MDC_UNITS } from "@vouch/shared/mdc";
 import type { Channel } from "@vouch/shared/readings";
 import type { Piece } from "../readings";
+
+/** The device's URN, with the colon that parts it from a name. */
+export const deviceUrn = (eui: string | undefined, ueid: Uint8Array): string =>
+  eui === undefined
+    ? `urn:dev:ueid:${Buffer.from(ueid).toString("base64url")}:`
+    : `urn:dev:mac:${eui.replaceAll("-", "").toLowerCase()}:`;
 
 const CHUNK = 128 * 1024;
 

@@ -115,8 +115,8 @@ export class FhirWriter {
     }
   }
 
-  /** A reading, of a run that `closing` signs for. */
-  piece(piece: Piece, closing: Closing): void {
+  /** A reading, of a run that `closing` tells the signed frame of. */
+  piece(piece: Piece, closing: () => Closing): void {
     const { block, streamId, placed, stamp } = piece;
     if (placed === null || stamp === null) throw new Error("a reading without time is no Observation");
     if (this.targets.length >= TARGETS_MAX && block.seq !== this.lastSeq) this.close(closing);
@@ -166,12 +166,12 @@ export class FhirWriter {
     return uuid;
   }
 
-  /** The run that is open ends with this signed frame. */
-  close(closing: Closing): void {
+  /** The run that is open, if one is, ends with this signed frame. */
+  close(closing: () => Closing): void {
     const { run, targets } = this;
     if (run === null) return;
     const { policy, anchor } = this.facts;
-    const signed: Signed = { ...run, ...closing, policy, anchor };
+    const signed: Signed = { ...run, ...closing(), policy, anchor };
     const identifier = runIdentifier(signed);
     const { resourceType, ...rest } = provenance(signed, this.to.device, this.to.gateway);
     const target = targets.map((uuid) => ({ reference: this.refer("Observation", uuid) }));
