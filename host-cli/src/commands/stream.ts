@@ -4,6 +4,7 @@
 
 import type { Command } from "commander";
 import type { Io } from "../io";
+import { defineGrant, defineRevoke } from "./stream-grant";
 import { defineVerify } from "./stream-verify";
 
 export function define(program: Command, io: Io): void {
@@ -14,4 +15,4 @@ export function define(program: Command, io: Io): void {
 }
 
 /** In the order `vouch stream --help` lists them; one line each. */
-const SUBCOMMANDS: ((stream: Command, io: Io) => void)[] = [defineVerify];
+const SUBCOMMANDS: ((stream: Command, io: Io) => void)[] = [defineVerify, defineGrant, defineRevoke];
