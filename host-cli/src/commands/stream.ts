@@ -1,9 +1,6 @@
-// vouch stream: readings of a device, recorded, verified, shared, exported and anchored.
+// vouch stream: a device's readings, from the line to whoever may read them.
 //
-//   record          device ──▶ NAME.vstream                  stream-record.ts
-//   verify          NAME.vstream ──▶ verdict                 stream-verify.ts
-//   grant, revoke   parts of it for a reader                 stream-grant.ts
-//   export          NAME.vstream ──▶ FHIR, CSV, SenML        stream-export.ts
+// Each subcommand has a file of its own, stream-NAME.ts, which says what it does.
 
 import type { Command } from "commander";
 import type { Io } from "../io";
@@ -12,13 +9,18 @@ import { defineGrant, defineRevoke } from "./stream-grant";
 import { defineRecord } from "./stream-record";
 import { defineVerify } from "./stream-verify";
 
+/** In the order `vouch stream --help` lists them. */
+const SUBCOMMANDS: ((stream: Command, io: Io) => void)[] = [
+  defineRecord,
+  defineVerify,
+  defineGrant,
+  defineRevoke,
+  defineExport,
+];
+
 export function define(program: Command, io: Io): void {
   const stream = program
     .command("stream")
-    .description("Records, verifies, shares and exports the readings of a device.");
-  defineRecord(stream, io);
-  defineVerify(stream, io);
-  defineGrant(stream, io);
-  defineRevoke(stream, io);
-  defineExport(stream, io);
+    .description("Records, verifies, shares and exports a device's readings.");
+  for (const defineOne of SUBCOMMANDS) defineOne(stream, io);
 }
