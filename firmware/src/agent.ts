@@ -43,8 +43,9 @@ import {
 import type { Port } from "./port";
 import { openSlots } from "./slots";
 import { loadRecord, openStore, RECORD_STARTS, type Store, saveRecord, u32At } from "./store";
-import { type Stream, stepStream } from "./stream";
+import { stepStream } from "./stream";
 import { endStream } from "./streamcommands";
+import type { Stream } from "./streamframes";
 import { makeUpload, type Upload } from "./upload";
 import { handleVouch } from "./vouch";
 

@@ -8,10 +8,15 @@
 // is bad, or there is none and no seed came (zeros stand in their place). Who doesn't have the device's secret can't
 // make them, whatever else is known.
 
+import { copyBytes } from "@vouch/shared/bytes";
 import { MODE_PUBLIC, readerKid, streamHash, wrapEpochKey } from "@vouch/shared/stream";
 import type { Keyload, WrappedKey } from "@vouch/shared/streambody";
 import { x25519Public } from "@vouch/shared/x25519";
 import type { Device } from "./job";
+
+const KEY_BYTES = 32;
+const KID_BYTES = 8;
+const WRAPPED_BYTES = KID_BYTES + 48;
 
 export const EPOCH_WORKING = 0;
 /** All is made; the frame that begins the epoch can be signed. */
@@ -25,8 +30,10 @@ export interface Epoch {
   key: Uint8Array | null;
   secret: Uint8Array | null;
   ephemeral: Uint8Array | null;
-  readers: Uint8Array[];
-  boxes: WrappedKey[];
+  /** Keys of 32 bytes one after another, and for each that was dealt with its kid and box. */
+  readers: Uint8Array;
+  boxes: Uint8Array;
+  made: number;
 }
 
 /** Overwrites a key that is done with. */
@@ -59,7 +66,7 @@ export function beginEpoch(
   device: Device,
   number: number,
   mode: number,
-  readers: Uint8Array[],
+  readers: Uint8Array,
   seed: Uint8Array | null,
 ): Epoch {
   const isMasked = mode !== MODE_PUBLIC;
@@ -69,33 +76,42 @@ export function beginEpoch(
     secret: isMasked ? makeSecret("ephemeral", device, number, seed) : null,
     ephemeral: null,
     readers,
-    boxes: [],
+    boxes: new Uint8Array((readers.length / KEY_BYTES) * WRAPPED_BYTES),
+    made: 0,
   };
+}
+
+/** Whether the next slice makes nothing, and the frame that begins the epoch is next. */
+export function isMade(e: Epoch): boolean {
+  return e.made * KEY_BYTES === e.readers.length;
 }
 
 /** One slice of work; EPOCH_… */
 export function stepEpoch(e: Epoch): number {
   const secret = e.secret;
-  if (e.key === null || secret === null || e.boxes.length === e.readers.length) return EPOCH_MADE;
+  if (e.key === null || secret === null || isMade(e)) return EPOCH_MADE;
   if (e.ephemeral === null) {
     e.ephemeral = x25519Public(secret);
     return EPOCH_WORKING;
   }
-  const reader = e.readers[e.boxes.length] as Uint8Array;
+  const reader = copyBytes(e.readers, e.made * KEY_BYTES, (e.made + 1) * KEY_BYTES);
   const box = wrapEpochKey(e.key, secret, e.ephemeral, reader, e.number);
   if (box === null) return EPOCH_BAD_READER;
-  e.boxes.push({ kid: readerKid(reader), box });
-  if (e.boxes.length === e.readers.length) wipe(secret);
+  e.boxes.set(readerKid(reader), e.made * WRAPPED_BYTES);
+  e.boxes.set(box, e.made * WRAPPED_BYTES + KID_BYTES);
+  e.made++;
+  if (isMade(e)) wipe(secret);
   return EPOCH_WORKING;
 }
 
-/** Whether the next slice makes nothing, and the frame that begins the epoch is next. */
-export function isMade(e: Epoch): boolean {
-  return e.boxes.length === e.readers.length;
-}
-
 export function keyloadOf(e: Epoch): Keyload | null {
-  return e.key === null ? null : { ephemeral: e.ephemeral as Uint8Array, readers: e.boxes };
+  if (e.key === null) return null;
+  const readers: WrappedKey[] = [];
+  for (let at = 0; at < e.boxes.length; at += WRAPPED_BYTES) {
+    const kidEnd = at + KID_BYTES;
+    readers.push({ kid: e.boxes.subarray(at, kidEnd), box: e.boxes.subarray(kidEnd, at + WRAPPED_BYTES) });
+  }
+  return { ephemeral: e.ephemeral as Uint8Array, readers };
 }
 
 /** Wipes what an epoch that didn't come to be has of keys. */

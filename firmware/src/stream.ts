@@ -16,9 +16,6 @@
 //
 // Memory while something streams: the outbox, 4 KiB; CONTENT_MAX bytes a group; a frame under way, four times its size.
 
-import { concatBytes, copyBytes, equalBytes } from "@vouch/shared/bytes";
-import { type CborValue, encodeCbor } from "@vouch/shared/cbor";
-import { signEd25519 } from "@vouch/shared/ed25519";
 import { FAULT_NONE, FAULT_STREAM_READER } from "@vouch/shared/fault";
 import {
   encodeGap,
@@ -31,36 +28,13 @@ import {
 } from "@vouch/shared/readings";
 import {
   EPOCH_FRAMES_MAX,
-  FLAG_MASKED,
-  FRAME_ANNOUNCE,
-  FRAME_CHECKPOINT,
-  FRAME_CLOSE,
   FRAME_DATA,
   FRAME_GAP,
   FRAME_KEYLOAD,
-  FRAME_RESUME,
-  frameKey,
-  linkOf,
-  maskBody,
-  maskedLength,
-  nextChain,
   STREAM_FRAME_MAX,
   STREAM_ID_BYTES,
-  streamHash,
-  streamHeader,
-  streamIdOf,
-  streamMessage,
 } from "@vouch/shared/stream";
-import {
-  type Boot,
-  CLOSE_STOPPED,
-  encodeAnnounce,
-  encodeCheckpoint,
-  encodeClose,
-  encodeKeyload,
-  encodeResume,
-  groupValue,
-} from "@vouch/shared/streambody";
+import { encodeKeyload } from "@vouch/shared/streambody";
 import {
   beginEpoch,
   dropEpoch,
@@ -72,18 +46,23 @@ import {
   stepEpoch,
   wipe,
 } from "./epoch";
-import { keyKid } from "./identity";
 import type { Device } from "./job";
-import { makeOutbox, type Outbox, putInto, roomIn } from "./outbox";
+import { makeOutbox, roomIn } from "./outbox";
 import type { Sensor, SensorGroup } from "./ports/sensor";
 import {
-  BLOCK,
-  RECORD_CLOSED,
-  RECORD_NONE,
-  RECORD_OPEN,
-  type StreamRecord,
-  saveStreamRecord,
-} from "./streamrecord";
+  prepare,
+  prepareAnnounce,
+  prepareCheckpoint,
+  prepareClose,
+  prepareResume,
+  type Stream,
+  save,
+  sendContent,
+  settle,
+  ticks,
+  type Wanted,
+} from "./streamframes";
+import { BLOCK, type StreamRecord } from "./streamrecord";
 
 /** How long a row waits for others of its frame. */
 const FRAME_MS = 1000;
@@ -103,57 +82,6 @@ const OPENING_BYTES = STREAM_FRAME_MAX;
 /** All that rows from a FIFO can bring at once: a frame that was begun, a gap, a checkpoint after each. */
 const ROWS_BYTES = DATA_BYTES + GAP_BYTES + 2 * SIGNED_BYTES;
 
-/** What is asked for with `start`. */
-export interface Wanted {
-  mode: number;
-  readers: Uint8Array[];
-  mask: number;
-  frames: number;
-  millis: number;
-  seed: Uint8Array | null;
-}
-
-export interface Stream {
-  device: Device;
-  sensor: Sensor;
-  record: StreamRecord;
-  out: Outbox;
-  wanted: Wanted;
-  /** The sensor's numbers of the groups that are announced, and those groups. */
-  numbers: number[];
-  groups: SensorGroup[];
-  packers: Packer[];
-  /** Ticks of the first row in each packer. */
-  since: number[];
-  /** SHA-256 of the evidence and of the running image, as attested. */
-  evidence: Uint8Array;
-  image: Uint8Array | null;
-  /** Of the frame to come: stream.ts's Position. */
-  id: Uint8Array;
-  epoch: number;
-  seq: number;
-  prev: Uint8Array;
-  /** Key chain at that frame; null in a public stream. */
-  chain: Uint8Array | null;
-  /** The frame that began the epoch. */
-  first: number;
-  /** Frames that no signature covers yet, and since when. */
-  waiting: number;
-  waitingSince: number;
-  /** The epoch in the making. */
-  next: Epoch | null;
-  isResume: boolean;
-  isOpen: boolean;
-  isClosing: boolean;
-  isClosed: boolean;
-  /** Rows wait in the FIFOs for room. */
-  isFull: boolean;
-  /** Why it can't go on, or what it was asked for and can't do. */
-  fault: number;
-  /** It ended with a fault. */
-  isLost: boolean;
-}
-
 /** Those of the groups whose bits are set. */
 export function groupsOf(offered: SensorGroup[], mask: number): SensorGroup[] {
   const groups: SensorGroup[] = [];
@@ -162,27 +90,8 @@ export function groupsOf(offered: SensorGroup[], mask: number): SensorGroup[] {
   return groups;
 }
 
-/** What a resume must find unchanged. */
-export function samplingOf(groups: SensorGroup[]): Uint8Array {
-  const list: CborValue[] = [];
-  for (let i = 0; i < groups.length; i++) list.push(groupValue(groups[i] as SensorGroup));
-  return copyBytes(streamHash("sampling", [encodeCbor(list)]), 0, 8);
-}
-
-function ticks(s: Stream): number {
-  return s.device.port.millis();
-}
-
-function save(s: Stream): boolean {
-  const fault = saveStreamRecord(s.device.slots.store, s.record);
-  if (fault === FAULT_NONE) return true;
-  s.fault = fault;
-  s.isLost = true;
-  return false;
-}
-
 /** Begins an epoch, of a stream that begins or of one that goes on: its number is used from here on. */
-export function startEpoch(s: Stream, readers: Uint8Array[], seed: Uint8Array | null): void {
+export function startEpoch(s: Stream, readers: Uint8Array, seed: Uint8Array | null): void {
   s.record.epoch++;
   if (!save(s)) return;
   s.next = beginEpoch(s.device, s.record.epoch, s.wanted.mode, readers, seed);
@@ -220,11 +129,14 @@ export function openStream(
     waiting: 0,
     waitingSince: 0,
     next: null,
+    isTurn: false,
+    message: null,
     isResume,
     isOpen: false,
     isClosing: false,
     isClosed: false,
     isFull: false,
+    isBlocked: false,
     fault: FAULT_NONE,
     isLost: false,
   };
@@ -242,56 +154,6 @@ export function dropStream(s: Stream): void {
   if (s.next !== null) dropEpoch(s.next);
 }
 
-// Sequence numbers are on record before they are used.
-function reserve(s: Stream): boolean {
-  if (s.seq < s.record.reserved) return true;
-  s.record.reserved += BLOCK;
-  return save(s);
-}
-
-// The frame goes out, and everything moves on by one.
-function send(s: Stream, frame: Uint8Array): void {
-  putInto(s.out, frame);
-  s.prev = linkOf(frame);
-  s.seq++;
-  if (s.chain !== null) s.chain.set(nextChain(s.chain));
-}
-
-function sign(s: Stream, unsigned: Uint8Array): Uint8Array {
-  const secretKey = s.device.identity.secretKey as Uint8Array;
-  return concatBytes([unsigned, signEd25519(secretKey, streamMessage(unsigned))]);
-}
-
-function unsignedFrame(s: Stream, type: number, body: Uint8Array): Uint8Array {
-  return concatBytes([streamHeader(type, 0, s, body.length), body]);
-}
-
-function sendSigned(s: Stream, type: number, body: Uint8Array): void {
-  s.waiting = 0;
-  send(s, sign(s, unsignedFrame(s, type, body)));
-}
-
-function checkpoint(s: Stream): void {
-  if (reserve(s)) sendSigned(s, FRAME_CHECKPOINT, encodeCheckpoint(ticks(s)));
-}
-
-// A frame of readings, or of none.
-function sendContent(s: Stream, type: number, content: Uint8Array): void {
-  if (!reserve(s)) return;
-  if (s.chain === null) {
-    send(s, concatBytes([streamHeader(type, 0, s, content.length), content]));
-  } else {
-    const header = streamHeader(type, FLAG_MASKED, s, maskedLength(content.length));
-    const key = frameKey(s.chain);
-    const frame = concatBytes([header, maskBody(key, header, content)]);
-    wipe(key);
-    send(s, frame);
-  }
-  if (s.waiting === 0) s.waitingSince = ticks(s);
-  s.waiting++;
-  if (s.waiting >= s.wanted.frames) checkpoint(s);
-}
-
 function flush(s: Stream, at: number): void {
   const packer = s.packers[at] as Packer;
   if (packer.rows > 0) sendContent(s, FRAME_DATA, takePacked(packer));
@@ -303,7 +165,9 @@ function mayTake(s: Stream): boolean {
   const spare = s.next === null ? SIGNED_BYTES : OPENING_BYTES;
   const isFull = roomIn(s.out) < ROWS_BYTES + spare;
   if (isFull) s.isFull = true;
-  return !isFull && !s.isLost && s.seq - s.first < EPOCH_FRAMES_MAX - 8;
+  if (!isFull && s.message === null && !s.isLost && s.seq - s.first < EPOCH_FRAMES_MAX - 8) return true;
+  s.isBlocked = true;
+  return false;
 }
 
 // Takes rows of one group, as many as surely fit a frame; whether there may be more.
@@ -311,7 +175,7 @@ function takeRows(s: Stream, at: number): boolean {
   const group = s.groups[at] as SensorGroup;
   const packer = s.packers[at] as Packer;
   const width = group.channels.length;
-  const max = Math.floor((CONTENT_MAX - READINGS_HEAD) / (4 * width));
+  const max = Math.floor((packer.bytes.length - READINGS_HEAD) / (4 * width));
   const rows = s.sensor.read(s.numbers[at] as number, max);
   const count = rows.values.length / width;
   if (rows.lost > 0) {
@@ -333,6 +197,7 @@ function takeRows(s: Stream, at: number): boolean {
 function pump(s: Stream): boolean {
   let more = false;
   s.isFull = false;
+  s.isBlocked = false;
   for (let at = 0; at < s.groups.length; at++) {
     const packer = s.packers[at] as Packer;
     const hasMore = mayTake(s) && takeRows(s, at);
@@ -343,100 +208,31 @@ function pump(s: Stream): boolean {
   return more;
 }
 
-function bootOf(s: Stream, epoch: Epoch): Boot {
-  return {
-    bootcount: s.device.starts,
-    bootseed: s.device.bootSeed,
-    ticks: ticks(s),
-    evidence: s.evidence,
-    image: s.image,
-    keyload: keyloadOf(epoch),
-  };
+// As much as a frame's rows take at most; less than CONTENT_MAX where few are sampled in FRAME_MS.
+function packerFor(at: number, group: SensorGroup): Packer {
+  const width = group.channels.length;
+  const bytes = READINGS_HEAD + 4 * width * (Math.floor(FRAME_MS / group.period) + 8);
+  return makePacker(at, width, Math.min(bytes, CONTENT_MAX));
 }
 
-/** Whether a stream is on record, of the key that the device has now. */
-export function isOurs(device: Device, r: StreamRecord): boolean {
-  return r.state !== RECORD_NONE && equalBytes(r.kid, keyKid(device.identity));
-}
-
-function announceBody(s: Stream, epoch: Epoch): Uint8Array {
-  const boot = bootOf(s, epoch);
-  const r = s.record;
-  return encodeAnnounce({
-    bootcount: boot.bootcount,
-    bootseed: boot.bootseed,
-    ticks: boot.ticks,
-    evidence: boot.evidence,
-    image: boot.image,
-    keyload: boot.keyload,
-    ueid: s.device.identity.ueid as Uint8Array,
-    publicKey: s.device.identity.publicKey as Uint8Array,
-    mode: s.wanted.mode,
-    groups: s.groups,
-    everyFrames: s.wanted.frames,
-    everyMillis: s.wanted.millis,
-    parent: isOurs(s.device, r) ? { id: r.id, seq: r.checkpoint, link: r.link } : null,
-  });
-}
-
-// The store has the new stream before anybody sees its first frame.
-function sendAnnounce(s: Stream, epoch: Epoch): void {
-  const unsigned = unsignedFrame(s, FRAME_ANNOUNCE, announceBody(s, epoch));
-  const id = streamIdOf(unsigned);
-  unsigned.set(id, 4);
-  const frame = sign(s, unsigned);
-  const w = s.wanted;
-  s.id = id;
-  s.record = {
-    state: RECORD_OPEN,
-    kid: keyKid(s.device.identity),
-    id,
-    mode: w.mode,
-    mask: w.mask,
-    frames: w.frames,
-    millis: w.millis,
-    sampling: samplingOf(s.groups),
-    epoch: s.record.epoch,
-    reserved: BLOCK,
-    checkpoint: 0,
-    link: linkOf(frame),
-    acknowledged: 0,
-  };
-  if (save(s)) send(s, frame);
-}
-
-function sendResume(s: Stream, epoch: Epoch): void {
-  const boot = bootOf(s, epoch);
-  const body = encodeResume({
-    bootcount: boot.bootcount,
-    bootseed: boot.bootseed,
-    ticks: boot.ticks,
-    evidence: boot.evidence,
-    image: boot.image,
-    keyload: boot.keyload,
-    checkpointSeq: s.record.checkpoint,
-    acknowledged: s.record.acknowledged,
-  });
-  sendSigned(s, FRAME_RESUME, body);
-}
-
-// The epoch is made: its first frame is signed, and it is the one in use.
+// The epoch is made, and in use from here on: the frame that begins it is next.
 function enterEpoch(s: Stream, epoch: Epoch): void {
-  if (s.isOpen && !reserve(s)) return;
-  const old = s.chain;
+  wipe(s.chain);
   s.epoch = epoch.number;
   s.chain = epoch.key;
   s.first = s.seq;
   s.wanted.readers = epoch.readers;
   s.next = null;
-  if (s.isOpen) sendSigned(s, FRAME_KEYLOAD, encodeKeyload(ticks(s), keyloadOf(epoch)));
-  else if (s.isResume) sendResume(s, epoch);
-  else sendAnnounce(s, epoch);
-  wipe(old);
-  if (s.isOpen || s.isLost) return;
+  if (s.isOpen) prepare(s, FRAME_KEYLOAD, encodeKeyload(ticks(s), keyloadOf(epoch)));
+  else if (s.isResume) prepareResume(s, epoch);
+  else prepareAnnounce(s, epoch);
+}
+
+// Its first frame is out.
+function begin(s: Stream): void {
   s.isOpen = true;
   for (let i = 0; i < s.groups.length; i++) {
-    s.packers.push(makePacker(i, (s.groups[i] as SensorGroup).channels.length, CONTENT_MAX));
+    s.packers.push(packerFor(i, s.groups[i] as SensorGroup));
     s.since.push(0);
   }
   s.sensor.sample(s.wanted.mask);
@@ -457,16 +253,6 @@ function stepNext(s: Stream): boolean {
   return true;
 }
 
-// The store knows before the host does: nothing follows a close.
-function close(s: Stream): void {
-  if (!reserve(s)) return;
-  const frame = sign(s, unsignedFrame(s, FRAME_CLOSE, encodeClose(ticks(s), CLOSE_STOPPED)));
-  s.record.state = RECORD_CLOSED;
-  if (!save(s)) return;
-  send(s, frame);
-  s.isClosed = true;
-}
-
 function isCheckpointDue(s: Stream): boolean {
   return s.waiting > 0 && ticks(s) - s.waitingSince >= s.wanted.millis;
 }
@@ -484,17 +270,22 @@ export function stopStream(s: Stream): boolean {
 /** One tick; how many milliseconds may pass until the next. */
 export function stepStream(s: Stream): number {
   if (s.isClosed || s.isLost) return POLL_MS;
+  if (s.message !== null) {
+    settle(s);
+    if (!s.isOpen && !s.isLost) begin(s);
+    return 0;
+  }
+  // Rows and an epoch in the making take turns: each needs memory.
+  if (s.next !== null) s.isTurn = !s.isTurn;
+  if (s.isTurn && stepNext(s)) return 0;
   const more = s.isOpen && pump(s);
-  if (s.isLost) return 0;
+  if (s.isLost || s.message !== null) return 0;
   if (s.isOpen && s.next === null && s.seq - s.first >= EPOCH_FRAMES_MAX - EPOCH_SPARE)
     startEpoch(s, s.wanted.readers, s.wanted.seed);
-  if (stepNext(s)) return 0;
   if (roomIn(s.out) >= SIGNED_BYTES) {
-    if (s.isClosing && !more && !s.isFull) {
-      close(s);
-      return 0;
-    }
-    if (isCheckpointDue(s)) checkpoint(s);
+    if (s.isClosing && !more && !s.isBlocked) prepareClose(s);
+    else if (isCheckpointDue(s)) prepareCheckpoint(s);
   }
-  return more && !s.isFull ? 0 : POLL_MS;
+  const isNext = s.message !== null || (s.next !== null && !s.isTurn) || (more && !s.isBlocked);
+  return isNext ? 0 : POLL_MS;
 }

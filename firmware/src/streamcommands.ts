@@ -37,17 +37,8 @@ import { isRunning, JOB_READY } from "./job";
 import { groupError, type Request } from "./link";
 import { copyOut } from "./outbox";
 import type { SensorGroup } from "./ports/sensor";
-import {
-  dropStream,
-  groupsOf,
-  isOurs,
-  openStream,
-  type Stream,
-  samplingOf,
-  startEpoch,
-  stopStream,
-  type Wanted,
-} from "./stream";
+import { dropStream, groupsOf, openStream, startEpoch, stopStream } from "./stream";
+import { isOurs, type Stream, samplingOf, type Wanted } from "./streamframes";
 import {
   forgetStream,
   loadStreamRecord,
@@ -97,28 +88,25 @@ function isBefore(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 // Readers in the order of a keyload, as many as the mode has; else null.
-function readersIn(body: CborMap, mode: number): Uint8Array[] | null {
+function readersIn(body: CborMap, mode: number): Uint8Array | null {
   const value = mapGet(body, "readers");
   const list: CborValue[] = value === undefined ? [] : Array.isArray(value) ? value : [null];
   const max = mode === MODE_PUBLIC ? 0 : mode === MODE_PRIVATE ? 1 : READERS_MAX;
   if (list.length > max || (mode !== MODE_PUBLIC && list.length === 0)) return null;
-  const readers: Uint8Array[] = [];
+  const readers = new Uint8Array(32 * list.length);
   const kids: Uint8Array[] = [];
   for (let i = 0; i < list.length; i++) {
     const key = list[i];
     if (!(key instanceof Uint8Array) || key.length !== 32) return null;
     const kid = readerKid(key);
-    let at = 0;
-    while (at < kids.length && isBefore(kids[at] as Uint8Array, kid)) at++;
-    if (at < kids.length && equalBytes(kids[at] as Uint8Array, kid)) return null;
-    readers.push(key);
-    kids.push(kid);
-    for (let k = readers.length - 1; k > at; k--) {
-      readers[k] = readers[k - 1] as Uint8Array;
-      kids[k] = kids[k - 1] as Uint8Array;
+    let at = i;
+    for (; at > 0 && isBefore(kid, kids[at - 1] as Uint8Array); at--) {
+      kids[at] = kids[at - 1] as Uint8Array;
+      readers.set(readers.subarray(32 * at - 32, 32 * at), 32 * at);
     }
-    readers[at] = copyBytes(key, 0, 32);
+    if (at > 0 && equalBytes(kids[at - 1] as Uint8Array, kid)) return null;
     kids[at] = kid;
+    readers.set(key, 32 * at);
   }
   return readers;
 }
@@ -157,12 +145,6 @@ function isSame(w: Wanted, r: { mode: number; mask: number; frames: number; mill
   return w.mode === r.mode && w.mask === r.mask && w.frames === r.frames && w.millis === r.millis;
 }
 
-function areSame(a: Uint8Array[], b: Uint8Array[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (!equalBytes(a[i] as Uint8Array, b[i] as Uint8Array)) return false;
-  return true;
-}
-
 function itemsOf(groups: SensorGroup[]): number {
   let items = 0;
   for (let i = 0; i < groups.length; i++) items += 5 + 4 * (groups[i] as SensorGroup).channels.length;
@@ -182,7 +164,7 @@ function startAgain(agent: Agent, request: Request, s: Stream, wanted: Wanted): 
   if (s.isClosing) return refusal(request, RC_BUSY);
   if (!isSame(wanted, s.wanted)) return refusal(request, RC_BAD_STATE);
   const readers = s.next === null ? s.wanted.readers : s.next.readers;
-  if (!areSame(readers, wanted.readers)) {
+  if (!equalBytes(readers, wanted.readers)) {
     if (s.next !== null) return refusal(request, RC_BUSY);
     if (s.record.epoch >= EPOCH_MAX) return refusal(request, RC_BAD_STATE);
     if (wanted.seed !== null) s.wanted.seed = wanted.seed;

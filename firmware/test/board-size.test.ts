@@ -53,7 +53,7 @@ async function after(state: string, work: (session: Session) => Promise<unknown>
 /** What takes most: masked, four readers, then four others, and an attestation meanwhile. */
 async function streamLife(session: Session): Promise<void> {
   const readers = (names: string) => [...names].map((name) => x25519Public(hash(name)));
-  const fields = { mode: 2, frames: 4, millis: 1000, resume: false };
+  const fields = { mode: 2, frames: 2, millis: 1000, resume: false };
   await attestDevice(session, hash("stream"));
   await startStream(session, { ...fields, readers: readers("abcd") });
   const first = await readStream(session, forMillis(1000));

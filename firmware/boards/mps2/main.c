@@ -8,6 +8,9 @@
 #include "duktape.h"
 
 #define CHUNK_BYTES 512
+// Of the interpreter's own stack, taken while the heap is in one piece: growing it later would need the old one and
+// the new one side by side.
+#define STACK_VALUES 300
 
 extern const uint8_t agent_bytecode[];
 // interpreter.c
@@ -222,6 +225,7 @@ static duk_context *start_agent(void) {
   heap_start();
   duk_context *ctx = duk_create_heap(heap_alloc, heap_realloc, heap_free, NULL, fatal);
   if (ctx == NULL) board_fault("no room for the interpreter");
+  duk_require_stack(ctx, STACK_VALUES);
   if (duk_safe_call(ctx, evaluate, NULL, 0, 1) != DUK_EXEC_SUCCESS) board_fault(duk_safe_to_string(ctx, -1));
   rest_agent(ctx);
   duk_gc(ctx, DUK_GC_COMPACT);
@@ -253,6 +257,7 @@ int main(void) {
     const uint32_t wait = tick(ctx), since = clock_millis();
     if (is_resetting) board_reset();
     while (!uart_pending() && clock_millis() - since < wait) __asm volatile("wfi");
+    rest_agent(ctx);
     while (uart_pending()) receive(ctx);
     rest_agent(ctx);
   }
