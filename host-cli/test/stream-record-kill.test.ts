@@ -20,7 +20,7 @@ import { memoryIo } from "./memory-io";
 import { temporaryFolder } from "./sim-kit";
 import { type Bench, isWhole, readRecording, startBench } from "./stream-device-kit";
 
-const KILLS = Number(process.env["VOUCH_KILLS"] ?? 6);
+const KILLS = Number(process.env["VOUCH_KILLS"] ?? 4);
 const VOUCH = join(process.cwd(), "host-cli/bin/vouch.mjs");
 const tests = suite("stream record, killed");
 const folder = temporaryFolder();
@@ -65,7 +65,7 @@ async function record(bench: Bench, path: string, disk: Disk, stopAfter: number)
           random: null,
           enrolment: null,
           enrolmentFile: null,
-          sampling: () => ({ mode: 0, readers: [], groups: [2], everyFrames: 4, everyMillis: 60_000 }),
+          sampling: () => ({ mode: 0, readers: [], groups: null, everyFrames: 4, everyMillis: 200 }),
           patienceMs: 20_000,
           say() {},
           flushed() {
@@ -98,7 +98,7 @@ if (typeof bench === "string") {
     const path = join(folder, "cut.vstream");
     let cuts = 0;
     // A run that gets further each time; the device's frames are those of one stream throughout.
-    for (let left = 0; left < 24; left++) {
+    for (let left = 0; left < 9; left++) {
       const disk = dyingDisk(left);
       try {
         await record(device, path, disk, Number.POSITIVE_INFINITY);
@@ -110,18 +110,18 @@ if (typeof bench === "string") {
     }
     assert.is(await record(device, path, dyingDisk(Number.POSITIVE_INFINITY), 3), "closed");
     const { seqs, types, chain, coincidences } = readRecording(path);
-    assert.is(cuts, 24);
-    assert.ok(seqs.length > 8, `${seqs.length} frames`);
+    assert.is(cuts, 9);
+    assert.ok(seqs.length > 4, `${seqs.length} frames`);
     assert.ok(isWhole(seqs), seqs.join());
     assert.is(types.at(-1), FRAME_CLOSE);
     assert.is(chain?.isClosed, true);
-    assert.ok(coincidences > 1);
+    assert.ok(coincidences >= 1);
   });
 
   tests(`killed ${KILLS} times, every frame is there once`, async () => {
     const path = join(folder, "killed.vstream");
     const args = ["stream", "record", device.sim.port, "-o", path, "--challenge", device.challenge];
-    const options = ["--checkpoint", "3", "--group", "2", "--json", "--mode", "public"];
+    const options = ["--checkpoint", "3,1s", "--json", "--mode", "public"];
     const run = (more: string[], started: (child: ChildProcess) => void) =>
       new Promise<{ status: number | null; stderr: string }>((resolve) => {
         const child = spawn(process.execPath, [VOUCH, ...args, ...options, ...more], {
