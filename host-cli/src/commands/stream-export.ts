@@ -27,7 +27,7 @@ import { VERSION } from "../version";
 import { ExportFacts } from "./stream-facts";
 import { deviceGiven, gatewayGiven, patientGiven } from "./stream-given";
 import { exportAgain } from "./stream-passes";
-import { type VerifyStreamOptions, verifyStream } from "./stream-verify";
+import { trustFlags, type VerifyStreamOptions, verifyStream } from "./stream-verify";
 import { csvWriter, fhirWriter, type Out, senmlWriter, type Told, type Writer } from "./stream-writers";
 
 /** Readings are of a person. */
@@ -230,7 +230,7 @@ function write(file: string, asked: Asked, verified: Verified, io: Io): void {
 }
 
 function writerFor(
-  { form, flags, device, gateway, patient }: Asked,
+  { form, flags, choice, device, gateway, patient }: Asked,
   { facts, verdict }: Verified,
   proven: Proven,
   timeline: Timeline<Stamp>,
@@ -248,7 +248,7 @@ function writerFor(
     policy: policyOf(verdict),
     anchor: null,
   };
-  return fhirWriter(given, timeline, flags.ndjson === true, out);
+  return fhirWriter(given, timeline, choice.maxUncertainty, flags.ndjson === true, out);
 }
 
 function nothing(lines: readonly string[], { facts, verdict }: Verified): Refusal {
@@ -277,7 +277,7 @@ function tell(io: Io, lines: readonly string[]): void {
 const collect = (value: string, before: readonly string[] = []) => [...before, value];
 
 export function defineExport(stream: Command, io: Io): void {
-  stream
+  const command = stream
     .command("export")
     .description("Writes the proved readings of a recording as FHIR R4, CSV or SenML.")
     .argument("<file>", "the recording (.vstream)")
@@ -302,15 +302,8 @@ export function defineExport(stream: Command, io: Io): void {
     .option("--from <TIME>", "readings from this moment on (2026-01-15T09:00:00Z)")
     .option("--to <TIME>", "readings before this moment")
     .option("--max-uncertainty <TIME>", "how far off a clinical time may be, 1s unless named", durationMs)
-    .option("--unproved", "with --csv and --senml: also what nobody signed for, marked")
-    .option("--policy <FILE>", "whom to trust: keys, thresholds, ages")
-    .option("--bundle <FILE>", "what the software of a boot is judged by (repeatable)", collect)
-    .option("--reader-key <FILE>", "open masked readings with this reader's key")
-    .option("--grant <FILE>", "open only what this grant opens; goes with --reader-key")
-    .option("--passphrase-file <FILE>", "read the reader key's passphrase from FILE, - is stdin")
-    .option("--device-key <VKEY>", "the device's key, or a file with it, where no enrolment says whose it is")
-    .option("--enrolment <FILE>", "who the device is, instead of what the recording holds")
-    .option("--recorder-key <VKEY>", "whose coincidences count (repeatable)", collect)
+    .option("--unproved", "with --csv and --senml: also what nobody signed for, marked");
+  trustFlags(command)
     .option("--state <FILE>", "keep in FILE how far each stream was seen, and refuse an older or another end")
     .option("--at <TIME>", "judge software for this moment (2026-01-15T09:00:00Z) instead of now")
     .option("--json", "print what was written as one JSON object; needs --output")

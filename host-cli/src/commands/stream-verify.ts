@@ -277,11 +277,9 @@ interface Flags extends VerifyStreamOptions {
 
 const collect = (value: string, before: readonly string[] = []) => [...before, value];
 
-export function defineVerify(stream: Command, io: Io): void {
-  stream
-    .command("verify")
-    .description("Settles whether readings are the device's, which software took them, and what is missing.")
-    .argument("<file>", "the recording (.vstream), or - for stdin")
+/** Flags that say whom to trust and whose key opens; the same for each verb that verifies. */
+export const trustFlags = (command: Command): Command =>
+  command
     .option("--policy <FILE>", "whom to trust: keys, thresholds, ages")
     .option("--bundle <FILE>", "what the software of a boot is judged by (repeatable)", collect)
     .option("--reader-key <FILE>", "open masked readings with this reader's key")
@@ -289,7 +287,14 @@ export function defineVerify(stream: Command, io: Io): void {
     .option("--passphrase-file <FILE>", "read the reader key's passphrase from FILE, - is stdin")
     .option("--device-key <VKEY>", "the device's key, or a file with it, where no enrolment says whose it is")
     .option("--enrolment <FILE>", "who the device is, instead of what the recording holds")
-    .option("--recorder-key <VKEY>", "whose coincidences count (repeatable)", collect)
+    .option("--recorder-key <VKEY>", "whose coincidences count (repeatable)", collect);
+
+export function defineVerify(stream: Command, io: Io): void {
+  const command = stream
+    .command("verify")
+    .description("Settles whether readings are the device's, which software took them, and what is missing.")
+    .argument("<file>", "the recording (.vstream), or - for stdin");
+  trustFlags(command)
     .option("--signed-only", "open no reading: chain and signatures alone")
     .option("--state <FILE>", "keep in FILE how far each stream was seen, and refuse an older or another end")
     .option("--at <TIME>", "judge software for this moment (2026-01-15T09:00:00Z) instead of now")
