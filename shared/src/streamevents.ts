@@ -93,6 +93,8 @@ export interface StreamSummary {
   isClosed: boolean;
   /** The last signed frame. */
   head: ProvedNote | null;
+  /** Number of the last frame, signed or not. */
+  last: number;
   frames: number;
   proved: number;
   /** Bodies that were masked and have been opened, and that weren't. */

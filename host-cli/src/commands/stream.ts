@@ -5,6 +5,7 @@
 import type { Command } from "commander";
 import type { Io } from "../io";
 import { defineExport } from "./stream-export";
+import { defineGrant, defineRevoke } from "./stream-grant";
 import { defineVerify } from "./stream-verify";
 
 export function define(program: Command, io: Io): void {
@@ -15,4 +16,9 @@ export function define(program: Command, io: Io): void {
 }
 
 /** In the order `vouch stream --help` lists them; one line each. */
-const SUBCOMMANDS: ((stream: Command, io: Io) => void)[] = [defineVerify, defineExport];
+const SUBCOMMANDS: ((stream: Command, io: Io) => void)[] = [
+  defineVerify,
+  defineGrant,
+  defineRevoke,
+  defineExport,
+];
