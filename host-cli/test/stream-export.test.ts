@@ -4,6 +4,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { formatReader } from "@vouch/shared/readerkey";
 import { StreamChecker } from "@vouch/shared/streamcheck";
 import { encodeVstreamHead } from "@vouch/shared/vstream";
 import { Command } from "commander";
@@ -12,6 +13,7 @@ import * as assert from "uvu/assert";
 import { refusal } from "../../shared/test/vectors";
 import { defineExport } from "../src/commands/stream-export";
 import { ExportFacts } from "../src/commands/stream-facts";
+import { defineGrant } from "../src/commands/stream-grant";
 import { exportAgain } from "../src/commands/stream-passes";
 import { nodeCrypto } from "../src/crypto";
 import { EXIT, statusOf } from "../src/exit";
@@ -204,6 +206,32 @@ exports("masked readings need their reader's key: without it there is nothing to
   assert.is(count(resourcesOf(opened.out())).Observation, 161);
   writeFileSync(at("other.key"), createKey(null, "x25519").pem, { mode: 0o600 });
   await refused("no-readings", file, "--csv", ...KEYS, "--reader-key", at("other.key"));
+});
+
+exports("who was granted frames exports exactly their readings", async () => {
+  const owner = createKey(null, "x25519");
+  const clinic = createKey(null, "x25519");
+  writeFileSync(at("owner.key"), owner.pem, { mode: 0o600 });
+  writeFileSync(at("granted.key"), clinic.pem, { mode: 0o600 });
+  const file = write("shared.vstream", new Recording(owner.publicKey).seconds(160).timed().closed());
+  const reader = formatReader({ name: "clinic", publicKey: clinic.publicKey });
+  const program = new Command("vouch");
+  defineGrant(program, memoryIo());
+  const given = [
+    "--to",
+    reader,
+    "--frames",
+    "3-5",
+    "--reader-key",
+    at("owner.key"),
+    "-o",
+    at("clinic.grant"),
+  ];
+  await program.parseAsync(["grant", file, ...given], { from: "user" });
+  const keys = ["--reader-key", at("granted.key"), "--grant", at("clinic.grant")];
+  const lines = (await run(file, "--csv", ...KEYS, ...keys)).out().trimEnd().split("\r\n").slice(1);
+  assert.equal([...new Set(lines.map((line) => line.split(",")[5]))], ["3", "4", "5"]);
+  assert.is(lines.length, 60);
 });
 
 exports("a file that is another one the second time is told, and what was appended isn't waited for", () => {
