@@ -246,7 +246,7 @@ function writerFor(
     software: VERSION,
     patient: patient!,
     policy: policyOf(verdict),
-    anchor: null,
+    anchorOf: () => null,
   };
   return fhirWriter(given, timeline, choice.maxUncertainty, flags.ndjson === true, out);
 }

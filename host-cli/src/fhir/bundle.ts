@@ -49,7 +49,8 @@ export interface FhirFacts {
   software: string;
   patient: PatientGiven;
   policy: string | null;
-  anchor: Signed["anchor"];
+  /** What a ledger holds of frames up to this one; null where nothing is known. */
+  anchorOf(streamId: Uint8Array, lastSeq: number): Signed["anchor"];
 }
 
 /** A signed frame, and when it was signed; null where its ticks lie outside of all times, as no honest device's do. */
@@ -174,8 +175,9 @@ export class FhirWriter {
   close(closing: () => Closing): void {
     const { run, targets } = this;
     if (run === null) return;
-    const { policy, anchor } = this.facts;
     const { time, ...frame } = closing();
+    const { policy } = this.facts;
+    const anchor = this.facts.anchorOf(run.streamId, frame.lastSeq);
     const signed: Signed = { ...run, ...frame, time: time ?? this.lastTime, policy, anchor };
     const identifier = runIdentifier(signed);
     const { resourceType, ...rest } = provenance(signed, this.to.device, this.to.gateway);
