@@ -4,6 +4,7 @@
 
 import type { Command } from "commander";
 import type { Io } from "../io";
+import { defineAnchor } from "./stream-anchor";
 import { defineGrant, defineRevoke } from "./stream-grant";
 import { defineVerify } from "./stream-verify";
 
@@ -15,4 +16,9 @@ export function define(program: Command, io: Io): void {
 }
 
 /** In the order `vouch stream --help` lists them; one line each. */
-const SUBCOMMANDS: ((stream: Command, io: Io) => void)[] = [defineVerify, defineGrant, defineRevoke];
+const SUBCOMMANDS: ((stream: Command, io: Io) => void)[] = [
+  defineVerify,
+  defineGrant,
+  defineRevoke,
+  defineAnchor,
+];
