@@ -6,10 +6,11 @@
 // The output appears whole or not at all, readable by its owner alone: readings are of a person. The exit status is that of
 // the verdict. spec/fhir-export.md has the rules.
 
-import { toHex } from "@vouch/shared/bytes";
+import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { Refusal } from "@vouch/shared/refusal";
 import type { CheckOptions } from "@vouch/shared/streamcheck";
 import type { Timeline } from "@vouch/shared/streamtime";
+import { isoTime } from "@vouch/shared/time";
 import { EXIT_STATUS, type Word } from "@vouch/shared/verdict";
 import type { Command } from "commander";
 import { durationMs } from "../every";
@@ -17,7 +18,7 @@ import { about, printable, usage } from "../exit";
 import { deviceUrn } from "../export/senml";
 import type { FhirFacts, PatientGiven } from "../fhir/bundle";
 import type { Named, Proven } from "../fhir/devices";
-import { niUri } from "../fhir/names";
+import { niUri, OWN } from "../fhir/names";
 import { type Feed, writeFed } from "../files";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
@@ -27,7 +28,7 @@ import { VERSION } from "../version";
 import { ExportFacts } from "./stream-facts";
 import { deviceGiven, gatewayGiven, patientGiven } from "./stream-given";
 import { exportAgain } from "./stream-passes";
-import { trustFlags, type VerifyStreamOptions, verifyStream } from "./stream-verify";
+import { knownFlags, trustFlags, type VerifyStreamOptions, verifyStream } from "./stream-verify";
 import { csvWriter, fhirWriter, type Out, senmlWriter, type Told, type Writer } from "./stream-writers";
 
 /** Readings are of a person. */
@@ -157,7 +158,7 @@ interface Verified {
 async function verified(file: string, flags: ExportFlags, now: number, io: Io): Promise<Verified> {
   const facts = new ExportFacts();
   let check: CheckOptions | undefined;
-  const verdict = await verifyStream(file, flags, [], now, io, {
+  const verdict = await verifyStream(file, flags, now, io, {
     events: facts.events,
     check: (options) => {
       check = options;
@@ -197,6 +198,21 @@ function provenOf({ facts, verdict }: Verified): Proven {
     publicKey: facts.announces.at(-1)!.publicKey,
     images: [...facts.images].map(([digest, sha256]) => ({ sha256, release: releases.get(digest) ?? null })),
     groups: facts.announces.flatMap(({ groups }) => groups),
+  };
+}
+
+/** The earliest that a ledger had of a signed head at or after a frame of the last stream, where --anchor proved it. */
+function anchorsOf({ anchors, summary }: StreamVerdict): FhirFacts["anchorOf"] {
+  const proved = anchors.flatMap(({ seq, time }) => (time === null ? [] : [{ seq, time }]));
+  proved.sort((a, b) => a.time - b.time);
+  return (streamId, lastSeq) => {
+    const found = proved.find(({ seq }) => seq >= lastSeq);
+    if (found === undefined || summary.id === null || !equalBytes(streamId, summary.id)) return null;
+    return {
+      system: `${OWN}/NamingSystem/stream-head`,
+      value: `${toHex(streamId)}/${found.seq}`,
+      display: `Signed head, committed to on a ledger by ${isoTime(found.time)}`,
+    };
   };
 }
 
@@ -246,7 +262,7 @@ function writerFor(
     software: VERSION,
     patient: patient!,
     policy: policyOf(verdict),
-    anchorOf: () => null,
+    anchorOf: anchorsOf(verdict),
   };
   return fhirWriter(given, timeline, choice.maxUncertainty, flags.ndjson === true, out);
 }
@@ -303,9 +319,7 @@ export function defineExport(stream: Command, io: Io): void {
     .option("--to <TIME>", "readings before this moment")
     .option("--max-uncertainty <TIME>", "how far off a clinical time may be, 1s unless named", durationMs)
     .option("--unproved", "with --csv and --senml: also what nobody signed for, marked");
-  trustFlags(command)
-    .option("--state <FILE>", "keep in FILE how far each stream was seen, and refuse an older or another end")
-    .option("--at <TIME>", "judge software for this moment (2026-01-15T09:00:00Z) instead of now")
+  knownFlags(trustFlags(command))
     .option("--json", "print what was written as one JSON object; needs --output")
     .action(async (file: string, flags: ExportFlags) => {
       const asked = askedOf(file, flags, io);

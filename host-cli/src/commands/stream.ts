@@ -4,6 +4,7 @@
 
 import type { Command } from "commander";
 import type { Io } from "../io";
+import { defineAnchor } from "./stream-anchor";
 import { defineExport } from "./stream-export";
 import { defineGrant, defineRevoke } from "./stream-grant";
 import { defineVerify } from "./stream-verify";
@@ -20,5 +21,6 @@ const SUBCOMMANDS: ((stream: Command, io: Io) => void)[] = [
   defineVerify,
   defineGrant,
   defineRevoke,
+  defineAnchor,
   defineExport,
 ];
