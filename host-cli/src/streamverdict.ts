@@ -1,5 +1,6 @@
 // What became of a stream: the worst of its chain, of whose key it is, and of what each boot's software was.
 
+import { Refusal } from "@vouch/shared/refusal";
 import type { Announce } from "@vouch/shared/streambody";
 import type { StreamSummary } from "@vouch/shared/streamcheck";
 import type { BootReason, BootResult } from "@vouch/shared/streamjudge";
@@ -26,6 +27,8 @@ export interface StreamVerdict {
   /** Who says whose key it is; null when nobody does. */
   readonly device: { readonly by: string; readonly serial: string | null } | null;
   readonly isAppraised: boolean;
+  /** Heads that a log's ledger had by then; Unix seconds, null where that isn't proved. */
+  readonly anchors: readonly { readonly seq: number; readonly time: number | null }[];
   /** Reasons of all kinds that aren't notes, the worst first. */
   readonly reasons: readonly BootReason[];
 }
@@ -41,4 +44,10 @@ export function settleStream(parts: Omit<StreamVerdict, "word" | "reasons">): St
   const word = worst([streamWord(findings), ...reasons.map((reason) => reason.word), ...boots]);
   const rank = (reason: BootReason) => (reason.word === word ? 0 : 1);
   return { ...parts, word, reasons: [...reasons].sort((a, b) => rank(a) - rank(b)) };
+}
+
+/** For verbs that take readings from a recording: refuses one that isn't what the device sent. */
+export function refuseRefuted(findings: readonly StreamFinding[]): void {
+  const worstOf = findings.find(({ word }) => word === "refuted");
+  if (worstOf !== undefined) throw new Refusal(worstOf.code, worstOf.message);
 }

@@ -91,7 +91,11 @@ export const FACTS: FhirFacts = {
     identifier: { system: "urn:example:study:subject", value: "7f3a" },
   },
   policy: "urn:example:attest:policy:v1",
-  anchor: { system: "urn:iota:block", value: `0x${"ab".repeat(32)}`, display: "Anchored record on ledger" },
+  anchorOf: () => ({
+    system: "urn:iota:block",
+    value: `0x${"ab".repeat(32)}`,
+    display: "Anchored record on ledger",
+  }),
 };
 
 export const CHOICE: Choice = {

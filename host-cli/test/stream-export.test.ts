@@ -4,20 +4,27 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { formatReader } from "@vouch/shared/readerkey";
+import { StreamChecker } from "@vouch/shared/streamcheck";
+import { encodeVstreamHead } from "@vouch/shared/vstream";
 import { Command } from "commander";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { readerKey } from "../../shared/test/stream-kit";
 import { refusal } from "../../shared/test/vectors";
 import { defineExport } from "../src/commands/stream-export";
+import { ExportFacts } from "../src/commands/stream-facts";
+import { defineGrant } from "../src/commands/stream-grant";
+import { exportAgain } from "../src/commands/stream-passes";
+import { nodeCrypto } from "../src/crypto";
 import { EXIT, statusOf } from "../src/exit";
-import type { Json } from "./fhir-kit";
-import { resourcesOf } from "./fhir-kit";
+import { createKey } from "../src/keys";
+import { readRecording } from "../src/streamfile";
+import { CHOICE, type Json, resourcesOf } from "./fhir-kit";
 import { fhirIssues, medplumIssues } from "./fhir-oracles";
 import { brokenBundle, brokenRules } from "./fhir-rules";
 import { type MemoryIo, memoryIo } from "./memory-io";
 import { readSenmlCbor, readSenmlJson } from "./senml-reader";
-import { DEVICE_VKEY, RECORDER_VKEY, Recording } from "./stream-sample";
+import { DEVICE_VKEY, RECORDER, RECORDER_VKEY, Recording } from "./stream-sample";
 
 const folder = mkdtempSync(join(tmpdir(), "vouch-export-"));
 const at = (name: string) => join(folder, name);
@@ -190,10 +197,60 @@ exports("readings of a boot that nobody timed are no Observations; those of the 
 });
 
 exports("masked readings need their reader's key: without it there is nothing to export", async () => {
-  const clinic = readerKey(3);
+  const clinic = createKey(null, "x25519");
+  writeFileSync(at("clinic.key"), clinic.pem, { mode: 0o600 });
   const file = write("masked.vstream", new Recording(clinic.publicKey).seconds(80).timed().closed());
   const error = await refused("no-readings", file, "--csv", ...KEYS);
   assert.match(error.message, /masked frames were not opened/);
+  const opened = await run(file, "--fhir", ...PATIENT, ...KEYS, "--reader-key", at("clinic.key"));
+  assert.is(count(resourcesOf(opened.out())).Observation, 161);
+  writeFileSync(at("other.key"), createKey(null, "x25519").pem, { mode: 0o600 });
+  await refused("no-readings", file, "--csv", ...KEYS, "--reader-key", at("other.key"));
+});
+
+exports("who was granted frames exports exactly their readings", async () => {
+  const owner = createKey(null, "x25519");
+  const clinic = createKey(null, "x25519");
+  writeFileSync(at("owner.key"), owner.pem, { mode: 0o600 });
+  writeFileSync(at("granted.key"), clinic.pem, { mode: 0o600 });
+  const file = write("shared.vstream", new Recording(owner.publicKey).seconds(160).timed().closed());
+  const reader = formatReader({ name: "clinic", publicKey: clinic.publicKey });
+  const program = new Command("vouch");
+  defineGrant(program, memoryIo());
+  const given = [
+    "--to",
+    reader,
+    "--frames",
+    "3-5",
+    "--reader-key",
+    at("owner.key"),
+    "-o",
+    at("clinic.grant"),
+  ];
+  await program.parseAsync(["grant", file, ...given], { from: "user" });
+  const keys = ["--reader-key", at("granted.key"), "--grant", at("clinic.grant")];
+  const lines = (await run(file, "--csv", ...KEYS, ...keys)).out().trimEnd().split("\r\n").slice(1);
+  assert.equal([...new Set(lines.map((line) => line.split(",")[5]))], ["3", "4", "5"]);
+  assert.is(lines.length, 60);
+});
+
+exports("a file that is another one the second time is told, and what was appended isn't waited for", () => {
+  const recording = new Recording().seconds(80).timed();
+  const first = write("first.vstream", recording.bytes());
+  const facts = new ExportFacts();
+  const check = { crypto: nodeCrypto, recorders: [RECORDER.publicKey] };
+  const { summary } = readRecording(first, new StreamChecker(check, facts.events));
+  const rowsOf = (path: string) => {
+    let rows = 0;
+    const taker = { piece: () => rows++, proved: () => {} };
+    exportAgain(path, check, summary.head, facts.named, CHOICE, taker);
+    return rows;
+  };
+  assert.is(rowsOf(first), 80);
+  assert.is(rowsOf(write("longer.vstream", recording.seconds(80).closed())), 80);
+  const other = write("other.vstream", new Recording().seconds(79).seconds(81).timed().closed());
+  for (const path of [other, write("none.vstream", encodeVstreamHead())])
+    assert.throws(() => rowsOf(path), refusal("recording-changed"));
 });
 
 exports("from and to are the recording's own time", async () => {

@@ -44,7 +44,7 @@ function judged(
     recorderKey: [recorderKey],
     ...more,
   };
-  return verifyStream(save(file, "pump.vstream"), options, [], NOW, memoryIo());
+  return verifyStream(save(file, "pump.vstream"), options, NOW, memoryIo());
 }
 
 const GOOD = recordedWorld();
@@ -101,13 +101,13 @@ verify(
     };
     const file = save(GOOD.file(), "pump.vstream");
     const year = NOW + 365 * 86400;
-    const verdict = await verifyStream(file, options, [], year, memoryIo());
+    const verdict = await verifyStream(file, options, year, memoryIo());
     assert.is(verdict.word, "verified", JSON.stringify(verdict.reasons));
     const late = recordedWorld({
       advisories: [{ id: "ACME-2026-1", affects: true, listed: false, late: true }],
     });
     const asked = { policy: save(late.policyText, "policy"), bundle: late.bundles.map((b) => save(b, "b")) };
-    const told = await verifyStream(save(late.file(), "late.vstream"), asked, [], year, memoryIo());
+    const told = await verifyStream(save(late.file(), "late.vstream"), asked, year, memoryIo());
     assert.is(told.word, "vulnerable", JSON.stringify(told.reasons));
   },
 );

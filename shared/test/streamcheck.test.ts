@@ -850,6 +850,7 @@ stream("the spec's table of reasons is the checker's", () => {
     "stream-hanging",
     "stream-grant-key",
     "stream-enrolment",
+    "stream-anchor",
     "stream-evidence-boot",
     "stream-evidence-missing",
     "stream-release-missing",

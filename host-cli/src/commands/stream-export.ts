@@ -6,10 +6,11 @@
 // The output appears whole or not at all, readable by its owner alone: readings are of a person. The exit status is that of
 // the verdict. spec/fhir-export.md has the rules.
 
-import { toHex } from "@vouch/shared/bytes";
+import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { Refusal } from "@vouch/shared/refusal";
 import type { CheckOptions } from "@vouch/shared/streamcheck";
 import type { Timeline } from "@vouch/shared/streamtime";
+import { isoTime } from "@vouch/shared/time";
 import { EXIT_STATUS, type Word } from "@vouch/shared/verdict";
 import type { Command } from "commander";
 import { durationMs } from "../every";
@@ -17,7 +18,7 @@ import { about, printable, usage } from "../exit";
 import { deviceUrn } from "../export/senml";
 import type { FhirFacts, PatientGiven } from "../fhir/bundle";
 import type { Named, Proven } from "../fhir/devices";
-import { niUri } from "../fhir/names";
+import { niUri, OWN } from "../fhir/names";
 import { type Feed, writeFed } from "../files";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
@@ -27,7 +28,7 @@ import { VERSION } from "../version";
 import { ExportFacts } from "./stream-facts";
 import { deviceGiven, gatewayGiven, patientGiven } from "./stream-given";
 import { exportAgain } from "./stream-passes";
-import { type VerifyStreamOptions, verifyStream } from "./stream-verify";
+import { knownFlags, trustFlags, type VerifyStreamOptions, verifyStream } from "./stream-verify";
 import { csvWriter, fhirWriter, type Out, senmlWriter, type Told, type Writer } from "./stream-writers";
 
 /** Readings are of a person. */
@@ -157,7 +158,7 @@ interface Verified {
 async function verified(file: string, flags: ExportFlags, now: number, io: Io): Promise<Verified> {
   const facts = new ExportFacts();
   let check: CheckOptions | undefined;
-  const verdict = await verifyStream(file, flags, [], now, io, {
+  const verdict = await verifyStream(file, flags, now, io, {
     events: facts.events,
     check: (options) => {
       check = options;
@@ -200,6 +201,21 @@ function provenOf({ facts, verdict }: Verified): Proven {
   };
 }
 
+/** The earliest that a ledger had of a signed head at or after a frame of the last stream, where --anchor proved it. */
+function anchorsOf({ anchors, summary }: StreamVerdict): FhirFacts["anchorOf"] {
+  const proved = anchors.flatMap(({ seq, time }) => (time === null ? [] : [{ seq, time }]));
+  proved.sort((a, b) => a.time - b.time);
+  return (streamId, lastSeq) => {
+    const found = proved.find(({ seq }) => seq >= lastSeq);
+    if (found === undefined || summary.id === null || !equalBytes(streamId, summary.id)) return null;
+    return {
+      system: `${OWN}/NamingSystem/stream-head`,
+      value: `${toHex(streamId)}/${found.seq}`,
+      display: `Signed head, committed to on a ledger by ${isoTime(found.time)}`,
+    };
+  };
+}
+
 function policyOf({ segments }: StreamVerdict): string | null {
   const digest = segments.find(({ boot }) => boot.verdict !== null)?.boot.verdict?.policyDigest;
   return digest === undefined ? null : niUri(Buffer.from(digest, "hex"));
@@ -230,7 +246,7 @@ function write(file: string, asked: Asked, verified: Verified, io: Io): void {
 }
 
 function writerFor(
-  { form, flags, device, gateway, patient }: Asked,
+  { form, flags, choice, device, gateway, patient }: Asked,
   { facts, verdict }: Verified,
   proven: Proven,
   timeline: Timeline<Stamp>,
@@ -246,9 +262,9 @@ function writerFor(
     software: VERSION,
     patient: patient!,
     policy: policyOf(verdict),
-    anchor: null,
+    anchorOf: anchorsOf(verdict),
   };
-  return fhirWriter(given, timeline, flags.ndjson === true, out);
+  return fhirWriter(given, timeline, choice.maxUncertainty, flags.ndjson === true, out);
 }
 
 function nothing(lines: readonly string[], { facts, verdict }: Verified): Refusal {
@@ -277,7 +293,7 @@ function tell(io: Io, lines: readonly string[]): void {
 const collect = (value: string, before: readonly string[] = []) => [...before, value];
 
 export function defineExport(stream: Command, io: Io): void {
-  stream
+  const command = stream
     .command("export")
     .description("Writes the proved readings of a recording as FHIR R4, CSV or SenML.")
     .argument("<file>", "the recording (.vstream)")
@@ -302,17 +318,8 @@ export function defineExport(stream: Command, io: Io): void {
     .option("--from <TIME>", "readings from this moment on (2026-01-15T09:00:00Z)")
     .option("--to <TIME>", "readings before this moment")
     .option("--max-uncertainty <TIME>", "how far off a clinical time may be, 1s unless named", durationMs)
-    .option("--unproved", "with --csv and --senml: also what nobody signed for, marked")
-    .option("--policy <FILE>", "whom to trust: keys, thresholds, ages")
-    .option("--bundle <FILE>", "what the software of a boot is judged by (repeatable)", collect)
-    .option("--reader-key <FILE>", "open masked readings with this reader's key")
-    .option("--grant <FILE>", "open only what this grant opens; goes with --reader-key")
-    .option("--passphrase-file <FILE>", "read the reader key's passphrase from FILE, - is stdin")
-    .option("--device-key <VKEY>", "the device's key, or a file with it, where no enrolment says whose it is")
-    .option("--enrolment <FILE>", "who the device is, instead of what the recording holds")
-    .option("--recorder-key <VKEY>", "whose coincidences count (repeatable)", collect)
-    .option("--state <FILE>", "keep in FILE how far each stream was seen, and refuse an older or another end")
-    .option("--at <TIME>", "judge software for this moment (2026-01-15T09:00:00Z) instead of now")
+    .option("--unproved", "with --csv and --senml: also what nobody signed for, marked");
+  knownFlags(trustFlags(command))
     .option("--json", "print what was written as one JSON object; needs --output")
     .action(async (file: string, flags: ExportFlags) => {
       const asked = askedOf(file, flags, io);

@@ -21,7 +21,7 @@ import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { changeReaders, loadReaderKey, readersPathOf, readReader } from "../readerfile";
 import { type FrameRange, type OwnedStream, readOwned, readTimes, type Span } from "../streamrange";
-import { refuseRefuted } from "./stream-verify";
+import { refuseRefuted } from "../streamverdict";
 
 interface GrantFlags {
   to: string;

@@ -59,7 +59,8 @@ export function exportAgain(
   const selector = new Selector(timeline, choice);
   let streamId: Uint8Array = new Uint8Array(0);
   let boot = "";
-  let isOver = false;
+  let isOver = false; // at the head that the first reading ended with
+  let isOther = false; // told after: what is thrown in here counts as damage of the recording
   const signed = () => signedFrame(checker.current, boot);
   const events: StreamEvents = {
     announce: (_, id) => {
@@ -76,19 +77,17 @@ export function exportAgain(
       if (isOver) return;
       taker.proved(note, signed);
       isOver = head !== null && equalBytes(note.id, head.id) && note.to === head.to;
-      if (isOver && !equalBytes(note.link, head!.link)) throw changed();
+      isOther ||= isOver && !equalBytes(note.link, head!.link);
     },
   };
   const checker = new Watching(options, events);
   const { summary } = readRecording(path, checker);
-  if (head !== null && !isOver) throw changed();
+  if (isOther || (head !== null && !isOver))
+    throw new Refusal("recording-changed", "the recording isn't the one that was verified a moment ago", {
+      hint: "export again when nobody writes to it but its recorder",
+    });
   return { counts: selector.counts, summary };
 }
-
-const changed = () =>
-  new Refusal("recording-changed", "the recording isn't the one that was verified a moment ago", {
-    hint: "export again when nobody writes to it but its recorder",
-  });
 
 /** Every signed frame's body says its ticks under one key. The frame has been verified. */
 function signedFrame(bytes: Uint8Array, boot: string): SignedFrame {

@@ -3,7 +3,7 @@
 //   recording ─▶ chain, signatures     shared/src/streamcheck.ts
 //             ─▶ whose key             --device-key, --enrolment or the recording's, by the policy's enrollers
 //             ─▶ each boot's evidence  --bundle, by the policy: shared/src/streamjudge.ts
-//             ─▶ heads seen before     --state, --anchor
+//             ─▶ heads seen before     --state; --anchor, by the log and its ledger
 //
 // The verdict is the worst of them. What nobody asked about is said and doesn't count.
 
@@ -11,7 +11,7 @@ import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { MAX_COMPANION } from "@vouch/shared/companions";
 import { kidOf } from "@vouch/shared/cose";
 import type { Policy } from "@vouch/shared/policy";
-import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { isRefusal } from "@vouch/shared/refusal";
 import { MAX_RENEWED } from "@vouch/shared/renewal";
 import type { EnrolmentStatement } from "@vouch/shared/statement";
 import type { Announce } from "@vouch/shared/streambody";
@@ -19,7 +19,6 @@ import {
   type BootNote,
   type CheckOptions,
   type Coincidence,
-  type KnownHead,
   StreamChecker,
   type StreamEvents,
 } from "@vouch/shared/streamcheck";
@@ -44,6 +43,7 @@ import { keepHead, readHeads } from "../streamheads";
 import { type Segment, type StreamVerdict, settleStream } from "../streamverdict";
 import { readVkey } from "../vkeyfile";
 import { readPolicyNow } from "./policy";
+import { type ProvedHead, proveHead } from "./stream-anchor";
 
 export interface VerifyStreamOptions {
   readonly policy?: string;
@@ -57,6 +57,9 @@ export interface VerifyStreamOptions {
   readonly signedOnly?: boolean;
   readonly state?: string;
   readonly at?: string;
+  /** Heads as `vouch stream anchor` wrote them, and the log that holds the commitments to them. */
+  readonly anchor?: readonly string[];
+  readonly log?: string;
 }
 
 interface Seen {
@@ -70,22 +73,24 @@ interface Seen {
 export async function verifyStream(
   file: string,
   options: VerifyStreamOptions,
-  heads: readonly KnownHead[],
   now: number,
   io: Io,
   also?: Listening,
 ): Promise<StreamVerdict> {
   const policy = options.policy === undefined ? null : readPolicyNow(options.policy);
+  const anchored = anchoredHeads(options, policy);
   const seen: Seen = { announces: [], boots: [], findings: [], readings: 0 };
   const check: CheckOptions = {
     crypto: nodeCrypto,
     opener: options.signedOnly === true ? null : await openerOf(options, io),
     recorders: (options.recorderKey ?? []).map((key) => readVkey(key).publicKey),
-    heads: [...heads, ...(options.state === undefined ? [] : readHeads(options.state))],
+    heads: [...anchored, ...(options.state === undefined ? [] : readHeads(options.state))],
   };
   also?.check(check);
   const checker = new StreamChecker(check, both(eventsInto(seen), also?.events));
   const recorded = readRecording(file, checker);
+  for (const { seq, trouble } of anchored)
+    if (trouble !== null) find(seen, "stream-anchor", `the anchor of frame ${seq}: ${trouble}`);
   const device = whoseKey(seen, recorded, policy, options);
   const asked = askedOf(policy, options, now);
   const segments = seen.boots.map(({ note, announce, segment }) => ({
@@ -100,6 +105,7 @@ export async function verifyStream(
     segments,
     device: device ?? enrolledIn(segments, policy, seen),
     isAppraised: asked !== null,
+    anchors: anchored.map(({ seq, time }) => ({ seq, time })),
   });
   const { head, id } = summary;
   const isRefuted = verdict.findings.some((finding) => finding.word === "refuted");
@@ -191,6 +197,13 @@ function askedOf(policy: Policy | null, options: VerifyStreamOptions, now: numbe
   };
 }
 
+function anchoredHeads(options: VerifyStreamOptions, policy: Policy | null): ProvedHead[] {
+  const { anchor = [], log } = options;
+  if (anchor.length === 0) return [];
+  if (log === undefined || policy === null) throw usage("--anchor goes with --log DIR and --policy FILE");
+  return anchor.map((path) => proveHead(path, log, policy));
+}
+
 // ---- Whose key
 
 /** Who says that each announce's key is the device's; what contradicts it is a finding. */
@@ -277,11 +290,9 @@ interface Flags extends VerifyStreamOptions {
 
 const collect = (value: string, before: readonly string[] = []) => [...before, value];
 
-export function defineVerify(stream: Command, io: Io): void {
-  stream
-    .command("verify")
-    .description("Settles whether readings are the device's, which software took them, and what is missing.")
-    .argument("<file>", "the recording (.vstream), or - for stdin")
+/** Flags that say whom to trust and whose key opens; the same for each verb that verifies. */
+export const trustFlags = (command: Command): Command =>
+  command
     .option("--policy <FILE>", "whom to trust: keys, thresholds, ages")
     .option("--bundle <FILE>", "what the software of a boot is judged by (repeatable)", collect)
     .option("--reader-key <FILE>", "open masked readings with this reader's key")
@@ -289,22 +300,33 @@ export function defineVerify(stream: Command, io: Io): void {
     .option("--passphrase-file <FILE>", "read the reader key's passphrase from FILE, - is stdin")
     .option("--device-key <VKEY>", "the device's key, or a file with it, where no enrolment says whose it is")
     .option("--enrolment <FILE>", "who the device is, instead of what the recording holds")
-    .option("--recorder-key <VKEY>", "whose coincidences count (repeatable)", collect)
-    .option("--signed-only", "open no reading: chain and signatures alone")
+    .option("--recorder-key <VKEY>", "whose coincidences count (repeatable)", collect);
+
+/** Flags that say what was known before, and of which moment is asked. */
+export const knownFlags = (command: Command): Command =>
+  command
     .option("--state <FILE>", "keep in FILE how far each stream was seen, and refuse an older or another end")
-    .option("--at <TIME>", "judge software for this moment (2026-01-15T09:00:00Z) instead of now")
+    .option(
+      "--anchor <FILE>",
+      "a head that `vouch stream anchor` kept (.head): the recording has it (repeatable)",
+      collect,
+    )
+    .option("--log <DIR>", "of --anchor: the log that holds the commitment, with its anchors")
+    .option("--at <TIME>", "judge software for this moment (2026-01-15T09:00:00Z) instead of now");
+
+export function defineVerify(stream: Command, io: Io): void {
+  const command = stream
+    .command("verify")
+    .description("Settles whether readings are the device's, which software took them, and what is missing.")
+    .argument("<file>", "the recording (.vstream), or - for stdin");
+  trustFlags(command).option("--signed-only", "open no reading: chain and signatures alone");
+  knownFlags(command)
     .option("--explain", "all findings, with their places in the recording")
     .option("--json", "print one JSON object")
     .action(async (file: string, flags: Flags) => {
       const now = Math.floor(Date.now() / 1000);
-      const verdict = await verifyStream(file, flags, [], now, io);
+      const verdict = await verifyStream(file, flags, now, io);
       printStream(verdict, file, flags.explain === true, io);
       io.exitCode = EXIT_STATUS[verdict.word];
     });
-}
-
-/** For verbs that take readings from a recording: refuses one that isn't what the device sent. */
-export function refuseRefuted(findings: readonly StreamFinding[]): void {
-  const worstOf = findings.find(({ word }) => word === "refuted");
-  if (worstOf !== undefined) throw new Refusal(worstOf.code, worstOf.message);
 }

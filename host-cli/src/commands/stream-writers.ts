@@ -22,12 +22,18 @@ export interface Writer extends Taker {
   told(): Told;
 }
 
-export function fhirWriter(facts: FhirFacts, timeline: Timeline<Stamp>, isLines: boolean, out: Out): Writer {
+export function fhirWriter(
+  facts: FhirFacts,
+  timeline: Timeline<Stamp>,
+  maxUncertainty: number,
+  isLines: boolean,
+  out: Out,
+): Writer {
   const writer = new FhirWriter(facts, isLines, out);
   const closing = ({ frame, seq, ticks, boot }: SignedFrame): Closing => {
     const placed = timeline.place(boot, ticks);
-    if (placed === null) throw new Error("a run that has times, signed at none");
-    return { frame, lastSeq: seq, link: linkOf(frame), time: isoMillis(placed.micros) };
+    const isSure = placed !== null && placed.uncertainty <= maxUncertainty;
+    return { frame, lastSeq: seq, link: linkOf(frame), time: isSure ? isoMillis(placed.micros) : null };
   };
   return {
     piece: (piece, signed) => writer.piece(piece, () => closing(signed())),

@@ -4,19 +4,11 @@
 
 import type { Command } from "commander";
 import type { Io } from "../io";
+import { defineAnchor } from "./stream-anchor";
 import { defineExport } from "./stream-export";
 import { defineGrant, defineRevoke } from "./stream-grant";
 import { defineRecord } from "./stream-record";
 import { defineVerify } from "./stream-verify";
-
-/** In the order `vouch stream --help` lists them. */
-const SUBCOMMANDS: ((stream: Command, io: Io) => void)[] = [
-  defineRecord,
-  defineVerify,
-  defineGrant,
-  defineRevoke,
-  defineExport,
-];
 
 export function define(program: Command, io: Io): void {
   const stream = program
@@ -24,3 +16,13 @@ export function define(program: Command, io: Io): void {
     .description("Records, verifies, shares and exports a device's readings.");
   for (const defineOne of SUBCOMMANDS) defineOne(stream, io);
 }
+
+/** In the order `vouch stream --help` lists them; one line each. */
+const SUBCOMMANDS: ((stream: Command, io: Io) => void)[] = [
+  defineRecord,
+  defineVerify,
+  defineGrant,
+  defineRevoke,
+  defineExport,
+  defineAnchor,
+];

@@ -49,11 +49,14 @@ export interface FhirFacts {
   software: string;
   patient: PatientGiven;
   policy: string | null;
-  anchor: Signed["anchor"];
+  /** What a ledger holds of frames up to this one; null where nothing is known. */
+  anchorOf(streamId: Uint8Array, lastSeq: number): Signed["anchor"];
 }
 
-/** A signed frame, and when it was signed. */
-export type Closing = Pick<Signed, "frame" | "link" | "time" | "lastSeq">;
+/** A signed frame, and when it was signed; null where its ticks lie outside of all times, as no honest device's do. */
+export interface Closing extends Pick<Signed, "frame" | "link" | "lastSeq"> {
+  time: string | null;
+}
 
 /** Targets that one Provenance names: past it the run gets another. */
 const TARGETS_MAX = 4096;
@@ -74,6 +77,7 @@ export class FhirWriter {
   private targets: string[] = [];
   private run: Pick<Signed, "streamId" | "firstSeq" | "evidence" | "image"> | null = null;
   private lastSeq = -1;
+  private lastTime = "";
 
   constructor(
     private readonly facts: FhirFacts,
@@ -124,7 +128,8 @@ export class FhirWriter {
     this.run ??= { streamId, firstSeq: block.seq, evidence, image };
     this.lastSeq = block.seq;
     const coincidence = JSON.stringify(this.refer("Observation", this.stampOf(stamp)));
-    const effective = `"${isoMillis(placed.micros)}"`;
+    this.lastTime = isoMillis(placed.micros);
+    const effective = `"${this.lastTime}"`;
     const width = block.group.channels.length;
     let writers = this.writers.get(block.group);
     if (writers === undefined) {
@@ -170,8 +175,10 @@ export class FhirWriter {
   close(closing: () => Closing): void {
     const { run, targets } = this;
     if (run === null) return;
-    const { policy, anchor } = this.facts;
-    const signed: Signed = { ...run, ...closing(), policy, anchor };
+    const { time, ...frame } = closing();
+    const { policy } = this.facts;
+    const anchor = this.facts.anchorOf(run.streamId, frame.lastSeq);
+    const signed: Signed = { ...run, ...frame, time: time ?? this.lastTime, policy, anchor };
     const identifier = runIdentifier(signed);
     const { resourceType, ...rest } = provenance(signed, this.to.device, this.to.gateway);
     const target = targets.map((uuid) => ({ reference: this.refer("Observation", uuid) }));

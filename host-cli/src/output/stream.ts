@@ -48,6 +48,8 @@ function streamText(verdict: StreamVerdict, explain: boolean, io: Io): string {
     const serial = device?.serial == null ? "" : `serial ${device.serial}, `;
     line("device", `${serial}ueid ${toHex(announce.ueid)}, key ${kidText(verdict)}, ${whose}`);
   }
+  for (const { seq, time } of verdict.anchors)
+    if (time !== null) line("anchor", `frame ${seq} was there by ${isoTime(time)}`);
   for (const segment of segments) {
     line("", "");
     line(`boot ${segment.boot.note.boot.bootcount}`, segmentText(segment));
@@ -109,6 +111,7 @@ function streamJson(verdict: StreamVerdict): object {
     unopened: summary.unopened,
     head: head && { epoch: head.epoch, seq: head.to, link: toHex(head.link) },
     appraised: isAppraised,
+    anchors: verdict.anchors.map(({ seq, time }) => ({ frame: seq, time: time && isoTime(time) })),
     boots: segments.map(bootJson),
     reasons: verdict.reasons,
     findings: findings.map(({ code, word: level, message, seq, at, other }) => ({
