@@ -10,8 +10,8 @@ import { type Word, worst } from "@vouch/shared/verdict";
 /** One boot's part of a stream: what of it is evidence, and what its software was. */
 export interface Segment {
   readonly boot: BootResult;
-  /** First and last frame that a signed frame binds; null when none is. */
-  frames: { from: number; to: number } | null;
+  /** Frames that a signed frame binds, as runs without a hole. */
+  readonly frames: { from: number; to: number }[];
   /** Readings in them, counted from 0 through the stream; null when none was opened. */
   readings: { from: number; to: number } | null;
   /** Wall time of the first and the last coincidence, microseconds since 1970. */

@@ -11,6 +11,7 @@ import { NOW } from "../../shared/test/world";
 import * as stream from "../src/commands/stream";
 import { type VerifyStreamOptions, verifyStream } from "../src/commands/stream-verify";
 import { run } from "../src/main";
+import { printStream } from "../src/output/stream";
 import type { StreamVerdict } from "../src/streamverdict";
 import { memoryIo } from "./memory-io";
 
@@ -63,7 +64,7 @@ verify("two boots on good releases: verified, a segment each, with readings, fra
   );
   assert.equal(first?.readings, { from: 0, to: 59 });
   assert.equal(second?.readings, { from: 60, to: 119 });
-  assert.equal(first?.frames, { from: 0, to: 68 });
+  assert.equal(first?.frames, [{ from: 0, to: 68 }]);
   assert.is(first?.times?.isChecked, true);
   assert.is(verdict.device?.serial, "SN-sn0");
 });
@@ -84,6 +85,42 @@ verify(
     );
   },
 );
+
+verify("people read the verdict first, then each boot's part; programs the same", async () => {
+  const world = recordedWorld({ advisories: [{ id: "ACME-2026-1", affects: true, listed: true }] });
+  const verdict = await judged(world, world.file());
+  const io = memoryIo();
+  printStream(verdict, "pump.vstream", false, io);
+  assert.match(io.out(), /^vulnerable\nstream {6}[0-9a-f]{32}, public, closed; /);
+  assert.match(
+    io.out(),
+    /\nboot 3 {6}vulnerable: readings 0 to 59 \(frames 0 to 68\) on pump-400 2\.4\.0, as of log size 3\n/,
+  );
+  assert.match(
+    io.out(),
+    /\nboot 4 {6}patched: readings 60 to 119 \(frames 128 to 197\) on pump-400 2\.4\.1, /,
+  );
+  assert.match(io.err(), /^vouch: pump\.vstream: advisory ACME-2026-1 .*\[advisory-in-force\]\n/);
+  const json = memoryIo();
+  json.json = true;
+  printStream(verdict, "pump.vstream", false, json);
+  const { verdict: word, exit, boots } = JSON.parse(json.out());
+  assert.equal([word, exit], ["vulnerable", 22]);
+  assert.equal(
+    boots.map((boot: { verdict: string }) => boot.verdict),
+    ["vulnerable", "patched"],
+  );
+  assert.is(json.err(), "");
+});
+
+verify("a hole in a boot's frames is a hole in its runs", async () => {
+  const world = recordedWorld();
+  world.file();
+  const file = Buffer.concat(world.items.filter((_, i) => i !== 20));
+  const verdict = await judged(world, new Uint8Array(file));
+  assert.is(verdict.word, "refuted");
+  assert.is(verdict.segments[0]?.frames.length, 2);
+});
 
 verify("a recalled release: status 23", async () => {
   const world = recordedWorld({
@@ -159,7 +196,7 @@ verify("without a policy the chain is judged, and what wasn't is said", async ()
   assert.match(io.out(), /^verified\n/);
   assert.match(io.out(), /\nnot judged {2}whose key it is: /);
   assert.match(io.out(), /\nnot judged {2}what software took the readings: /);
-  assert.match(io.out(), /\nboot 3 {6}readings 0 to 59 \(frames 0 to 68\), received /);
+  assert.match(io.out(), /\nboot 3 {6}readings 0 to 59 \(frames 0 to 68\)\n {12}received /);
 });
 
 verify("a file that is cut, bent or no recording", async () => {

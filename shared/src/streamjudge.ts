@@ -33,6 +33,7 @@ export interface BootReason {
   readonly code: string;
   readonly word: Word;
   readonly message: string;
+  readonly hint?: string;
 }
 
 /** What became of one boot's evidence; `word` is null when nobody asked. */
@@ -66,7 +67,13 @@ export function judgeBoot(
     const image = checkBootEvidence(note, announce, item.evidence, crypto);
     if (asked === null) return told([]);
     const verdict = appraiseBoot(item.evidence, item.challenge, image, asked);
-    return told([...verdict.reasons], verdict);
+    const reasons = verdict.reasons.map(({ code, word, message, hint }) => ({
+      code,
+      word,
+      message,
+      ...(hint !== undefined && { hint }),
+    }));
+    return told(reasons, verdict);
   } catch (error) {
     if (!isRefusal(error)) throw error;
     const word = UNPROVEN.has(error.code) ? "unproven" : wordOf(error.code);

@@ -62,6 +62,9 @@ export interface VerifyStreamOptions {
   readonly log?: string;
 }
 
+/** Runs of frames kept of a boot: a recording with more holes than that is told by its findings. */
+const RUNS_MAX = 1000;
+
 interface Seen {
   announces: Announce[];
   boots: { note: BootNote; announce: Announce; segment: Omit<Segment, "boot"> }[];
@@ -146,12 +149,14 @@ function eventsInto(seen: Seen): ConstructorParameters<typeof StreamChecker>[1] 
     announce: (announce) => seen.announces.push(announce),
     boot: (note) => {
       const announce = seen.announces[seen.announces.length - 1]!;
-      seen.boots.push({ note, announce, segment: { frames: null, readings: null, times: null } });
+      seen.boots.push({ note, announce, segment: { frames: [], readings: null, times: null } });
     },
     finding: (finding) => seen.findings.push(finding),
     proved: ({ from, to }) => {
       const segment = last();
-      if (segment !== undefined) segment.frames = { from: segment.frames?.from ?? from, to };
+      const run = segment?.frames[segment.frames.length - 1];
+      if (run !== undefined && run.to === from - 1) run.to = to;
+      else if (segment !== undefined && segment.frames.length < RUNS_MAX) segment.frames.push({ from, to });
     },
     block: ({ rows, isProved }) => {
       const segment = last();

@@ -20,6 +20,7 @@ const COLOUR: Readonly<Record<Word, Style>> = {
   refuted: "red",
 };
 const MARGIN = 12;
+const RUNS_SHOWN = 4;
 const MODES = ["public", "private", "restricted"];
 
 export function printStream(verdict: StreamVerdict, file: string, explain: boolean, io: Io): void {
@@ -27,8 +28,12 @@ export function printStream(verdict: StreamVerdict, file: string, explain: boole
   else io.stdout(streamText(verdict, explain, io));
   const [reason] = verdict.reasons;
   if (reason !== undefined && !io.json)
-    io.stderr(`${printable(`vouch: ${file}: ${reason.message} [${reason.code}]`)}\n`);
+    for (const line of [`vouch: ${file}: ${reason.message} [${reason.code}]`, hintOf(reason)].filter(Boolean))
+      io.stderr(`${printable(line)}\n`);
 }
+
+const hintOf = ({ hint }: StreamVerdict["reasons"][number]) =>
+  hint === undefined ? "" : `vouch: hint: ${hint}`;
 
 const span = ({ from, to }: { from: number; to: number }, one: string) =>
   from === to ? `${one} ${from}` : `${one}s ${from} to ${to}`;
@@ -52,8 +57,9 @@ function streamText(verdict: StreamVerdict, explain: boolean, io: Io): string {
     if (time !== null) line("anchor", `frame ${seq} was there by ${isoTime(time)}`);
   for (const segment of segments) {
     line("", "");
-    line(`boot ${segment.boot.note.boot.bootcount}`, segmentText(segment));
-    for (const reason of segment.boot.reasons) line("", `${reason.word}: ${reason.message} [${reason.code}]`);
+    const [first = "", ...rest] = segmentLines(segment);
+    line(`boot ${segment.boot.note.boot.bootcount}`, first);
+    for (const text of rest) line("", text);
   }
   if (findings.length > 0) line("", "");
   for (const { code, word, message, at } of findings)
@@ -66,18 +72,25 @@ function streamText(verdict: StreamVerdict, explain: boolean, io: Io): string {
 
 const kidText = ({ announce }: StreamVerdict) => toHex(kidOf(nodeCrypto.sha256(announce!.publicKey)));
 
-function segmentText({ boot, frames, readings, times }: Segment): string {
+function segmentLines({ boot, frames, readings, times }: Segment): string[] {
   const { verdict, word } = boot;
-  const what = frames === null ? "no evidence" : span(frames, "frame");
+  const runs = frames
+    .slice(0, RUNS_SHOWN)
+    .map(({ from, to }) => (from === to ? `${from}` : `${from} to ${to}`));
+  const more = frames.length > RUNS_SHOWN ? ", and more" : "";
+  const what = frames.length === 0 ? "no evidence" : `frames ${runs.join(", ")}${more}`;
   const counted = readings === null ? what : `${span(readings, "reading")} (${what})`;
-  const when =
-    times === null
-      ? ""
-      : `, received ${moment(times.from)} to ${moment(times.to)}${times.isChecked ? "" : " by a recorder that nobody named"}`;
-  if (word === null) return `${counted}${when}`;
   const release = verdict?.product == null ? "" : ` on ${verdict.product} ${verdict.version}`;
   const asOf = verdict?.asOf == null ? "" : `, as of log size ${verdict.asOf.logSize}`;
-  return `${counted}${when} were taken${release}: ${word}${asOf}`;
+  return [
+    word === null ? counted : `${word}: ${counted}${release}${asOf}`,
+    ...(times === null
+      ? []
+      : [
+          `received ${moment(times.from)} to ${moment(times.to)}${times.isChecked ? "" : ", by a recorder that nobody named"}`,
+        ]),
+    ...boot.reasons.map((reason) => `${reason.word}: ${reason.message} [${reason.code}]`),
+  ];
 }
 
 /** What nobody asked about, so that a verdict isn't taken for more than it is. */
