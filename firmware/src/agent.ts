@@ -14,6 +14,7 @@
 
 import { type CborMap, cborMap, mapGet } from "@vouch/shared/cbor";
 import { FAULT_NONE } from "@vouch/shared/fault";
+import { useNative } from "@vouch/shared/sha256";
 import {
   GROUP_IMAGE,
   GROUP_OS,
@@ -129,6 +130,8 @@ function handle(agent: Agent, request: Request): CborMap {
 
 /** Boots: opens the store, chooses the image, and is ready for requests. */
 export function makeAgent(port: Port): Agent {
+  const sha256 = port.sha256;
+  if (sha256 !== undefined && sha256 !== null) useNative(sha256);
   const device = openDevice(port);
   const agent: Agent = {
     port,

@@ -52,6 +52,8 @@ export interface Port {
    * A board that can do it only for some gives null for the others.
    */
   hashFlash: ((prefix: Uint8Array, address: number, length: number) => Uint8Array | null) | null;
+  /** SHA-256 of a block in memory, where the board has it: takes the 64 bytes at bytes[at] into h. Null, or left out, elsewhere. */
+  sha256?: ((h: Uint32Array, bytes: Uint8Array, at: number) => void) | null;
   /** Bytes from a hardware random number generator; null when there is none, never a pseudo one. */
   random: ((length: number) => Uint8Array) | null;
   /** Restarts the device. May return: the agent then does nothing more. */

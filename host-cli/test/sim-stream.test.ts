@@ -1,5 +1,6 @@
 // The simulated device streams, as the program runs it: the built agent in QuickJS under its memory limits.
 
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ import * as reading from "@vouch/shared/streamread";
 import { x25519Public } from "@vouch/shared/x25519";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { openDevice } from "../src/device/transport";
 import { attestDevice, enrolDevice } from "../src/device/vouch";
 import { createFlashFile } from "../src/sim/flash";
 import { openSim } from "../src/sim/transport";
@@ -57,5 +59,50 @@ sim("a private stream of all its sensors, in 64 KiB; power goes, and it goes on"
     if (signature !== null)
       assert.ok(verifyEd25519(announce.publicKey, stream.streamMessage(unsigned), signature));
 });
+
+interface Running {
+  child: ChildProcess;
+  port: string;
+}
+
+/** `vouch sim` in a process of its own. */
+function spawnSim(file: string): Promise<Running> {
+  const args = ["host-cli/bin/vouch.mjs", "sim", "--json", "--state", file];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  return new Promise((resolve, reject) => {
+    child.once("exit", (status) => reject(new Error(`vouch sim ended with ${status}`)));
+    child.stdout.once("data", (line: Buffer) => resolve({ child, port: JSON.parse(String(line)).port }));
+  });
+}
+
+sim(
+  "a device that is killed while it streams goes on behind all that it sent, linked to what was kept",
+  async () => {
+    const file = join(folder, "killed");
+    createFlashFile(file, engineImage(), { random: true });
+    const kept: reading.Frame[] = [];
+    for (let life = 0; life < 3; life++) {
+      const { child, port } = await spawnSim(file);
+      const gone = new Promise((done) => child.once("exit", done));
+      await withSession(openDevice(port, { baud: 115200 }), async (session) => {
+        if (life === 0) await enrolDevice(session, hash("enrol"), null);
+        else await attestDevice(session, hash(`life ${life}`));
+        await startStream(session, { ...fields, resume: life > 0 });
+        const { bytes } = await readStream(session, forMillis(1700 + 300 * life));
+        child.kill("SIGKILL");
+        await gone;
+        const frames = framesOf(bytes);
+        if (life > 0) {
+          const resume = reading.decodeResume(frames[0]!.body, fields.mode);
+          const linked = kept.find(({ seq }) => seq === resume.checkpointSeq)!;
+          assert.is(toHex(frames[0]!.prev), toHex(stream.linkOf(linked.bytes)));
+          assert.ok(frames[0]!.seq > kept.at(-1)!.seq && frames[0]!.epoch > kept.at(-1)!.epoch);
+        }
+        kept.push(...frames);
+      });
+    }
+    assert.is(new Set(kept.map(({ epoch, seq }) => `${epoch} ${seq}`)).size, kept.length);
+  },
+);
 
 sim.run();

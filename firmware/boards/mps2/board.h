@@ -77,6 +77,9 @@ void uart_text(const char *text);
 void clock_start(void);
 uint32_t clock_millis(void); // wraps after 49 days: for waits
 uint64_t clock_ticks(void);  // doesn't
+uint64_t clock_cycles(void); // of CLOCK_HZ
+void clock_wait(void);       // for an interrupt
+uint64_t clock_idle(void);   // cycles spent so
 
 // sensors.c
 struct sensor_channel {
@@ -108,6 +111,7 @@ struct sha256 {
   uint64_t length;
   uint8_t block[64];
 };
+void sha256_block(uint32_t state[8], const uint8_t block[64]);
 void sha256_init(struct sha256 *s);
 void sha256_update(struct sha256 *s, const uint8_t *bytes, size_t length);
 void sha256_final(struct sha256 *s, uint8_t digest[32]);

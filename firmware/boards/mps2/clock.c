@@ -29,3 +29,24 @@ uint64_t clock_ticks(void) {
     if (high == turns) return (uint64_t)high << 32 | low;
   }
 }
+
+// A tick may be under way that isn't counted yet: then the counter has begun anew.
+uint64_t clock_cycles(void) {
+  for (;;) {
+    const uint64_t before = clock_ticks();
+    const uint32_t left = SYST_CVR;
+    if (before == clock_ticks()) return before * (CLOCK_HZ / 1000) + (CLOCK_HZ / 1000 - 1 - left);
+  }
+}
+
+static uint64_t idle;
+
+void clock_wait(void) {
+  const uint64_t since = clock_cycles();
+  __asm volatile("wfi");
+  idle += clock_cycles() - since;
+}
+
+uint64_t clock_idle(void) {
+  return idle;
+}

@@ -110,6 +110,16 @@ static duk_ret_t host_hash_flash(duk_context *ctx) {
   return 1;
 }
 
+static duk_ret_t host_sha256(duk_context *ctx) {
+  duk_size_t words, length;
+  uint32_t *h = duk_require_buffer_data(ctx, 0, &words);
+  const uint8_t *bytes = duk_require_buffer_data(ctx, 1, &length);
+  const uint32_t at = duk_require_uint(ctx, 2);
+  if (words != 32 || length < 64 || at > length - 64) (void)duk_range_error(ctx, "no block there");
+  sha256_block(h, bytes + at);
+  return 0;
+}
+
 static duk_ret_t host_random(duk_context *ctx) {
   const uint32_t length = duk_require_uint(ctx, 0);
   random_bytes(push_bytes(ctx, length), length);
@@ -186,6 +196,7 @@ static const duk_function_list_entry HOST[] = {
     {"hostMillis", host_millis, 0},         {"hostReadFlash", host_read_flash, 2},
     {"hostWriteFlash", host_write_flash, 2}, {"hostEraseFlash", host_erase_flash, 2},
     {"hostHashFlash", host_hash_flash, 3},  {"hostReset", host_reset, 0},
+    {"hostSha256", host_sha256, 3},
     {"hostSensors", host_sensors, 0},       {"hostSample", host_sample, 1},
     {"hostReadSensor", host_read_sensor, 2},
     {NULL, NULL, 0},
@@ -256,7 +267,7 @@ int main(void) {
   for (;;) {
     const uint32_t wait = tick(ctx), since = clock_millis();
     if (is_resetting) board_reset();
-    while (!uart_pending() && clock_millis() - since < wait) __asm volatile("wfi");
+    while (!uart_pending() && clock_millis() - since < wait) clock_wait();
     rest_agent(ctx);
     while (uart_pending()) receive(ctx);
     rest_agent(ctx);

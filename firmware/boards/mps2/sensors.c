@@ -18,14 +18,14 @@ enum { NUMERIC = 0, SAMPLED = 2 };
 
 #ifdef BENCH_CHANNELS
 
-#define MEMORY_WORDS 4096u
+#define MEMORY_WORDS 16384u
 static const struct sensor_channel channels[BENCH_CHANNELS] = {[0 ... BENCH_CHANNELS - 1] = {131329, 266418, -3}};
 static const struct sensor_group groups[] = {{NUMERIC, BENCH_PERIOD, BENCH_CHANNELS, channels}};
 static const uint16_t capacities[] = {MEMORY_WORDS / BENCH_CHANNELS};
 
 #else
 
-#define ECG_ROWS 1024u
+#define ECG_ROWS 2048u // eight seconds: a signature may take six
 #define OTHER_ROWS 16u
 #define MEMORY_WORDS (ECG_ROWS + 3 * OTHER_ROWS)
 static const struct sensor_channel oximeter[] = {{150456, 262688, 0}, {149530, 264864, 0}};

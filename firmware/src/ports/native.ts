@@ -13,6 +13,8 @@
 //   hostRandom(length) -> bytes              absent or null without a hardware generator
 //   hostHashFlash(prefix, address, length) -> 32 bytes, SHA-256(prefix, flash run); null for what it can't
 //                                            do, absent or null itself without: computed here
+//   hostSha256(h, bytes, at)                 takes the 64 bytes at bytes[at] into the chaining value h, a Uint32Array of 8;
+//                                            absent: computed here, at ten times and more the cost
 //   hostDebugStatus() -> 0..4                EAT dbgstat; absent: 0, debug enabled, the honest guess
 //   hostSensors() -> [{kind, code, period,   what can be sampled (sensor.ts), asked when a stream starts; absent
 //                      channels: [{code, unit, exponent}]}]    or null on a board without sensors, as are the next two
@@ -43,6 +45,7 @@ declare const hostHashFlash:
   | ((prefix: Uint8Array, address: number, length: number) => Uint8Array | null)
   | null
   | undefined;
+declare const hostSha256: ((h: Uint32Array, bytes: Uint8Array, at: number) => void) | null | undefined;
 declare const hostDebugStatus: (() => number) | null | undefined;
 declare const hostSensors: (() => SensorGroup[]) | null | undefined;
 declare const hostSample: (mask: number) => void;
@@ -65,6 +68,7 @@ export function nativePort(): Port {
     writeFlash: hostWriteFlash,
     eraseFlash: hostEraseFlash,
     hashFlash: typeof hostHashFlash === "function" ? hostHashFlash : null,
+    sha256: typeof hostSha256 === "function" ? hostSha256 : null,
     random: typeof hostRandom === "function" ? hostRandom : null,
     reset: hostReset,
     debugStatus: typeof hostDebugStatus === "function" ? hostDebugStatus : debugUnknown,
