@@ -56,8 +56,8 @@ export const READINGS: readonly (readonly [Group, readonly number[]])[] = [
 ];
 
 const BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-/** The key in a did:key. */
-function keyOf(text: string): Uint8Array {
+/** The key in a did:key, after its z. */
+export function keyOf(text: string): Uint8Array {
   let value = 0n;
   for (const letter of text) value = value * 58n + BigInt(BASE58.indexOf(letter));
   return new Uint8Array(Buffer.from(value.toString(16), "hex").subarray(2));

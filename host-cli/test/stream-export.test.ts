@@ -5,7 +5,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatReader } from "@vouch/shared/readerkey";
+import { streamMessage } from "@vouch/shared/stream";
 import { StreamChecker } from "@vouch/shared/streamcheck";
+import { parseFrame } from "@vouch/shared/streamread";
 import { encodeVstreamHead } from "@vouch/shared/vstream";
 import { Command } from "commander";
 import { suite } from "uvu";
@@ -19,7 +21,7 @@ import { nodeCrypto } from "../src/crypto";
 import { EXIT, statusOf } from "../src/exit";
 import { createKey } from "../src/keys";
 import { readRecording } from "../src/streamfile";
-import { CHOICE, type Json, resourcesOf } from "./fhir-kit";
+import { CHOICE, type Json, keyOf, resourcesOf } from "./fhir-kit";
 import { fhirIssues, medplumIssues } from "./fhir-oracles";
 import { brokenBundle, brokenRules } from "./fhir-rules";
 import { type MemoryIo, memoryIo } from "./memory-io";
@@ -117,6 +119,10 @@ exports(
     const frame = Buffer.from(data, "base64");
     assert.ok(readFileSync(good).includes(frame), "the frame is the recording's");
     assert.is(frame[1], 4, "a checkpoint");
+    // From the export alone: the key of the Device, over the frame in the Provenance.
+    const did = /"did:key:z([1-9A-Za-z]+)"/.exec(out())?.[1] ?? "";
+    const { unsigned, signature } = parseFrame(frame);
+    assert.ok(nodeCrypto.verifyEd25519(keyOf(did), streamMessage(unsigned), signature!));
   },
 );
 

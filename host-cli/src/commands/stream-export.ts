@@ -164,15 +164,15 @@ async function verified(file: string, flags: ExportFlags, now: number, io: Io): 
       check = options;
     },
   });
-  if (verdict.word === "refuted") {
-    const [reason] = verdict.reasons;
-    throw about(file, () => {
-      throw new Refusal("stream-refuted", `nothing is exported: ${reason?.message} [${reason?.code}]`, {
-        hint: "`vouch stream verify --explain` shows all that was found",
-      });
-    });
-  }
+  about(file, () => refuseIfRefuted(verdict));
   return { facts, check: check!, verdict };
+}
+
+function refuseIfRefuted({ word, reasons: [reason] }: StreamVerdict): void {
+  if (word !== "refuted") return;
+  throw new Refusal("stream-refuted", `nothing is exported: ${reason?.message} [${reason?.code}]`, {
+    hint: "`vouch stream verify --explain` shows all that was found",
+  });
 }
 
 /** Whose release is what ran. */

@@ -23,6 +23,6 @@ const SUBCOMMANDS: ((stream: Command, io: Io) => void)[] = [
   defineVerify,
   defineGrant,
   defineRevoke,
-  defineExport,
   defineAnchor,
+  defineExport,
 ];
