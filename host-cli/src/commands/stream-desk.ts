@@ -87,12 +87,14 @@ export class RecordDesk {
           }),
     };
     return new StreamChecker(options, {
-      announce: (announce, id) =>
+      announce: (announce, id) => {
+        this.options.store?.begin(announce, id);
         this.event("started", {
           id: toHex(id),
           mode: MODES[announce.mode] ?? null,
           groups: announce.groups.length,
-        }),
+        });
+      },
       coincidence: (coincidence, isChecked) => {
         if (this.storeTrouble === null) this.options.store?.time(coincidence, isChecked);
       },
