@@ -46,10 +46,10 @@ if (typeof cluster === "string") {
     writeFileSync(path, concatBytes([recordingOf(frames), ...more]));
     const port = await freePort();
     const where = `tcp://127.0.0.1:${port}`;
-    const args = ["stream", "record", "--from", where, "-o", `${name}.vstream`, "--store", url, ...options];
+    const args = ["stream", "record", "--from", where, "-o", `${name}.vstream`, "--store", url, "--for", "12s", ...options];
     const [received] = await Promise.all([
       runVouch(folder, args),
-      runVouch(folder, ["stream", "record", "--from", path, "--to", where]),
+      runVouch(folder, ["stream", "record", "--from", path, "--to", where, "--timeout", "8"]),
     ]);
     return received;
   };
