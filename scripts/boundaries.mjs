@@ -38,7 +38,7 @@ const IMPORTERS = {
   "quickjs-emscripten": "host-cli/src/sim/quickjs.ts",
   "@lydell/node-pty": "host-cli/src/sim/pty.ts",
   lmdb: "host-cli/src/witness/state.ts",
-  pg: "host-cli/src/audit/postgres.ts",
+  pg: "host-cli/src/postgres.ts", // audits and streams keep things there, and neither room imports the other
   mqtt: "host-cli/src/stream/broker.ts",
   uqr: "host-cli/src/report/qr.ts",
 };

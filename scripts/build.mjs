@@ -18,7 +18,7 @@
 //   host-cli/src/ledger/stardust-ledger.ts ▶ host-cli/dist/commands/tangle.cjs   what anchors on one: IOTA's library
 //   host-cli/src/ledger/pow-worker.ts ─▶ host-cli/dist/pow-worker.cjs   a thread of its
 //   host-cli/src/stream/broker.ts ▶ …/broker.cjs   what speaks MQTT
-//   host-cli/src/audit/postgres.ts ▶ …/postgres.cjs, worker.ts ▶ …/audit-worker.cjs   a store, and what threads run
+//   host-cli/src/postgres.ts ▶ …/postgres.cjs, worker.ts ▶ …/audit-worker.cjs   a store, and what threads run
 //   host-cli/src/main.ts       ──▶ host-cli/dist/main.cjs         knows the verbs by name
 //   host-cli/src/commands/verify.ts ▶ host-cli/dist/vouch-verify.cjs   one file that needs Node and nothing else,
 //        to be kept beside bundles: verifier.mjs
@@ -76,7 +76,7 @@ const APART = {
   rebased: "@vouch/shared/rebased/judge",
   stardust: "@vouch/shared/stardust/proof",
   tangle: "./host-cli/src/ledger/stardust-ledger",
-  postgres: "./host-cli/src/audit/postgres",
+  postgres: "./host-cli/src/postgres",
   "audit-worker": "./host-cli/src/audit/worker",
   broker: "./host-cli/src/stream/broker",
 };
@@ -85,8 +85,7 @@ const apart = {
   setup(build) {
     build.onResolve(
       {
-        filter:
-          /\/(rebased\/judge|stardust\/proof|ledger\/stardust-ledger|audit\/postgres)$|^\.\/(postgres|broker)$/,
+        filter: /\/(rebased\/judge|stardust\/proof|ledger\/stardust-ledger)$|^\.\.\/postgres$|^\.\/broker$/,
       },
       ({ kind, path }) => {
         const [name] =

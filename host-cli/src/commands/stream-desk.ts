@@ -9,7 +9,7 @@
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { absentReason, decimalText } from "@vouch/shared/decimal";
 import { MDC_METRICS, MDC_UNITS } from "@vouch/shared/mdc";
-import { Refusal } from "@vouch/shared/refusal";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import type { EnrolmentStatement } from "@vouch/shared/statement";
 import { type GapNote, type ReadingBlock, StreamChecker } from "@vouch/shared/streamcheck";
 import type { Opener } from "@vouch/shared/streamopen";
@@ -24,6 +24,7 @@ import { FigureKeeper } from "../stream/figures";
 import type { Delivery } from "../stream/outgoing";
 import type { Watcher } from "../stream/recorder";
 import type { Recording } from "../stream/recording";
+import type { ReadingStore } from "../stream/store";
 import { deliveryWords, incomplete } from "./stream-delivery";
 import type { Stopper } from "./stream-device";
 
@@ -39,8 +40,8 @@ export interface DeskOptions {
   /** Whose coincidences count. */
   recorders: readonly Uint8Array[];
   opener?: Opener | null;
-  /** Takes blocks that were checked; what it does with them may take time. */
-  store?: (block: ReadingBlock) => void;
+  /** Takes readings that were checked. */
+  store?: ReadingStore | null;
 }
 
 const MODES = ["public", "private", "restricted"];
@@ -69,6 +70,8 @@ export class RecordDesk {
   private pastFrames = 0;
   private ending: "closed" | "left" | null = null;
   private said = "";
+  private storing = Promise.resolve();
+  private storeTrouble: Refusal | null = null;
   readonly watchers: readonly Watcher[];
 
   constructor(
@@ -99,13 +102,19 @@ export class RecordDesk {
           }),
     };
     return new StreamChecker(options, {
-      announce: (announce, id) =>
+      announce: (announce, id) => {
+        this.options.store?.begin(announce, id);
         this.event("started", {
           id: toHex(id),
           mode: MODES[announce.mode] ?? null,
           groups: announce.groups.length,
-        }),
+        });
+      },
+      coincidence: (coincidence, isChecked) => {
+        if (this.storeTrouble === null) this.options.store?.time(coincidence, isChecked);
+      },
       boot: ({ kind, boot, epoch, seq }) => {
+        this.options.store?.booted(boot.bootcount);
         if (kind === "resume") this.event("restarted", { seq, epoch, boot: boot.bootcount });
       },
       block: (block) => this.block(block),
@@ -124,6 +133,25 @@ export class RecordDesk {
     this.keeper.item(item);
     if (item.kind === "frame") this.checker.frame(item.bytes.slice(), at);
     if (item.kind === "coincidence") this.checker.coincidence(item.statement, at);
+  }
+
+  /**
+   * Has the store take what was checked, one batch after another. A store that fails doesn't end the recording, whose file
+   * has all of it: it is said at once, and at the end.
+   */
+  stored(): Promise<void> {
+    const { store } = this.options;
+    if (store === null || store === undefined || this.storeTrouble !== null) return Promise.resolve();
+    this.storing = this.storing.then(async () => {
+      try {
+        if (this.storeTrouble === null) await store.flush();
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        this.storeTrouble = error;
+        this.say(`${error.message}; nothing more is stored [${error.code}]`);
+      }
+    });
+    return this.storing;
   }
 
   /** What was there has been read. Refuses a recording that is refuted already. */
@@ -155,7 +183,7 @@ export class RecordDesk {
   }
 
   private block(block: ReadingBlock): void {
-    this.options.store?.(block);
+    if (this.storeTrouble === null) this.options.store?.put(block);
     if (!this.io.json || this.isPast) return;
     const { seq, epoch, ticks, rows, values, group, groupIndex, isProved } = block;
     const width = group.channels.length;
@@ -262,6 +290,7 @@ export class RecordDesk {
   /** Waits for deliveries, as long as --timeout; says how it went and sets the exit status. */
   async finish(recording: Recording, deliveries: readonly Delivery[]): Promise<void> {
     const late = await this.drain(recording, deliveries);
+    await this.stored();
     const view = this.view(recording, deliveries);
     this.screen.end(view);
     const { frames, rows, lost } = this.keeper.figures;
@@ -285,6 +314,11 @@ export class RecordDesk {
       );
     }
     if (late !== null) throw late;
+    if (this.storeTrouble !== null)
+      throw new Refusal(this.storeTrouble.code, this.storeTrouble.message, {
+        cause: this.storeTrouble,
+        hint: "the recording has all of it; the same command stores what is missing",
+      });
   }
 
   private async drain(recording: Recording, deliveries: readonly Delivery[]): Promise<Refusal | null> {

@@ -56,8 +56,8 @@ export interface DeviceSource {
   /** How long a device may be away. */
   patienceMs: number;
   say(remark: string): void;
-  /** All is flushed up to here; called after each round. */
-  flushed(round: Round): void;
+  /** All is flushed up to here; called after each round, and waited for. */
+  flushed(): void | Promise<void>;
 }
 
 /** How a recording is to end. */
@@ -176,7 +176,7 @@ class Run {
       this.ticks.note(round);
       await this.coincide(false);
       recording.flush();
-      this.source.flushed(round);
+      await this.source.flushed();
       if (this.isClosed()) return this.end();
       if (this.stopper.isLeaving) {
         await this.leave();
@@ -289,14 +289,16 @@ class Run {
   private async end(): Promise<"closed"> {
     await this.coincide(true);
     this.source.recorder.recording.flush();
-    this.source.flushed(await this.read());
+    await this.read();
+    await this.source.flushed();
     return "closed";
   }
 
   private async leave(): Promise<void> {
     await this.coincide(true);
     this.source.recorder.recording.flush();
-    this.source.flushed(await this.read()); // acknowledges what is flushed; what came with it is read next time
+    await this.read(); // acknowledges what is flushed; what came with it is read next time
+    await this.source.flushed();
   }
 }
 

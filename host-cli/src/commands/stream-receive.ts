@@ -4,7 +4,7 @@
 // Refusals go back to whoever sent; our own trouble (a full disk) is never taken for theirs, and acknowledges nothing.
 
 import { equalBytes, fromHex, toHex } from "@vouch/shared/bytes";
-import type { Piece } from "@vouch/shared/delivery";
+import type { Piece, Stand } from "@vouch/shared/delivery";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { parseFrame } from "@vouch/shared/streamread";
 import type { VstreamItem } from "@vouch/shared/vstream";
@@ -123,10 +123,18 @@ class StreamIntake {
     return this.ours(() => this.intake.take(piece));
   }
 
-  flush(): { next: number; isMissing: boolean } {
+  /** Where the recording stands. */
+  stand(): Stand {
     const stand = this.ours(() => this.intake.flush());
     this.onFlush();
     if (this.desk.isRefuted) this.stopper.leave();
+    return stand;
+  }
+
+  /** A store that is slower than the line holds the sender back. */
+  async flush(): Promise<Stand> {
+    const stand = this.stand();
+    await this.desk.stored();
     return stand;
   }
 
@@ -169,7 +177,7 @@ async function overTcp(
     hello(id) {
       intake.accept(id);
       intake.forget();
-      return intake.flush();
+      return intake.stand();
     },
     piece: (piece) => intake.piece(piece),
     flush: () => intake.flush(),

@@ -26,7 +26,9 @@ import { loadReaderKey } from "../readerfile";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { isAddress } from "../stream/address";
 import { Recorder } from "../stream/recorder";
-import { type Recording, withRecording } from "../stream/recording";
+import { type Recording, recordedStream, withRecording } from "../stream/recording";
+import { openReadingStore, type ReadingStore } from "../stream/store";
+import { readVkey } from "../vkeyfile";
 import { enrollersOf, newestAnchored, readEnrolment } from "./attest";
 import { readPolicyNow } from "./policy";
 import { type DeliveryFlags, openDeliveries, withDeliveryFlags } from "./stream-delivery";
@@ -53,6 +55,8 @@ export interface RecordFlags extends SignerOptions, LineFlags, DeliveryFlags {
   group?: number[];
   checkpoint: { frames?: number; millis?: number };
   readerKey?: string;
+  recorder: Uint8Array[];
+  store?: string;
   for?: number;
   frames?: number;
   keepRunning?: boolean;
@@ -84,6 +88,13 @@ export function defineRecord(stream: Command, io: Io): void {
       {},
     )
     .option("--reader-key <FILE>", "show and check what this reader's secret key opens")
+    .option(
+      "--recorder <VKEY>",
+      "whose coincidences count, a verifier key or its file; repeatable",
+      recorderOf,
+      [],
+    )
+    .option("--store <URL>", "postgres://USER@HOST:PORT/DATABASE: keep checked readings there, too")
     .option("--for <DURATION>", "stop after so long: 30s, 10m, 6h", durationMs)
     .option("--frames <N>", "stop after so many frames", countOf)
     .option("--keep-running", "leave the stream running on the device at the end")
@@ -91,14 +102,25 @@ export function defineRecord(stream: Command, io: Io): void {
   withDeliveryFlags(command);
   lineFlags(command, DEFAULT_TIMEOUT_S);
   withSigner(command).action(async (port: string | undefined, flags: RecordFlags) => {
-    if (flags.from === undefined) await recordFromDevice(port, flags, io);
-    else if (port !== undefined || flags.port !== undefined)
+    if (flags.from !== undefined && (port !== undefined || flags.port !== undefined))
       throw usage("expected a port or --from, found both");
-    else await recordFrom(flags.from, flags, io);
+    const store = flags.store === undefined ? null : await openReadingStore(flags.store, io.env);
+    try {
+      if (store !== null && flags.output !== undefined) await store.resume(recordedStream(flags.output));
+      if (flags.from === undefined) await recordFromDevice(port, flags, store, io);
+      else await recordFrom(flags.from, flags, store, io);
+    } finally {
+      await store?.close();
+    }
   });
 }
 
 const collect = (text: string, before: string[]): string[] => [...before, text];
+
+const recorderOf = (text: string, before: Uint8Array[]): Uint8Array[] => [
+  ...before,
+  readVkey(text).publicKey,
+];
 
 function streamId(text: string): Uint8Array {
   const id = fromHex(text);
@@ -140,7 +162,12 @@ function everyOf(text: string): { frames?: number; millis?: number } {
 const EVERY_FRAMES = 64;
 const EVERY_MILLIS = 10_000;
 
-async function recordFromDevice(given: string | undefined, flags: RecordFlags, io: Io): Promise<void> {
+async function recordFromDevice(
+  given: string | undefined,
+  flags: RecordFlags,
+  store: ReadingStore | null,
+  io: Io,
+): Promise<void> {
   if ((flags.log === undefined) === (flags.challenge === undefined))
     throw usage(
       "expected exactly one of --log DIR and --challenge FILE",
@@ -161,7 +188,8 @@ async function recordFromDevice(given: string | undefined, flags: RecordFlags, i
   const port = given ?? (await resolvePort(flags));
   const desk = new RecordDesk(flags, io, {
     enrolment,
-    recorders: signer === null ? [] : [signer.publicKey],
+    recorders: [...flags.recorder, ...(signer === null ? [] : [signer.publicKey])],
+    store,
     opener: await openerOf(flags, io),
   });
   await withRecording(output, { take: (item, at) => desk.past(item, at) }, async (recording) => {
@@ -194,7 +222,8 @@ async function recordFromDevice(given: string | undefined, flags: RecordFlags, i
               sampling,
               patienceMs: flags.timeout * 1000,
               say: (text) => desk.say(text),
-              flushed() {
+              async flushed() {
+                await desk.stored();
                 for (const delivery of deliveries) delivery.wake();
                 desk.flushed(recording, deliveries);
                 if (desk.isRefuted) stopper.leave();
@@ -253,12 +282,22 @@ function samplingOf(flags: RecordFlags, { mode, readers }: ReadersFile, recordin
 
 // ---- From elsewhere
 
-async function recordFrom(from: string, flags: RecordFlags, io: Io): Promise<void> {
+async function recordFrom(
+  from: string,
+  flags: RecordFlags,
+  store: ReadingStore | null,
+  io: Io,
+): Promise<void> {
   const enrolment =
     flags.enrolment === undefined
       ? null
       : readEnrolment(flags.enrolment, flags.policy === undefined ? null : readPolicyNow(flags.policy));
-  const desk = new RecordDesk(flags, io, { enrolment, recorders: [], opener: await openerOf(flags, io) });
+  const desk = new RecordDesk(flags, io, {
+    enrolment,
+    recorders: flags.recorder,
+    store,
+    opener: await openerOf(flags, io),
+  });
   if (isAddress(from)) {
     await withRecording(outputOf(flags), { take: (item, at) => desk.past(item, at) }, (recording) =>
       receiveStream(from, flags, recording, desk, io),

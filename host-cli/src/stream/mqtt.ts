@@ -149,7 +149,7 @@ export function deliverOverMqtt(address: Address, login: Login, queue: Queue, cu
 export interface StreamTaker {
   /** Refuses what can't be taken; nothing of it is asked for again. */
   piece(piece: Piece): "new" | "again" | "missing";
-  flush(): Stand;
+  flush(): Promise<Stand>;
   /** Bytes that came so far. */
   readonly received: number;
 }
@@ -191,12 +191,14 @@ export function receiveFromMqtt(
       .finally(() => said.delete(told));
     said.add(told);
   };
+  const tell = async (id: string, taker: StreamTaker, isMissing: boolean) =>
+    say(id, { ...(await taker.flush()), isMissing });
   const behind = (id: string, taker: StreamTaker): Behind => {
     const known =
       heads.get(id) ??
       new Behind(
         () => taker.received,
-        () => say(id, { ...taker.flush(), isMissing: true }),
+        () => void tell(id, taker, true).catch(receiving.failed),
       );
     heads.set(id, known);
     return known;
@@ -212,7 +214,7 @@ export function receiveFromMqtt(
     const piece = decodePiece(decodePayload(payload));
     const taken = taker.piece(piece);
     if (taken === "missing") behind(about.id, taker).expect(piece.at + piece.bytes.length);
-    else say(about.id, taker.flush());
+    else await tell(about.id, taker, false);
   };
   const broker = open({
     address,
@@ -234,7 +236,7 @@ export function receiveFromMqtt(
       Object.assign(standing, { isConnected: true, trouble: null });
       if (only === null) return;
       const taker = receiving.taker(toHex(only));
-      if (taker !== null) say(toHex(only), taker.flush());
+      if (taker !== null) tell(toHex(only), taker, false).catch(receiving.failed);
     },
     onLost(why) {
       Object.assign(standing, { isConnected: false, trouble: why ?? standing.trouble });

@@ -16,6 +16,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   fsyncSync,
   ftruncateSync,
@@ -299,6 +300,28 @@ function readWhole(fd: number, size: number, take: (item: VstreamItem, at: numbe
     if (reader.at === 0) throw error; // nothing of it is a recording: it isn't ours to cut
   }
   return reader.at;
+}
+
+/** The stream that a recording is of; null when it has no frame yet, or isn't there. What is wrong with it shows when it is opened. */
+export function recordedStream(path: string): Uint8Array | null {
+  let id: Uint8Array | null = null;
+  if (!existsSync(path)) return null;
+  const fd = openSync(path, "r");
+  const reader = new VstreamReader();
+  const buffer = new Uint8Array(CHUNK);
+  try {
+    for (let at = 0, count = 1; id === null && count > 0; at += count) {
+      count = readSync(fd, buffer, 0, buffer.length, at);
+      reader.push(buffer.subarray(0, count), (item) => {
+        if (item.kind === "frame") id ??= parseFrame(item.bytes).id.slice();
+      });
+    }
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+  } finally {
+    closeSync(fd);
+  }
+  return id;
 }
 
 /** What bytes that were never written look like. */

@@ -43,8 +43,8 @@ const CONNECTIONS_MAX = 64;
 /** What went wrong with a line, in our words. */
 export function lineTrouble(error: unknown): Refusal {
   if (isRefusal(error)) return error;
-  const said =
-    error instanceof Error ? error.message || String((error as { code?: unknown }).code) : String(error);
+  const { message, code, reason } = error as { message?: string; code?: string; reason?: string };
+  const said = reason ?? (message || code || String(error)); // OpenSSL's own message is a page of numbers
   return new Refusal("delivery-unreachable", said, { cause: error });
 }
 
@@ -164,8 +164,8 @@ export interface Receiving {
   /** A sender greets: where its stream stands here. Refuses what is for somebody else. */
   hello(id: Uint8Array): Stand;
   piece(piece: Piece): "new" | "again" | "missing";
-  /** Everything so far is flushed. */
-  flush(): Stand;
+  /** Everything so far is flushed, and there is room for more. */
+  flush(): Promise<Stand>;
   /** The sender is gone, or another one took its place. */
   gone(): void;
   remark(text: string): void;
@@ -216,7 +216,7 @@ export function listenOnTcp(address: Address, tls: TlsFiles, receiving: Receivin
     );
   }
   server.on("tlsClientError", (error: Error) =>
-    receiving.remark(`a sender was turned away: ${error.message}`),
+    receiving.remark(`a sender was turned away: ${lineTrouble(error).message}`),
   );
   return new Promise((resolve, reject) => {
     server.once("error", (cause) =>
@@ -264,11 +264,11 @@ function serve(socket: Socket, receiving: Receiving, turn: Turn): void {
   const flushSoon = () => {
     if (isFlushing) return;
     isFlushing = true;
-    setImmediate(() => {
+    setImmediate(async () => {
       isFlushing = false;
       if (!turn.isCurrent()) return;
       try {
-        say(receiving.flush());
+        say(await receiving.flush());
       } catch (error) {
         refuse(error);
       }
