@@ -3,6 +3,7 @@
 //   1. bytes           flash, RAM, heap and stack of the board; firmware/test/board-size.test.ts measures and judges
 //   2. mps2            instructions of the emulated Cortex-M4, under the board's own interpreter
 //   3. a signature     where those instructions go: parts measured alone, and what they leave
+//      streams         instructions and bytes a reading; what the board can sample; firmware/test/bench/stream.ts
 //   4. duk             instructions of this machine under Debian's Duktape, by valgrind; without it, time
 //   5. QuickJS         time under the WebAssembly build that `vouch sim` runs
 //
@@ -13,7 +14,7 @@
 // A table that can't be made says what it needs or why it failed, and the others follow. The status is 1 when a goal or a budget
 // that was measured isn't met, or measuring failed.
 //
-//   npm run bench:device                 70 s of processor time
+//   npm run bench:device                 two and a half minutes of processor time
 //   npm run bench:device -- --no-build   what is in dist now
 
 import { spawnSync } from "node:child_process";
@@ -82,6 +83,15 @@ function benchSize() {
   if (found === undefined) throw new Error(`the test of the board's budgets printed no table:\n${stdout}`);
   const why = status === 0 ? "" : `\nnot as it should be: ${test[2]} fails`;
   return { text: `${found.trimEnd()}${why}`, isMet: status === 0 };
+}
+
+/** What firmware/test/bench/stream.ts prints: a host and a line on the emulated board. */
+function benchStreams() {
+  const test = ["scripts/test.mjs", "--no-build", "firmware/test/bench/stream.ts"];
+  const { stdout, status } = spawnSync(process.execPath, test, { cwd: ROOT, encoding: "utf8" });
+  const [found] = /^mps2, a reading[\s\S]*security 1.*\n/m.exec(stdout) ?? [];
+  if (found === undefined || status !== 0) throw new Error(`${test[2]} fails:\n${stdout}`);
+  return { text: found.trimEnd(), isMet: true };
 }
 
 async function benchBoard() {
@@ -200,6 +210,7 @@ async function main() {
   else {
     await tell(benchSize);
     await tell(benchBoard);
+    await tell(benchStreams);
   }
   const code = await buildWork();
   if (isThere("duk")) await tell(() => benchDuk(code));

@@ -6,7 +6,7 @@
 //   - shared imports tweetnacl and three of noble's packages, and nothing else from outside; no Node
 //   - firmware imports shared and itself; what it reaches never holds refusal.ts,
 //     which is for hosts: a device answers with fault numbers
-//   - device, ledger, log, fhir, output, sim, monitor, witness, audit and report don't import each other: commands introduce
+//   - device, ledger, log, fhir, export, output, sim, monitor, witness, audit, report and stream don't import each other: commands introduce
 //     them; files directly in host-cli/src belong to all of them. One door: the device
 //     side opens a simulated board for the port `sim:`, and nothing above knows
 //   - flash is the work of one verb on several kinds of device: it may use device and output,
@@ -39,7 +39,8 @@ const IMPORTERS = {
   "quickjs-emscripten": "host-cli/src/sim/quickjs.ts",
   "@lydell/node-pty": "host-cli/src/sim/pty.ts",
   lmdb: "host-cli/src/witness/state.ts",
-  pg: "host-cli/src/audit/postgres.ts",
+  pg: "host-cli/src/postgres.ts", // audits and streams keep things there, and neither room imports the other
+  mqtt: "host-cli/src/stream/broker.ts",
   uqr: "host-cli/src/report/qr.ts",
 };
 
@@ -51,6 +52,7 @@ const ROOMS = [
   "ledger",
   "log",
   "fhir",
+  "export",
   "output",
   "sim",
   "flash",
@@ -58,6 +60,7 @@ const ROOMS = [
   "witness",
   "audit",
   "report",
+  "stream",
 ];
 
 /** host-cli/src/device/x.ts is in "device", host-cli/src/io.ts in "host-cli", shared/src/x.ts in "shared". */

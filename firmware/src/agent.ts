@@ -3,6 +3,7 @@
 //   group 0    echo, reset, parameters
 //   group 1    image state, upload, erase, slots                            images.ts
 //   group 64   identify, enrol, attest, progress, result, clear, fault      vouch.ts
+//              start, read, stop                                            streamcommands.ts
 //
 // A command nobody knows, or one asked with the wrong operation, is an error and changes
 // nothing. All state is in the records of the store; what is in memory can be lost at any
@@ -13,6 +14,7 @@
 
 import { type CborMap, cborMap, mapGet } from "@vouch/shared/cbor";
 import { FAULT_NONE } from "@vouch/shared/fault";
+import { useNative } from "@vouch/shared/sha256";
 import {
   GROUP_IMAGE,
   GROUP_OS,
@@ -21,9 +23,11 @@ import {
   OS_ECHO,
   OS_PARAMS,
   OS_RESET,
+  RC_BUSY,
   RC_INVALID,
   RC_NOT_SUPPORTED,
 } from "@vouch/shared/smp";
+import { uintIn } from "./body";
 import { readEngine } from "./engine";
 import { bootSeed, openIdentity } from "./identity";
 import { handleImage } from "./images";
@@ -40,6 +44,9 @@ import {
 import type { Port } from "./port";
 import { openSlots } from "./slots";
 import { loadRecord, openStore, RECORD_STARTS, type Store, saveRecord, u32At } from "./store";
+import { stepStream } from "./stream";
+import { endStream } from "./streamcommands";
+import type { Stream } from "./streamframes";
 import { makeUpload, type Upload } from "./upload";
 import { handleVouch } from "./vouch";
 
@@ -57,6 +64,8 @@ export interface Agent {
   resetAt: number;
   /** Why the last order was refused, or the last start didn't go as asked; 0 for nothing. */
   fault: number;
+  /** What is streamed; null when nothing is. */
+  stream: Stream | null;
 }
 
 function countStart(store: Store): number {
@@ -89,6 +98,8 @@ function handleOs(agent: Agent, request: Request): CborMap {
     return cborMap([["r", text === undefined ? "" : text]]);
   }
   if (request.command === OS_RESET && request.write) {
+    // `force` is Zephyr's: then it is what losing power is.
+    if (agent.stream !== null && uintIn(request.body, "force") < 1) return plainError(RC_BUSY);
     if (agent.resetAt < 0) agent.resetAt = agent.port.millis() + RESET_MS;
     return cborMap([]);
   }
@@ -119,6 +130,8 @@ function handle(agent: Agent, request: Request): CborMap {
 
 /** Boots: opens the store, chooses the image, and is ready for requests. */
 export function makeAgent(port: Port): Agent {
+  const sha256 = port.sha256;
+  if (sha256 !== undefined && sha256 !== null) useNative(sha256);
   const device = openDevice(port);
   const agent: Agent = {
     port,
@@ -128,6 +141,7 @@ export function makeAgent(port: Port): Agent {
     link: makeLink((request) => handle(agent, request), port.write),
     resetAt: -1,
     fault: device.slots.bootFault,
+    stream: null,
   };
   return agent;
 }
@@ -146,8 +160,17 @@ export function tick(agent: Agent): number {
     agent.port.reset();
     return IDLE_MS;
   }
-  if (!isRunning(agent.job)) return IDLE_MS;
-  stepJob(agent.job);
-  if (agent.job.fault !== FAULT_NONE) agent.fault = agent.job.fault;
-  return isRunning(agent.job) ? 0 : IDLE_MS;
+  let wait = IDLE_MS;
+  if (isRunning(agent.job)) {
+    stepJob(agent.job);
+    if (agent.job.fault !== FAULT_NONE) agent.fault = agent.job.fault;
+    if (isRunning(agent.job)) wait = 0;
+  }
+  const stream = agent.stream;
+  if (stream === null) return wait;
+  wait = Math.min(wait, stepStream(stream));
+  if (stream.fault !== FAULT_NONE) agent.fault = stream.fault;
+  stream.fault = FAULT_NONE;
+  if (stream.isLost) endStream(agent);
+  return wait;
 }

@@ -30,6 +30,7 @@ import {
   IMAGE_STATE,
   IMAGE_UPLOAD,
   RC_BAD_STATE,
+  RC_BUSY,
   RC_INVALID,
   RC_NOT_SUPPORTED,
   RC_UNKNOWN,
@@ -134,6 +135,7 @@ function handleUpload(agent: Agent, request: Request): CborMap {
   if (hasKey(request.body, "image") && uintIn(request.body, "image") !== 0) {
     return refusal(request, IMAGE_NO_FREE_SLOT);
   }
+  if (agent.stream !== null) return plainError(RC_BUSY); // it needs the memory, and mustn't wait for flash
   if (off > 0) return answerUpload(agent, request, nextChunk(agent.upload, off, data));
   const length = uintIn(request.body, "len");
   if (length < 1) return refusal(request, IMAGE_INVALID_LENGTH);
@@ -146,6 +148,7 @@ function handleErase(agent: Agent, request: Request): CborMap {
   const slots = agent.device.slots;
   const shownAs = hasKey(request.body, "slot") ? uintIn(request.body, "slot") : 1;
   if (shownAs !== 0 && shownAs !== 1) return refusal(request, IMAGE_INVALID_SLOT);
+  if (agent.stream !== null) return plainError(RC_BUSY);
   if (shownAs === 0 || checkOtherFree(slots) !== FAULT_NONE) return refusal(request, IMAGE_NO_FREE_SLOT);
   const slot = otherSlot(slots);
   closeUpload(agent.upload);

@@ -20,6 +20,7 @@
 //   - a function that fails throws, and the agent does not go on after that: it is a dead board.
 
 import type { Layout } from "./ports/layout";
+import type { Sensor } from "./ports/sensor";
 
 /** EAT dbgstat (RFC 9711 section 4.2.9): what the port knows of an open console or debugger. */
 export const DEBUG_ENABLED = 0;
@@ -41,7 +42,7 @@ export interface Port {
   layout: Layout;
   /** Sends bytes to the host. */
   write: (bytes: Uint8Array) => void;
-  /** Milliseconds since start, never going back. */
+  /** Milliseconds since start, never going back and never wrapping: the ticks of readings. */
   millis: () => number;
   readFlash: (address: number, length: number) => Uint8Array;
   writeFlash: (address: number, bytes: Uint8Array) => void;
@@ -51,12 +52,16 @@ export interface Port {
    * A board that can do it only for some gives null for the others.
    */
   hashFlash: ((prefix: Uint8Array, address: number, length: number) => Uint8Array | null) | null;
+  /** SHA-256 of a block in memory, where the board has it: takes the 64 bytes at bytes[at] into h. Null, or left out, elsewhere. */
+  sha256?: ((h: Uint32Array, bytes: Uint8Array, at: number) => void) | null;
   /** Bytes from a hardware random number generator; null when there is none, never a pseudo one. */
   random: ((length: number) => Uint8Array) | null;
   /** Restarts the device. May return: the agent then does nothing more. */
   reset: () => void;
   /** One of DEBUG_…, asked at each attestation. */
   debugStatus: () => number;
+  /** What the board samples; null on one that has no sensor. */
+  sensor: Sensor | null;
   /** For identify, where the interpreter can tell. */
   heap?: () => Heap;
   /** Messages of 512 bytes that the port holds while the agent works; 4 when left out. */

@@ -26,7 +26,8 @@ import { MAX_READ, MAX_WRITE } from "./port";
 export const RECORD_BOOT = 1;
 export const RECORD_IDENTITY = 2;
 export const RECORD_STARTS = 3;
-const KEYS = 4; // 0 is not used
+export const RECORD_STREAM = 4;
+const KEYS = 5; // 0 is not used
 
 const HEADER_BYTES = 12;
 const RECORD_EXTRA = 8; // length, key, mark, crc

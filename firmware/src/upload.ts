@@ -61,6 +61,8 @@ import { alignUp, blankBytes, u32At } from "./store";
 const MIN_ENVELOPE = 16; // a first word below it, or above MAX_ENVELOPE, is no envelope's length
 const TAIL_BYTES = 32; // the largest write unit
 
+const NOTHING = new Uint8Array(0);
+
 const CLOSED = 0;
 const IN_ENVELOPE = 1;
 const IN_PAYLOAD = 2;
@@ -107,7 +109,7 @@ export function makeUpload(slots: Slots, engine: Engine | null): Upload {
     length: 0,
     received: 0,
     slot: 0,
-    head: new Uint8Array(MANIFEST_AREA),
+    head: NOTHING,
     headLength: 0,
     manifest: null,
     manifestDigest: null,
@@ -126,9 +128,14 @@ export function maxUpload(u: Upload): number {
   return 4 + MAX_ENVELOPE + payloadRegion(u.slots.port, 0).length;
 }
 
+export function isUploading(u: Upload): boolean {
+  return u.state !== CLOSED;
+}
+
 /** Ends a session; what it wrote stays unknown to the record. */
 export function closeUpload(u: Upload): void {
   u.state = CLOSED;
+  u.head = NOTHING;
   u.sha = null;
   u.completed = 0;
 }
@@ -326,6 +333,7 @@ function start(u: Upload, length: number, sha: Uint8Array | null): void {
   u.length = length;
   u.received = 0;
   u.slot = otherSlot(u.slots);
+  if (u.head.length === 0) u.head = new Uint8Array(MANIFEST_AREA);
   u.headLength = 0;
   u.manifest = null;
   u.manifestDigest = null;

@@ -8,6 +8,7 @@
 //   4 result    read {off}               -> {off, len, data}
 //   5 clear     write {order}            -> {}: forgets key and enrolment, on the maker's order
 //   6 fault     read                     -> {fault}: why the last thing was refused, or 0
+//   7 to 9      streams: streamcommands.ts
 //
 // Repeating a request whose answer was lost is harmless: the same nonce is the same job, the
 // same commit says nothing new. An enrolled device refuses another enrolment; the order that
@@ -39,6 +40,9 @@ import {
   VOUCH_IDENTIFY,
   VOUCH_PROGRESS,
   VOUCH_RESULT,
+  VOUCH_STREAM_READ,
+  VOUCH_STREAM_START,
+  VOUCH_STREAM_STOP,
 } from "@vouch/shared/smp";
 import type { Agent } from "./agent";
 import { bytesIn, hasKey, mapOf, uintIn } from "./body";
@@ -55,6 +59,7 @@ import {
 import { forgetJob, isRunning, isSameJob, JOB_FAILED, JOB_READY, JOB_WORDS, startJob } from "./job";
 import { groupError, plainError, type Request } from "./link";
 import type { Slot } from "./slots";
+import { readStream, startStream, stopStreaming } from "./streamcommands";
 import { maxUpload } from "./upload";
 
 export const AGENT_VERSION = "0.1.0";
@@ -152,6 +157,7 @@ function enrol(agent: Agent, request: Request): CborMap {
   const seed = bytesIn(request.body, "seed", 32, 32);
   if (nonce === null || (seed === null && hasKey(request.body, "seed"))) return refusal(request, RC_INVALID);
   const makesKey = needsKey(identity, seed);
+  if (makesKey && agent.stream !== null) return refusal(request, RC_BUSY); // it signs with the key there is
   // Without randomness of its own the device can't invent a key, and a weak one would be worse than none.
   if (makesKey && agent.port.random === null && seed === null) return refusal(request, RC_INVALID);
   if (isSameJob(agent.job, nonce)) return started(agent);
@@ -227,7 +233,7 @@ function clear(agent: Agent, request: Request): CborMap {
   const order = bytesIn(request.body, "order", 1, 512);
   if (order === null) return refusal(request, RC_INVALID);
   if (identity.secretKey === null) return refusal(request, RC_BAD_STATE);
-  if (isRunning(agent.job)) return refusal(request, RC_BUSY);
+  if (isRunning(agent.job) || agent.stream !== null) return refusal(request, RC_BUSY);
   const fault = engine === null ? FAULT_ENGINE_BLOCK : checkOrder(order, engine, identity);
   if (fault !== FAULT_NONE) {
     agent.fault = fault;
@@ -242,6 +248,9 @@ function writeVouch(agent: Agent, request: Request): CborMap {
   if (request.command === VOUCH_ENROL) return enrol(agent, request);
   if (request.command === VOUCH_ATTEST) return attest(agent, request);
   if (request.command === VOUCH_CLEAR) return clear(agent, request);
+  if (request.command === VOUCH_STREAM_START) return startStream(agent, request);
+  if (request.command === VOUCH_STREAM_READ) return readStream(agent, request);
+  if (request.command === VOUCH_STREAM_STOP) return stopStreaming(agent);
   return plainError(RC_NOT_SUPPORTED);
 }
 

@@ -47,6 +47,8 @@ const COUNTERS = [
   "faults",
   "heapBoot",
   "heapWanted",
+  "rowsRead",
+  "rowsLost",
 ] as const;
 
 export type Counters = Record<(typeof COUNTERS)[number] | "stackPeak", number>;

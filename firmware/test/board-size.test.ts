@@ -5,11 +5,20 @@
 
 import { spawnSync } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
+import {
+  FRAME_ANNOUNCE,
+  FRAME_CHECKPOINT,
+  FRAME_CLOSE,
+  FRAME_DATA,
+  FRAME_KEYLOAD,
+} from "@vouch/shared/stream";
+import { x25519Public } from "@vouch/shared/x25519";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Session } from "../../host-cli/src/device/session";
 import { attestDevice, enrolDevice, identify } from "../../host-cli/src/device/vouch";
 import { hash, makeImage, makeUpload, sendUpload } from "../../host-cli/test/sim-kit";
+import { forMillis, framesOf, readStream, startStream, stopStream } from "../../host-cli/test/stream-kit";
 import { skip } from "../../shared/test/skip";
 import { boardMissing, type Counters, newState, startTestBoard } from "./board-kit";
 
@@ -39,6 +48,23 @@ async function after(state: string, work: (session: Session) => Promise<unknown>
   } finally {
     board.stop();
   }
+}
+
+/** What takes most: masked, four readers, then four others, and an attestation meanwhile. */
+async function streamLife(session: Session): Promise<void> {
+  const readers = (names: string) => [...names].map((name) => x25519Public(hash(name)));
+  const fields = { mode: 2, frames: 2, millis: 1000, resume: false };
+  await attestDevice(session, hash("stream"));
+  await startStream(session, { ...fields, readers: readers("abcd") });
+  const first = await readStream(session, forMillis(1000));
+  await startStream(session, { ...fields, readers: readers("efgh") });
+  await attestDevice(session, hash("meanwhile"));
+  const second = await readStream(session, forMillis(1000), first.bytes);
+  await stopStream(session);
+  const { bytes } = await readStream(session, forMillis(60_000), second.bytes);
+  const types = framesOf(bytes).map(({ type }) => type);
+  for (const type of [FRAME_ANNOUNCE, FRAME_DATA, FRAME_CHECKPOINT, FRAME_KEYLOAD, FRAME_CLOSE])
+    assert.ok(types.includes(type), `${types}`);
 }
 
 function note(name: string, counters: Counters): void {
@@ -75,6 +101,7 @@ else {
     );
     await after(state, (session) => enrolDevice(session, hash("enrol"), null));
     note("Attest", await after(state, (session) => attestDevice(session, hash("nonce"))));
+    note("Stream", await after(state, streamLife));
 
     console.log(`\n${table()}`);
     assert.equal(

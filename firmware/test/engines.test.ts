@@ -6,7 +6,22 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { decodeEvidence, evidenceMessage } from "@vouch/shared/evidence";
+import { READINGS_HEAD } from "@vouch/shared/readings";
+import { openBox } from "@vouch/shared/secretbox";
 import { keyPairFromSeed, verifyEd25519 } from "@vouch/shared/sign";
+import {
+  FRAME_ANNOUNCE,
+  FRAME_CHECKPOINT,
+  FRAME_CLOSE,
+  FRAME_DATA,
+  FRAME_GAP,
+  frameKey,
+  nextChain,
+  streamMessage,
+  wrapKey,
+} from "@vouch/shared/stream";
+import { decodeAnnounce, frameLength, parseFrame, unmaskBody } from "@vouch/shared/streamread";
+import { x25519Public } from "@vouch/shared/x25519";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { skip } from "../../shared/test/skip";
@@ -17,7 +32,9 @@ import {
   makeConversation,
   type Player,
   pair,
+  READER_SECRET,
   SEED,
+  streamIn,
   without,
 } from "./engines/conversation";
 import { playOnEspruino } from "./engines/espruino";
@@ -50,6 +67,37 @@ engines("node: the conversation ends in evidence by the key of the seed", async 
   }
   const { claims } = decodeEvidence(evidenceIn(exchanges, "attest"));
   assert.is(hex(claims!.nonce), hex(ATTEST_NONCE));
+});
+
+engines("node: the stream is whole, signed, and its reader's to read", async () => {
+  const { publicKey } = keyPairFromSeed(SEED);
+  const bytes = streamIn(await reference);
+  const types: number[] = [];
+  let rows = 0;
+  let chain = new Uint8Array(32) as Uint8Array;
+  for (let at = 0; at < bytes.length; ) {
+    const length = frameLength(bytes, at);
+    const frame = parseFrame(bytes.subarray(at, at + length));
+    at += length;
+    types.push(frame.type);
+    if (frame.signature !== null)
+      assert.ok(verifyEd25519(publicKey, streamMessage(frame.unsigned), frame.signature));
+    if (frame.type === FRAME_ANNOUNCE) {
+      const { keyload } = decodeAnnounce(frame.body);
+      const { ephemeral, readers } = keyload!;
+      const reader = x25519Public(READER_SECRET);
+      const wrap = wrapKey(READER_SECRET, ephemeral, reader, ephemeral, frame.epoch)!;
+      chain = openBox(wrap.key, wrap.nonce, readers[0]!.box)!;
+    }
+    if (frame.isMasked) {
+      const content = unmaskBody(frame, frameKey(chain));
+      if (frame.type === FRAME_DATA) rows += (content.length - READINGS_HEAD) / 2;
+    }
+    chain = nextChain(chain);
+  }
+  assert.is(types[0], FRAME_ANNOUNCE);
+  assert.is(types.at(-1), FRAME_CLOSE, types.join());
+  assert.ok(types.includes(FRAME_GAP) && types.includes(FRAME_CHECKPOINT) && rows > 100, types.join());
 });
 
 /** Every reply, in order, against Node's; evidence by itself first, since it is what counts. */
@@ -88,7 +136,8 @@ const onEspruino = "espruino answers as node does, on a serial line and over rea
 if (isOnPath("espruino")) {
   engines(onEspruino, async () => {
     const play = playOnEspruino("espruino");
-    const found = pair(steps, await play(readBundle("agent.espruino.js"), steps));
+    const short = makeConversation(false); // its clock is its own, and what a stream says depends on it
+    const found = pair(short, await play(readBundle("agent.espruino.js"), short));
     // It alone tells its heap, and has done so at each identify.
     const told = found.map((exchange) =>
       exchange.name.startsWith("identify")
@@ -96,7 +145,7 @@ if (isOnPath("espruino")) {
         : exchange,
     );
     assert.is(told.filter(({ reply }, at) => hex(reply) !== hex(found[at]!.reply)).length, 2, "heaps told");
-    checkSame(told, await reference);
+    checkSame(told, pair(short, await playInNode(readBundle("agent.js"), short)));
   });
 } else skip(engines, onEspruino, "`espruino` is not on PATH");
 

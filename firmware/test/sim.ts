@@ -16,6 +16,7 @@ import { type Agent, makeAgent, receive, tick } from "../src/agent";
 import { ENGINE_BLOCK_BYTES } from "../src/engine";
 import { DEBUG_DISABLED_SINCE_BOOT, MAX_READ, MAX_WRITE, type Port } from "../src/port";
 import type { Layout } from "../src/ports/layout";
+import type { Sensor } from "../src/ports/sensor";
 
 /** 64 KiB engine, two slots of 1 KiB + `payload`, a store of two halves of 4 KiB; sectors of 1 KiB. */
 export function simLayout(payload = 256 * 1024, engine = 64 * 1024): Layout {
@@ -76,6 +77,10 @@ export interface SimOptions {
   /** Whether the board hashes flash natively. */
   hashFlash?: ((bytes: Uint8Array) => Uint8Array) | null;
   debugStatus?: number;
+  /** What it samples, by its own clock; nothing where left out. */
+  sensor?: (millis: () => number) => Sensor;
+  /** Time passes only in advance() and run(). */
+  still?: boolean;
   manual?: boolean;
   /** Not started yet: powerCycle() does. */
   off?: boolean;
@@ -95,6 +100,8 @@ export interface SimDevice {
   powerCycle(): void;
   /** Works off ticks, resets included, until idle or off; for `manual` devices. */
   run(): void;
+  /** Works off ticks as they come due, until `ms` have passed or it is off; for devices that are `still`. */
+  runFor(ms: number): void;
   /** One tick. */
   step(): void;
   cutAt(operation: number, part: CutPart): void;
@@ -204,10 +211,11 @@ export function makeSimDevice(options: SimOptions): SimDevice {
     if (options.manual) listener(data);
     else queueMicrotask(() => listener(data));
   };
+  const millis = () => (options.still ? 0 : Math.floor(performance.now() - started)) + ahead;
   const port: Port = {
     layout,
     write: send,
-    millis: () => Math.floor(performance.now() - started) + ahead,
+    millis,
     readFlash: flash.read,
     writeFlash: flash.write,
     eraseFlash: flash.erase,
@@ -221,6 +229,7 @@ export function makeSimDevice(options: SimOptions): SimDevice {
       wantsReset = true;
     },
     debugStatus: () => options.debugStatus ?? DEBUG_DISABLED_SINCE_BOOT,
+    sensor: null, // each start has its own
   };
 
   // Everything the agent does goes through here: power may end inside.
@@ -238,6 +247,8 @@ export function makeSimDevice(options: SimOptions): SimDevice {
     started = performance.now();
     wantsReset = false;
     agent = null;
+    ahead = 0;
+    port.sensor = options.sensor?.(millis) ?? null;
     agent = powered(() => makeAgent(port));
   };
   // One tick; milliseconds until the next, or null when off.
@@ -283,6 +294,13 @@ export function makeSimDevice(options: SimOptions): SimDevice {
     powerCycle: boot,
     run: () => {
       for (let wait = step(); wait !== null && wait < 1000; wait = step()) ahead += wait;
+    },
+    runFor: (ms) => {
+      for (const end = ahead + ms; ahead < end; ) {
+        const wait = step();
+        if (wait === null) return;
+        ahead += Math.min(wait, end - ahead);
+      }
     },
     step,
     cutAt: (operation, part) => {

@@ -39,6 +39,7 @@ function makePort(bytes: Uint8Array, half: number, writeSize = 8) {
     random: null,
     reset: fail,
     debugStatus: fail,
+    sensor: null,
   };
   return { port, power };
 }

@@ -32,7 +32,6 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeFileSync,
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -120,30 +119,54 @@ export interface WriteOptions {
   overwrite?: boolean;
 }
 
+/** Gives bytes to write, piece by piece; each is valid until the next. */
+export type Feed = (write: (bytes: Uint8Array) => void) => void;
+
 /** Writes a file whole or not at all. Refuses `exists`, `unwritable` and, to replace a private key, `key-file`. */
 export function writeWhole(path: string, content: Uint8Array | string, options: WriteOptions = {}): void {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  writeFed(path, (write) => write(bytes), options);
+}
+
+/** The same for what needn't be in memory at once. When `feed` throws, nothing is written. */
+export function writeFed(path: string, feed: Feed, options: WriteOptions = {}): void {
   about(path, () => {
     try {
       const there = statSync(path, { throwIfNoEntry: false });
       if (there !== undefined && options.overwrite === false) throw exists();
       if (there?.isDirectory()) throw new Refusal("unwritable", "found a folder, expected a file to write");
       // A device or a pipe is written to; renaming over /dev/null would replace it for everybody.
-      if (there !== undefined && !there.isFile()) return writeFileSync(path, bytes);
+      if (there !== undefined && !there.isFile()) return writeThrough(path, feed);
       const target = there === undefined ? path : realpathSync(path);
       if (there !== undefined && holdsPrivateKey(target)) throw keyFile();
-      replace(target, [bytes], options.mode ?? (there === undefined ? 0o644 : there.mode & 0o777), options);
+      replace(target, feed, options.mode ?? (there === undefined ? 0o644 : there.mode & 0o777), options);
     } catch (error) {
       throw fileTrouble(error, "unwritable", "can't be written");
     }
   });
 }
 
+function writeThrough(path: string, feed: Feed): void {
+  const fd = openSync(path, "w");
+  try {
+    feed((bytes) => writeAll(fd, bytes));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+}
+
 /** Writes a file of ours whole or not at all from pieces that needn't be in memory at once. Each is valid until the next. */
 export function writePieces(path: string, pieces: Iterable<Uint8Array>): void {
   about(path, () => {
     try {
-      replace(path, pieces, 0o644, {});
+      const feed: Feed = (write) => {
+        for (const bytes of pieces) write(bytes);
+      };
+      replace(path, feed, 0o644, {});
     } catch (error) {
       throw fileTrouble(error, "unwritable", "can't be written");
     }
@@ -231,7 +254,7 @@ export function isGone(pid: number): boolean {
   }
 }
 
-function replace(target: string, pieces: Iterable<Uint8Array>, mode: number, options: WriteOptions): void {
+function replace(target: string, feed: Feed, mode: number, options: WriteOptions): void {
   const folder = dirname(target);
   if ((mode & 0o077) === 0) removeLeftovers(target);
   const unique = `${process.pid}-${randomBytes(6).toString("hex")}`;
@@ -239,7 +262,7 @@ function replace(target: string, pieces: Iterable<Uint8Array>, mode: number, opt
   const fd = openSync(temporary, "wx", mode);
   try {
     try {
-      for (const bytes of pieces) for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+      feed((bytes) => writeAll(fd, bytes));
       fsyncSync(fd);
     } finally {
       closeSync(fd);

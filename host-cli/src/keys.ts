@@ -1,4 +1,4 @@
-// Signing keys as files: Ed25519, PKCS#8, PEM, so that openssl and every HSM
+// Keys as files: Ed25519 to sign with, X25519 to read streams with; PKCS#8, PEM, so that openssl and every HSM
 // importer read them. Encrypted ones are PBES2 (RFC 8018, appendix A.4):
 //
 //   EncryptedPrivateKeyInfo = SEQUENCE {
@@ -41,27 +41,36 @@ export interface NewKey {
   readonly publicKey: Uint8Array;
 }
 
+/** Ed25519 signs; X25519 reads streams. */
+export type KeyKind = "ed25519" | "x25519";
+
 /** A fresh key pair; `passphrase` null leaves the file readable to whoever gets it. */
-export function createKey(passphrase: string | null): NewKey {
-  const { privateKey, publicKey } = freshKeyPair();
+export function createKey(passphrase: string | null, kind: KeyKind = "ed25519"): NewKey {
+  const { privateKey, publicKey } = freshKeyPair(kind);
   const pkcs8 = privateKey.export({ type: "pkcs8", format: "der" });
   const pem = sealPkcs8(pkcs8, passphrase);
   pkcs8.fill(0);
   return { pem, publicKey };
 }
 
-/** PKCS#8 of an Ed25519 key, RFC 8410, up to its 32 bytes; and how many bytes come before those of the public one. */
-const PKCS8_HEAD = Buffer.from("302e020100300506032b657004220420", "hex");
+/** PKCS#8 of a key of RFC 8410, up to its 32 bytes; and how many bytes come before those of the public one. */
+const PKCS8_HEAD = {
+  ed25519: Buffer.from("302e020100300506032b657004220420", "hex"),
+  x25519: Buffer.from("302e020100300506032b656e04220420", "hex"),
+};
 const SPKI_HEAD = 12;
 
 /**
- * A key pair from 32 random bytes, which is what an Ed25519 key is. Not generateKeyPairSync: in Node 20 its KeyObject
- * and the job that made it share a lock, export({format: "jwk"}) allocates with the lock held, and a garbage collection
- * there that frees the job waits for it for ever. It took some twenty thousand keys to happen.
+ * A key pair from 32 random bytes, which is what a key of either kind is. Not generateKeyPairSync: in Node 20 its
+ * KeyObject and the job that made it share a lock, export({format: "jwk"}) allocates with the lock held, and a garbage
+ * collection there that frees the job waits for it for ever. It took some twenty thousand keys to happen.
  */
-export function freshKeyPair(): { readonly privateKey: KeyObject; readonly publicKey: Uint8Array } {
+export function freshKeyPair(kind: KeyKind = "ed25519"): {
+  readonly privateKey: KeyObject;
+  readonly publicKey: Uint8Array;
+} {
   const seed = randomBytes(32);
-  const pkcs8 = Buffer.concat([PKCS8_HEAD, seed]);
+  const pkcs8 = Buffer.concat([PKCS8_HEAD[kind], seed]);
   seed.fill(0);
   const privateKey = createPrivateKey({ key: pkcs8, format: "der", type: "pkcs8" });
   pkcs8.fill(0);
@@ -79,7 +88,11 @@ export const sealPkcs8 = (pkcs8: Uint8Array, passphrase: string | null): string 
  * The private key in a PEM file. `passphrase` is asked only if the file is encrypted.
  * Refuses `malformed-key`, `wrong-passphrase`, `unsupported-key`.
  */
-export async function openKey(file: Uint8Array, passphrase: () => Promise<string>): Promise<KeyObject> {
+export async function openKey(
+  file: Uint8Array,
+  passphrase: () => Promise<string>,
+  kind: KeyKind = "ed25519",
+): Promise<KeyObject> {
   const pem = utf8Decode(file) ?? "";
   const label = /^-----BEGIN ([A-Z0-9 ]+)-----$/m.exec(pem)?.[1];
   if (label !== "PRIVATE KEY" && label !== "ENCRYPTED PRIVATE KEY") {
@@ -88,8 +101,11 @@ export async function openKey(file: Uint8Array, passphrase: () => Promise<string
   }
   const encrypted = label === "ENCRYPTED PRIVATE KEY";
   const key = encrypted ? decrypt(pem, await passphrase()) : parse(pem);
-  if (key.asymmetricKeyType !== "ed25519") {
-    throw new Refusal("unsupported-key", `found a key of type ${key.asymmetricKeyType}, expected ed25519`);
+  if (key.asymmetricKeyType !== kind) {
+    const hint = kind === "x25519" ? "`vouch keygen NAME --reader` makes a reader's key" : undefined;
+    throw new Refusal("unsupported-key", `found a key of type ${key.asymmetricKeyType}, expected ${kind}`, {
+      ...(hint && { hint }),
+    });
   }
   return key;
 }
@@ -99,6 +115,15 @@ export function publicKeyOf(key: KeyObject): Uint8Array {
   const { x } = key.export({ format: "jwk" });
   return new Uint8Array(Buffer.from(x ?? "", "base64url"));
 }
+
+/** The 32 bytes of the secret half. */
+export function secretKeyOf(key: KeyObject): Uint8Array {
+  const { d } = key.export({ format: "jwk" });
+  return new Uint8Array(Buffer.from(d ?? "", "base64url"));
+}
+
+/** Where the public line of a reader's key file lies: NAME.key has NAME.reader beside it. */
+export const readerPathOf = (keyPath: string): string => vkeyPathOf(keyPath).replace(/\.vkey$/, ".reader");
 
 /** Where the verifier key of a key file lies: NAME.key has NAME.vkey beside it. */
 export function vkeyPathOf(keyPath: string): string {

@@ -17,7 +17,7 @@ function findPrograms(): string | undefined {
   return versions.map((v) => join(base, v, "bin")).find((bin) => existsSync(join(bin, "initdb")));
 }
 
-const freePort = () =>
+export const freePort = () =>
   new Promise<number>((done) => {
     const server = createServer().listen(0, "127.0.0.1", () => {
       const address = server.address();

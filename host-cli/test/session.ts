@@ -12,6 +12,7 @@
 //   capture NAME RE    what RE's group found in stdout; $NAME stands for it from then on
 //   save FILE          what the last vouch printed on stdout becomes that file
 //   stdin FILE         the next vouch reads it there
+//   recording FILE     two minutes of readings and a tail that nobody signed for, device.vkey and recorder.vkey beside it
 //   cp A B, rm F, truncate F SIZE, fill F SIZE, edit F RE TEXT (\n in it is a line end),
 //   exists F…, cmp A B
 //   -- NAME --         the lines after it, at the script's end, are a file
@@ -25,6 +26,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { DEVICE_VKEY, RECORDER_VKEY, Recording } from "./stream-sample";
 
 const VOUCH = join(process.cwd(), "host-cli/bin/vouch.mjs");
 const ALONE = join(process.cwd(), "host-cli/dist/vouch-verify.cjs");
@@ -224,6 +226,11 @@ const ASKS: Record<string, Ask> = {
 
 const DOES: Record<string, (session: Session, args: string[]) => void> = {
   demo: (session) => session.copyDemo(),
+  recording(session, [name]) {
+    session.write(name, new Recording().seconds(80).timed().seconds(43).bytes());
+    session.write("device.vkey", `${DEVICE_VKEY}\n`);
+    session.write("recorder.vkey", `${RECORDER_VKEY}\n`);
+  },
   stdin: (session, [name]) => session.takeStdin(name),
   cp: (session, [from, to]) => cpSync(session.path(from), session.path(to), { recursive: true }),
   rm: (session, [name]) => rmSync(session.path(name), { recursive: true }),

@@ -78,3 +78,4 @@ export const FAULT_SLOT_PENDING = 0x070a;
 export const FAULT_BOOT_IMAGE = 0x070b;
 export const FAULT_BOOT_REVERTED = 0x070c;
 export const FAULT_CLEAR_ORDER = 0x070d;
+export const FAULT_STREAM_READER = 0x070e;

@@ -144,6 +144,7 @@ export const FAULTS: { readonly [fault: number]: readonly [code: string, gloss: 
     "image on trial wasn't confirmed before the device started again",
   ],
   [f.FAULT_CLEAR_ORDER]: ["clear-order", "order to clear isn't for this device and key"],
+  [f.FAULT_STREAM_READER]: ["stream-reader", "key of a stream's reader is a point of small order"],
 };
 
 /** The stable code of a fault; `fault-0x…` for one this version has no word for. */

@@ -51,6 +51,9 @@ export const VOUCH_PROGRESS = 3;
 export const VOUCH_RESULT = 4;
 export const VOUCH_CLEAR = 5;
 export const VOUCH_FAULT = 6;
+export const VOUCH_STREAM_START = 7;
+export const VOUCH_STREAM_READ = 8;
+export const VOUCH_STREAM_STOP = 9;
 
 // Result codes every group shares (Zephyr, mgmt_defines.h).
 export const RC_OK = 0;

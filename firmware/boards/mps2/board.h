@@ -54,6 +54,7 @@ struct counters {
   uint32_t faults;
   uint32_t heap_boot;   // used once the agent has started
   uint32_t heap_wanted; // the size of the last allocation that failed
+  uint32_t rows_read, rows_lost; // of the sensors' FIFOs
 };
 extern struct counters counters;
 #define COUNTERS_MAGIC 0x64726276u
@@ -74,7 +75,30 @@ void uart_text(const char *text);
 
 // clock.c
 void clock_start(void);
-uint32_t clock_millis(void);
+uint32_t clock_millis(void); // wraps after 49 days: for waits
+uint64_t clock_ticks(void);  // doesn't
+uint64_t clock_cycles(void); // of CLOCK_HZ
+void clock_wait(void);       // for an interrupt
+uint64_t clock_idle(void);   // cycles spent so
+
+// sensors.c
+struct sensor_channel {
+  uint32_t code, unit;
+  int32_t exponent;
+};
+struct sensor_group {
+  uint32_t kind, period, channel_count;
+  const struct sensor_channel *channels;
+};
+struct sensor_rows {
+  uint64_t ticks;
+  uint32_t lost, rows;
+};
+#define SENSOR_ROW_MAX 8u // channels of a group
+void sensors_interrupt(void);
+const struct sensor_group *sensors_groups(uint32_t *count);
+void sensors_sample(uint32_t mask);
+struct sensor_rows sensors_read(uint32_t group, uint32_t max, int32_t *into); // room for max rows
 
 // flash.c: false when refused, and then nothing has changed
 bool flash_readable(uint32_t address, uint32_t length);
@@ -87,6 +111,7 @@ struct sha256 {
   uint64_t length;
   uint8_t block[64];
 };
+void sha256_block(uint32_t state[8], const uint8_t block[64]);
 void sha256_init(struct sha256 *s);
 void sha256_update(struct sha256 *s, const uint8_t *bytes, size_t length);
 void sha256_final(struct sha256 *s, uint8_t digest[32]);

@@ -128,7 +128,7 @@ static const struct function *load_function(duk_hthread *thr, const struct funct
 // and again; the board does it between two calls of the agent. It may do so at any time: a slot that the agent gave
 // another value is left alone, as is a function that has properties.
 #define REST_ABOVE (44u * KIB) // at rest the heap has less
-#define REST_AGAIN (4u * KIB)
+#define REST_AGAIN (3u * KIB)
 static uint32_t rest_above = REST_ABOVE;
 
 // Beside the `length` that comes with a function expression.
@@ -155,7 +155,7 @@ static void drop_functions(duk_hthread *thr) {
 }
 
 void rest_agent(duk_context *ctx) {
-  if (counters.heap_used > REST_ABOVE) drop_functions(ctx);
+  if (counters.heap_used > rest_above) drop_functions(ctx);
 }
 
 // At the first use of a function: slots.c.

@@ -8,6 +8,9 @@
 #include "duktape.h"
 
 #define CHUNK_BYTES 512
+// Of the interpreter's own stack, taken while the heap is in one piece: growing it later would need the old one and
+// the new one side by side.
+#define STACK_VALUES 300
 
 extern const uint8_t agent_bytecode[];
 // interpreter.c
@@ -70,7 +73,7 @@ static duk_ret_t host_write(duk_context *ctx) {
 }
 
 static duk_ret_t host_millis(duk_context *ctx) {
-  duk_push_uint(ctx, clock_millis());
+  duk_push_number(ctx, (double)clock_ticks());
   return 1;
 }
 
@@ -107,9 +110,78 @@ static duk_ret_t host_hash_flash(duk_context *ctx) {
   return 1;
 }
 
+static duk_ret_t host_sha256(duk_context *ctx) {
+  duk_size_t words, length;
+  uint32_t *h = duk_require_buffer_data(ctx, 0, &words);
+  const uint8_t *bytes = duk_require_buffer_data(ctx, 1, &length);
+  const uint32_t at = duk_require_uint(ctx, 2);
+  if (words != 32 || length < 64 || at > length - 64) (void)duk_range_error(ctx, "no block there");
+  sha256_block(h, bytes + at);
+  return 0;
+}
+
 static duk_ret_t host_random(duk_context *ctx) {
   const uint32_t length = duk_require_uint(ctx, 0);
   random_bytes(push_bytes(ctx, length), length);
+  return 1;
+}
+
+static void put_number(duk_context *ctx, const char *name, double number) {
+  duk_push_number(ctx, number);
+  duk_put_prop_string(ctx, -2, name);
+}
+
+static void push_group(duk_context *ctx, const struct sensor_group *group) {
+  duk_push_object(ctx);
+  put_number(ctx, "kind", group->kind);
+  put_number(ctx, "code", 0);
+  put_number(ctx, "period", group->period);
+  duk_push_array(ctx);
+  for (uint32_t at = 0; at < group->channel_count; at++) {
+    duk_push_object(ctx);
+    put_number(ctx, "code", group->channels[at].code);
+    put_number(ctx, "unit", group->channels[at].unit);
+    put_number(ctx, "exponent", group->channels[at].exponent);
+    duk_put_prop_index(ctx, -2, at);
+  }
+  duk_put_prop_string(ctx, -2, "channels");
+}
+
+static duk_ret_t host_sensors(duk_context *ctx) {
+  uint32_t count;
+  const struct sensor_group *groups = sensors_groups(&count);
+  duk_push_array(ctx);
+  for (uint32_t at = 0; at < count; at++) {
+    push_group(ctx, groups + at);
+    duk_put_prop_index(ctx, -2, at);
+  }
+  return 1;
+}
+
+static duk_ret_t host_sample(duk_context *ctx) {
+  sensors_sample(duk_require_uint(ctx, 0));
+  return 0;
+}
+
+// Numbers of the rows come first, so that memory is taken only for rows that there are.
+#define ROWS_AT_ONCE 128u
+static duk_ret_t host_read_sensor(duk_context *ctx) {
+  uint32_t count;
+  const uint32_t group = duk_require_uint(ctx, 0);
+  const struct sensor_group *groups = sensors_groups(&count);
+  if (group >= count) (void)duk_range_error(ctx, "no such sensor");
+  int32_t values[ROWS_AT_ONCE];
+  const uint32_t width = groups[group].channel_count, room = ROWS_AT_ONCE / width;
+  const uint32_t max = duk_require_uint(ctx, 1);
+  const struct sensor_rows rows = sensors_read(group, max < room ? max : room, values);
+  const uint32_t length = rows.rows * width * sizeof *values;
+  duk_push_object(ctx);
+  put_number(ctx, "ticks", (double)rows.ticks);
+  put_number(ctx, "lost", rows.lost);
+  copy(duk_push_fixed_buffer(ctx, length), (const uint8_t *)values, length);
+  duk_push_buffer_object(ctx, -1, 0, length, DUK_BUFOBJ_INT32ARRAY);
+  duk_remove(ctx, -2);
+  duk_put_prop_string(ctx, -2, "values");
   return 1;
 }
 
@@ -124,6 +196,9 @@ static const duk_function_list_entry HOST[] = {
     {"hostMillis", host_millis, 0},         {"hostReadFlash", host_read_flash, 2},
     {"hostWriteFlash", host_write_flash, 2}, {"hostEraseFlash", host_erase_flash, 2},
     {"hostHashFlash", host_hash_flash, 3},  {"hostReset", host_reset, 0},
+    {"hostSha256", host_sha256, 3},
+    {"hostSensors", host_sensors, 0},       {"hostSample", host_sample, 1},
+    {"hostReadSensor", host_read_sensor, 2},
     {NULL, NULL, 0},
 };
 
@@ -137,16 +212,19 @@ static void call(duk_context *ctx, duk_idx_t arguments) {
   if (duk_pcall(ctx, arguments) != DUK_EXEC_SUCCESS) board_fault(duk_safe_to_string(ctx, -1));
 }
 
+// Light: a value, and no object of its own.
+static void put_function(duk_context *ctx, const char *name, duk_c_function function, duk_idx_t arguments) {
+  duk_push_c_lightfunc(ctx, function, arguments, arguments, 0);
+  duk_put_prop_string(ctx, -2, name);
+}
+
 // Leaves what evaluating the agent gave.
 static duk_ret_t evaluate(duk_context *ctx, void *unused) {
   (void)unused;
   drop_unused(ctx);
   duk_push_global_object(ctx);
-  duk_put_function_list(ctx, -1, HOST);
-  if (random_present()) {
-    duk_push_c_function(ctx, host_random, 1);
-    duk_put_prop_string(ctx, -2, "hostRandom");
-  }
+  for (const duk_function_list_entry *f = HOST; f->key != NULL; f++) put_function(ctx, f->key, f->value, f->nargs);
+  if (random_present()) put_function(ctx, "hostRandom", host_random, 1);
   duk_pop(ctx);
   push_agent(ctx, agent_bytecode);
   duk_call(ctx, 0);
@@ -158,6 +236,7 @@ static duk_context *start_agent(void) {
   heap_start();
   duk_context *ctx = duk_create_heap(heap_alloc, heap_realloc, heap_free, NULL, fatal);
   if (ctx == NULL) board_fault("no room for the interpreter");
+  duk_require_stack(ctx, STACK_VALUES);
   if (duk_safe_call(ctx, evaluate, NULL, 0, 1) != DUK_EXEC_SUCCESS) board_fault(duk_safe_to_string(ctx, -1));
   rest_agent(ctx);
   duk_gc(ctx, DUK_GC_COMPACT);
@@ -188,7 +267,8 @@ int main(void) {
   for (;;) {
     const uint32_t wait = tick(ctx), since = clock_millis();
     if (is_resetting) board_reset();
-    while (!uart_pending() && clock_millis() - since < wait) __asm volatile("wfi");
+    while (!uart_pending() && clock_millis() - since < wait) clock_wait();
+    rest_agent(ctx);
     while (uart_pending()) receive(ctx);
     rest_agent(ctx);
   }

@@ -17,7 +17,7 @@ static inline uint32_t rotate(uint32_t x, unsigned by) {
   return x >> by | x << (32 - by);
 }
 
-static void compress(uint32_t state[8], const uint8_t *block) {
+void sha256_block(uint32_t state[8], const uint8_t block[64]) {
   uint32_t w[64];
   for (unsigned t = 0; t < 16; t++) {
     const uint8_t *p = block + 4 * t;
@@ -51,12 +51,12 @@ void sha256_update(struct sha256 *s, const uint8_t *bytes, size_t length) {
   while (length > 0) {
     const size_t held = s->length % 64;
     if (held == 0 && length >= 64) { // whole blocks straight from flash
-      compress(s->state, bytes);
+      sha256_block(s->state, bytes);
       bytes += 64, length -= 64, s->length += 64;
     } else {
       s->block[held] = *bytes++;
       length--, s->length++;
-      if (held == 63) compress(s->state, s->block);
+      if (held == 63) sha256_block(s->state, s->block);
     }
   }
 }

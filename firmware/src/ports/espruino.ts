@@ -26,6 +26,7 @@
 
 import { DEBUG_ENABLED, type Heap, type Port } from "../port";
 import type { Layout, Region } from "./layout";
+import type { Sensor } from "./sensor";
 
 /** A serial device: Serial1, USB, Bluetooth. */
 interface Line {
@@ -49,6 +50,8 @@ export interface Board {
   random: boolean;
   /** What holds of SWD or JTAG once the REPL is closed, as EAT dbgstat; 0 for a board without read-out protection. */
   debugStatus: number;
+  /** What the boot code samples, by a timer of its own; left out where nothing is. */
+  sensor?: Sensor;
 }
 
 interface FlashModule {
@@ -147,12 +150,13 @@ function readPieces(flash: FlashModule, runs: Region[], address: number, length:
   return out;
 }
 
-// getTime() follows the clock, which a program may set: this one stands still rather than go back.
+// getTime() follows the clock, which a program may set: this one stands still rather than go back. Seconds since
+// 1970 as a double are a little less or more than the millisecond they mean.
 function makeClock(): () => number {
   const start = getTime();
   let last = 0;
   return () => {
-    const now = Math.floor((getTime() - start) * 1000);
+    const now = Math.floor((getTime() - start) * 1000 + 0.5);
     if (now > last) last = now;
     return last;
   };
@@ -210,6 +214,7 @@ export function espruinoPort(board: Board): Port {
       if (E.getConsole() !== null || board.debugStatus === DEBUG_ENABLED) return DEBUG_ENABLED;
       return DEBUG_DISABLED;
     },
+    sensor: board.sensor === undefined ? null : board.sensor,
     heap,
     buffers: BUFFERS,
   };

@@ -13,7 +13,13 @@
 //   hostRandom(length) -> bytes              absent or null without a hardware generator
 //   hostHashFlash(prefix, address, length) -> 32 bytes, SHA-256(prefix, flash run); null for what it can't
 //                                            do, absent or null itself without: computed here
+//   hostSha256(h, bytes, at)                 takes the 64 bytes at bytes[at] into the chaining value h, a Uint32Array of 8;
+//                                            absent: computed here, at ten times and more the cost
 //   hostDebugStatus() -> 0..4                EAT dbgstat; absent: 0, debug enabled, the honest guess
+//   hostSensors() -> [{kind, code, period,   what can be sampled (sensor.ts), asked when a stream starts; absent
+//                      channels: [{code, unit, exponent}]}]    or null on a board without sensors, as are the next two
+//   hostSample(mask)                         samples the groups whose bits are set
+//   hostReadSensor(group, max) -> {ticks, lost, values}        values: Int32Array
 //
 // In return the bundle defines, and the host calls:
 //
@@ -25,6 +31,7 @@
 import type { Port } from "../port";
 import { DEBUG_ENABLED } from "../port";
 import type { Layout } from "./layout";
+import type { Sensor, SensorGroup, SensorRows } from "./sensor";
 
 declare const hostLayout: () => Layout;
 declare const hostWrite: (bytes: Uint8Array) => void;
@@ -38,9 +45,18 @@ declare const hostHashFlash:
   | ((prefix: Uint8Array, address: number, length: number) => Uint8Array | null)
   | null
   | undefined;
+declare const hostSha256: ((h: Uint32Array, bytes: Uint8Array, at: number) => void) | null | undefined;
 declare const hostDebugStatus: (() => number) | null | undefined;
+declare const hostSensors: (() => SensorGroup[]) | null | undefined;
+declare const hostSample: (mask: number) => void;
+declare const hostReadSensor: (group: number, max: number) => SensorRows;
 
 const debugUnknown = (): number => DEBUG_ENABLED;
+
+function nativeSensor(): Sensor | null {
+  if (typeof hostSensors !== "function") return null;
+  return { groups: hostSensors, sample: hostSample, read: hostReadSensor };
+}
 
 /** The port of an embedding that defines the functions above. */
 export function nativePort(): Port {
@@ -52,8 +68,10 @@ export function nativePort(): Port {
     writeFlash: hostWriteFlash,
     eraseFlash: hostEraseFlash,
     hashFlash: typeof hostHashFlash === "function" ? hostHashFlash : null,
+    sha256: typeof hostSha256 === "function" ? hostSha256 : null,
     random: typeof hostRandom === "function" ? hostRandom : null,
     reset: hostReset,
     debugStatus: typeof hostDebugStatus === "function" ? hostDebugStatus : debugUnknown,
+    sensor: nativeSensor(),
   };
 }

@@ -7,12 +7,24 @@
 // one signature does it; what the parts leave of it is the point arithmetic.
 
 import { equalBytes, fromHex } from "@vouch/shared/bytes";
+import { cborMap } from "@vouch/shared/cbor";
 import * as ours from "@vouch/shared/ed25519";
 import { BLOCKS, SPAN } from "@vouch/shared/ed25519-table";
 import { invert, makeField, mul, pack, unpack } from "@vouch/shared/field25519";
+import { makePacker, packRow } from "@vouch/shared/readings";
 import { makeOdd, multiplyAdd, reduceScalar } from "@vouch/shared/scalar25519";
 import { sha512 } from "@vouch/shared/sha512";
 import * as tweetnacl from "@vouch/shared/sign";
+import {
+  decodeMessage,
+  encodeFrame,
+  encodeMessage,
+  makeDeframer,
+  pushBytes,
+  smpHeader,
+} from "@vouch/shared/smp";
+import { linkOf, maskBody, maskedLength } from "@vouch/shared/stream";
+import { x25519 } from "@vouch/shared/x25519";
 
 // The key of RFC 8032 section 7.1, test 1; the message is 0, 7, 14 …
 const SECRET = fromHex(
@@ -33,6 +45,37 @@ const ODD = new Uint8Array(33);
 const A = makeField();
 const B = makeField();
 unpack(A, SECRET, 0, 1);
+
+// What a stream is made of: a frame of 400 bytes of readings, and the messages around it.
+const PAGE = new Uint8Array(400);
+for (let i = 0; i < PAGE.length; i++) PAGE[i] = 5 * i;
+const ROWS = new Int32Array(100);
+for (let i = 0; i < 100; i++) ROWS[i] = (i * i * 7) % 120;
+const PACKER = makePacker(2, 1, 400);
+const REQUEST = encodeFrame(
+  encodeMessage(
+    smpHeader(2, 1, 64, 8, 0),
+    cborMap([
+      ["ack", 123456],
+      ["at", 123456],
+    ]),
+  ),
+);
+const DEFRAMER = makeDeframer(508);
+
+function takeRequest(): boolean {
+  let isRead = false;
+  const ignore = () => {};
+  pushBytes(
+    DEFRAMER,
+    REQUEST,
+    (message) => {
+      isRead = decodeMessage(message).fault === 0;
+    },
+    ignore,
+  );
+  return isRead;
+}
 
 function work(name: string): boolean {
   switch (name) {
@@ -60,6 +103,21 @@ function work(name: string): boolean {
       mul(B, A, B); // 1
       mul(B, A, B);
       return equalBytes(pack(B), pack(A));
+    case "100 rows":
+      PACKER.rows = 0;
+      PACKER.length = 0;
+      for (let i = 0; i < 100; i++) packRow(PACKER, 4 * i, ROWS, i);
+      return PACKER.length > 100 && PACKER.length < 200;
+    case "link":
+      return linkOf(PAGE).length === 32;
+    case "mask":
+      return maskBody(SECRET.subarray(0, 32), SECRET, PAGE).length === maskedLength(400);
+    case "reply":
+      return encodeFrame(encodeMessage(smpHeader(3, 1, 64, 8, 0), PAGE)).length > 500;
+    case "request":
+      return takeRequest();
+    case "x25519":
+      return x25519(PUBLIC, PUBLIC).length === 32;
     default:
       return false;
   }

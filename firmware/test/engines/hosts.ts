@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createContext, runInContext } from "node:vm";
 import { startEngine } from "../../../host-cli/src/sim/quickjs";
+import type { SimSensors } from "../../../host-cli/src/sim/sensors";
 import {
   DEBUG_STATUS,
   FLASH_BYTES,
@@ -19,6 +20,7 @@ import {
   LAYOUT,
   messagesIn,
   type Player,
+  SENSOR,
   type Step,
 } from "./conversation";
 
@@ -44,6 +46,11 @@ async function play(
       const messages = messagesIn(Buffer.concat(out.splice(0)));
       if (messages.length !== 1) throw new Error(`${messages.length} replies to ${step.name}`);
       replies.push(...messages);
+      continue;
+    }
+    if (step.kind === "pass") {
+      for (const end = clock.now + step.ms; clock.now < end; )
+        clock.now += Math.min(device.tick(), end - clock.now);
       continue;
     }
     for (let wait = device.tick(); wait < PENDING_MS; wait = device.tick()) clock.now += wait;
@@ -72,11 +79,17 @@ function makeHost() {
       clock.isReset = true;
     },
   };
-  return { host, clock, out };
+  const sensors = makeSensor(() => clock.now);
+  return { host, clock, out, sensors };
 }
 
+/** The sensor of the conversation, in Node. */
+export const makeSensor = new Function("millis", `${SENSOR}\nreturn makeSensor(millis);`) as (
+  millis: () => number,
+) => SimSensors;
+
 export const playInNode: Player = (bundle, steps) => {
-  const { host, clock, out } = makeHost();
+  const { host, clock, out, sensors } = makeHost();
   const boot = async () => {
     const world = createContext({
       hostLayout: () => LAYOUT,
@@ -87,6 +100,9 @@ export const playInNode: Player = (bundle, steps) => {
       hostEraseFlash: host.eraseFlash,
       hostReset: host.reset,
       hostDebugStatus: () => DEBUG_STATUS,
+      hostSensors: sensors.groups,
+      hostSample: sensors.sample,
+      hostReadSensor: sensors.read,
       Uint8Array, // bytes of one kind inside and outside
     });
     runInContext(bundle, world);
@@ -96,8 +112,8 @@ export const playInNode: Player = (bundle, steps) => {
 };
 
 export const playInQuickJs: Player = (bundle, steps) => {
-  const { host, clock, out } = makeHost();
-  return play(steps, () => startEngine(bundle, { ...host, random: null }), clock, out);
+  const { host, clock, out, sensors } = makeHost();
+  return play(steps, () => startEngine(bundle, { ...host, random: null, sensors }), clock, out);
 };
 
 // ES5 for any engine with typed arrays and print(). What it prints: a line of hex for each request.
@@ -122,12 +138,15 @@ function hostWriteFlash(address, bytes) { for (var i = 0; i < bytes.length; i++)
 function hostEraseFlash(address, length) { for (var i = 0; i < length; i++) flash[address + i] = 255; }
 function hostReset() { isReset = true; }
 function hostDebugStatus() { return DEBUG_STATUS; }
+var sensor = makeSensor(hostMillis), hostSensors = sensor.groups, hostSample = sensor.sample, hostReadSensor = sensor.read;
 hostEraseFlash(0, FLASH_BYTES);
 flash.set(fromHex(ENGINE), LAYOUT.engine.address);
 (0, eval)(BUNDLE);
 for (k = 0; k < STEPS.length; k++) {
   step = STEPS[k];
-  if (step !== "") {
+  if (typeof step === "number") {
+    for (i = now + step; now < i;) now += Math.min(agentTick(), i - now);
+  } else if (step !== "") {
     out = [];
     agentReceive(fromHex(step));
     print(out.join(""));
@@ -152,10 +171,10 @@ function writeScript(bundle: string, steps: Step[]): string {
     PENDING_MS,
     ENGINE: hex(engine),
     BUNDLE: bundle,
-    STEPS: steps.map((step) => (step.kind === "ask" ? hex(step.bytes) : "")),
+    STEPS: steps.map((step) => (step.kind === "ask" ? hex(step.bytes) : step.kind === "pass" ? step.ms : "")),
   };
   const lines = Object.entries(constants).map(([name, value]) => `var ${name} = ${JSON.stringify(value)};`);
-  return `${lines.join("\n")}\n${SCRIPT}`;
+  return `${lines.join("\n")}\n${SENSOR}\n${SCRIPT}`;
 }
 
 /** For a program that takes a script's name and prints. */

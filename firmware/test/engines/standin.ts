@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { createContext, runInContext } from "node:vm";
 import { engineImage } from "../kit";
 import { DEBUG_STATUS, factoryFlash, LAYOUT, messagesIn, type Player } from "./conversation";
+import { makeSensor } from "./hosts";
 
 export interface Run {
   address: number;
@@ -30,6 +31,8 @@ export interface StandIn {
   ask(bytes: Uint8Array): Uint8Array[];
   /** Lets timers run until none is due within a second. */
   run(): void;
+  /** Time passes, with the timers that become due. */
+  pass(ms: number): void;
   flash: Uint8Array;
   /** What happened, in order: "console null", "write", "native 4096", "reboot". */
   events: string[];
@@ -150,6 +153,7 @@ export function makeStandIn(bundle: string, options: StandInOptions = {}): Stand
         mapped,
         random,
         debugStatus: options.debugStatus ?? DEBUG_STATUS,
+        sensor: makeSensor(() => now),
       },
     };
     runInContext(bundle, createContext(world));
@@ -173,6 +177,21 @@ export function makeStandIn(bundle: string, options: StandInOptions = {}): Stand
         boot();
       }
     },
+    pass(ms) {
+      for (const end = now + ms; now < end; ) {
+        const due = timer?.ms ?? Number.POSITIVE_INFINITY;
+        if (timer === undefined || due > end - now) {
+          if (timer !== undefined) timer.ms -= end - now;
+          now = end;
+          return;
+        }
+        const { work } = timer;
+        timer = undefined;
+        now += due;
+        if (now < end) work();
+        else timer = { id: timers, work, ms: 0 };
+      }
+    },
     breakFlash() {
       isBroken = true;
     },
@@ -187,6 +206,7 @@ export const playOnStandIn =
     const replies: Uint8Array[] = [];
     for (const step of steps) {
       if (step.kind === "ask") replies.push(...standIn.ask(step.bytes));
+      else if (step.kind === "pass") standIn.pass(step.ms);
       else standIn.run();
     }
     return replies;

@@ -9,6 +9,7 @@
 
 import { usage } from "../exit";
 import { openFileStore } from "./filestore";
+import { openPostgres } from "./postgres";
 
 export interface Kept {
   readonly key: string;
@@ -36,6 +37,5 @@ export async function openStore(
     if (/^[a-z][a-z0-9+.-]*:\/\//i.test(where)) throw usage("--store takes a folder or postgres://…");
     return openFileStore(where, told);
   }
-  const postgres = require("./postgres") as typeof import("./postgres");
-  return postgres.openPostgres(where, env);
+  return openPostgres(where, env);
 }

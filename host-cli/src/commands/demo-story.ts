@@ -1,6 +1,8 @@
 // What the demo is told with: command lines, typed into the program's own dispatcher as a person would type them, and
 // lines that say what came of them. The one file that imports main.
 
+import { existsSync, mkdirSync, mkdtempSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Refusal } from "@vouch/shared/refusal";
 import type { Io } from "../io";
@@ -19,6 +21,7 @@ import * as monitor from "./monitor";
 import * as release from "./release";
 import * as sim from "./sim";
 import * as status from "./status";
+import * as stream from "./stream";
 import * as verify from "./verify";
 
 const VERBS = {
@@ -35,6 +38,7 @@ const VERBS = {
   release,
   sim,
   status,
+  stream,
   verify,
 };
 const BUILD: Build = {
@@ -80,6 +84,16 @@ export interface Ledger {
   policyLine(story: Story, vkey: () => string): string | Promise<string>;
   readonly init: string | null;
   readonly anchor: string;
+}
+
+/** The folder to play in. A kept one must be new or empty: the demo never writes over anything. */
+export function openFolder(keep: string | undefined): string {
+  if (keep === undefined) return mkdtempSync(join(tmpdir(), "vouch-demo-"));
+  if (existsSync(keep) && readdirSync(keep).length > 0) {
+    throw new Refusal("exists", `${keep} is not empty`, { hint: "name a new folder" });
+  }
+  mkdirSync(keep, { recursive: true });
+  return keep;
 }
 
 export class Story {

@@ -13,11 +13,9 @@
 // story plays in the subfolder `later`.
 
 import { randomBytes } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { formatChallenge } from "@vouch/shared/companions";
-import { Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
 import { usage } from "../exit";
 import { writeWhole } from "../files";
@@ -25,19 +23,9 @@ import type { Io } from "../io";
 import { newestAnchored } from "./attest";
 import { makeDemoFleet } from "./demo-fleet";
 import { attackerForks, startWatching, WATCHED } from "./demo-fork";
-import { type Ledger, Story, type, unexpected } from "./demo-story";
-
-const PRODUCT = "pump-400";
-const IMAGE_BYTES = 24 * 1024; // enough for a progress bar, little enough for half a minute
-
-const KEYGEN = "keygen ledger.acme.example --plain --quiet -o ./ledger.key";
-
-const DIRECTORY: Ledger = {
-  keygen: `${KEYGEN} --cosigner`,
-  policyLine: (_, vkey) => `ledger directory ${vkey()}`,
-  init: "ledger init ./ledger --key ./ledger.key",
-  anchor: "anchor ./log --ledger directory:./ledger --ledger-key ./ledger.key",
-};
+import { anchored, BUNDLE, benchWorks, DIRECTORY, KEYGEN, makerReleases, PRODUCT } from "./demo-maker";
+import { type Ledger, openFolder, Story, type, unexpected } from "./demo-story";
+import { playStreams } from "./demo-streams";
 
 /** A Tangle, believed as its node shows it: who runs the demo is about to see the keys, and has nothing to lose. */
 const tangle = (where: string): Ledger => ({
@@ -67,111 +55,9 @@ function ledgerOf(where: string | undefined, root: string | undefined): Ledger {
   };
 }
 
-async function makerReleases(story: Story): Promise<void> {
-  for (const name of [
-    "alice",
-    "bob",
-    "carol",
-    "acme-vendor",
-    "acme-status",
-    "acme-enroller",
-    "fwlog.acme.example",
-  ]) {
-    await story.does(`keygen ${name} --plain --quiet -o ./${name}.key`);
-  }
-  if (story.ledger.keygen !== null) await story.does(story.ledger.keygen);
-  const vkey = (name: string) => readFileSync(story.path(`${name}.vkey`), "utf8").trim();
-  const ledgerLine = await story.ledger.policyLine(story, () => vkey("ledger"));
-  writeWhole(
-    story.path("policy"),
-    [
-      `log ${vkey("fwlog.acme.example")}`,
-      "quorum none",
-      `approver alice engineering ${vkey("alice")}`,
-      `approver bob quality ${vkey("bob")}`,
-      `approver carol security ${vkey("carol")}`,
-      `approve ${PRODUCT} 2 quality`,
-      `vendor ${PRODUCT} ${vkey("acme-vendor")}`,
-      `status ${vkey("acme-status")}`,
-      `enroller ${vkey("acme-enroller")}`,
-      ledgerLine,
-      "max-age status 30d",
-      "max-age evidence 7d",
-      "",
-    ].join("\n"),
-  );
-  story.tell(
-    "maker",
-    "keys for three approvers, of whom two must sign, quality among them; a policy for relying parties",
-  );
-  await story.does(
-    `sim --vendor ./acme-vendor.vkey --product ${PRODUCT} --model PUMP-400 --hw B --write-engine ./engine.bin`,
-  );
-  await seal(story, "old", "2.3.9", 5, ["bob", "carol"]);
-  await seal(story, "pump", "2.4.1", 7, ["alice", "bob"]);
-  story.tell("", "release 2.4.1, security version 7: alice and bob approve, then the manifest is sealed");
-  await story.does("log init ./log --key ./fwlog.acme.example.key");
-  if (story.ledger.init !== null) await story.does(story.ledger.init);
-  await logged(story, "old.dsse.json", "pump.dsse.json");
-  await story.does(
-    `status new --log ./log --product ${PRODUCT} --key ./acme-status.key -o ./status.dsse.json`,
-  );
-  await logged(story, "status.dsse.json");
-  story.tell("", "log: releases and a status statement, no advisory in force; its checkpoint anchored");
-  await anchored(story);
-}
-
-async function seal(
-  story: Story,
-  name: string,
-  version: string,
-  securityVersion: number,
-  approvers: readonly string[],
-) {
-  writeWhole(story.path(`${name}.bin`), randomBytes(IMAGE_BYTES));
-  await story.does(
-    `release new --product ${PRODUCT} --version ${version} --security-version ${securityVersion} --floor ${securityVersion} --model PUMP-400 --rev B --component app=./${name}.bin --component engine=./engine.bin --vendor ./acme-vendor.vkey -o ./${name}`,
-  );
-  for (const approver of approvers)
-    await story.does(`release sign ./${name}.dsse.json --key ./${approver}.key`);
-  await story.does(
-    `release seal ./${name}.dsse.json --suit ./${name}.suit --image ./${name}.bin --key ./acme-vendor.key --policy ./policy -o ./${name}.upload`,
-  );
-}
-
-const logged = (story: Story, ...files: string[]) =>
-  story.does(`log add ./log ${files.map((f) => `./${f}`).join(" ")} --key ./fwlog.acme.example.key`);
 const watchedLog = (story: Story, file: string) =>
   story.does(`log add ./log ./${file} --key ./fwlog.acme.example.key ${WATCHED}`);
-const anchored = (story: Story) => story.does(story.ledger.anchor);
 
-async function benchWorks(story: Story): Promise<void> {
-  await story.does("sim --create --state ./pump.flash --engine ./engine.bin");
-  await story.does("flash ./pump.upload --port sim:./pump.flash --policy ./policy --yes");
-  story.tell(
-    "bench",
-    `${IMAGE_BYTES / 1024} KB flashed over SMP; the device checks the manifest, restarts, confirms; its rollback floor is now 7`,
-  );
-  await story.does(
-    `enrol --port sim:./pump.flash --policy ./policy --key ./acme-enroller.key --product ${PRODUCT} --serial SN-1042 --yes -o ./pump.enrolment`,
-  );
-  await logged(story, "pump.enrolment.commitment.dsse.json");
-  await anchored(story);
-  story.tell("", "SN-1042 enrolled: it proves that it holds its key; the log gets a salted commitment only");
-  await story.does(
-    "attest --port sim:./pump.flash --log ./log --policy ./policy --enrolment ./pump.enrolment --key ./acme-enroller.key -o ./pump.eat",
-  );
-  await logged(story, "pump.eat.commitment.dsse.json");
-  await anchored(story);
-  story.tell(
-    "",
-    "attested over a nonce from the anchored checkpoint; the commitment to the evidence logged and anchored",
-  );
-  await story.does(`${BUNDLE} -o ./pump.vouch.json`);
-}
-
-const BUNDLE =
-  "bundle --log ./log --release ./pump.dsse.json --manifest ./pump.suit --evidence ./pump.eat --enrolment ./pump.enrolment";
 const VERIFY = "--policy ./policy --image ./pump.bin --image engine=./engine.bin";
 
 async function auditorAsks(story: Story): Promise<void> {
@@ -233,16 +119,6 @@ async function makerWarns(story: Story): Promise<void> {
   story.show(`${lines.find((text) => text.startsWith("advisories"))}\n${lines.at(-1)}\n`);
 }
 
-/** The folder to play in. A kept one must be new or empty: the demo never writes over anything. */
-function openFolder(keep: string | undefined): string {
-  if (keep === undefined) return mkdtempSync(join(tmpdir(), "vouch-demo-"));
-  if (existsSync(keep) && readdirSync(keep).length > 0) {
-    throw new Refusal("exists", `${keep} is not empty`, { hint: "name a new folder" });
-  }
-  mkdirSync(keep, { recursive: true });
-  return keep;
-}
-
 /** Plays the story. Refuses `demo-failed` when any command ends otherwise than it must. */
 export async function play(keep: string | undefined, io: Io, ledger: Ledger = DIRECTORY): Promise<void> {
   const folder = openFolder(keep);
@@ -284,11 +160,15 @@ export function define(program: Command, io: Io): void {
     .option("--ledger <KIND:WHERE>", "anchor there instead: rebased:URL[,grpc=URL], stardust:URL[,poi=URL]")
     .option("--root <ROOT>", "the committee that a rebased network begins with")
     .option("--fleet <DIR>", "instead, write what an auditor of 200 simulated devices is handed")
+    .option("--streams", "instead, the story of a stream of readings, in simulated time")
     .option("--json", "print the outcome as one JSON object")
-    .action((options: { keep?: string; ledger?: string; root?: string; fleet?: string }) =>
-      options.fleet === undefined
-        ? play(options.keep, io, ledgerOf(options.ledger, options.root))
-        : playFleet(options.fleet, options, io),
+    .action(
+      (options: { keep?: string; ledger?: string; root?: string; fleet?: string; streams?: boolean }) => {
+        if (options.streams === true) return playStreams(options.keep, io);
+        return options.fleet === undefined
+          ? play(options.keep, io, ledgerOf(options.ledger, options.root))
+          : playFleet(options.fleet, options, io);
+      },
     );
 }
 

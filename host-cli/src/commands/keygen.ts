@@ -4,6 +4,7 @@
 //   NAME.vkey   NAME+id+base64, one line; also on stdout
 //
 // Ed25519, or with --algorithm ml-dsa-65 a key that countersigns and does nothing else (mldsakeys.ts).
+// With --reader, an X25519 key that reads streams, and NAME.reader: NAME+kid+base64 (shared/src/readerkey.ts).
 //
 // Neither is ever overwritten. The private half is written first: a cut in
 // between leaves a key that --existing can name, never a name without a key. A
@@ -14,6 +15,7 @@ import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { keyidOf } from "@vouch/shared/dsse";
 import { formatMldsaKey, ML_DSA_65, makeMldsaKey } from "@vouch/shared/mldsakey";
+import { formatReader } from "@vouch/shared/readerkey";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { formatVkey, KEY_COSIGNATURE, KEY_ED25519, makeVkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
@@ -21,7 +23,7 @@ import { nodeCrypto } from "../crypto";
 import { about, usage } from "../exit";
 import { readInput, removeLeftovers, writeWhole } from "../files";
 import type { Io } from "../io";
-import { createKey, MAX_KEY_FILE, openKey, publicKeyOf, vkeyPathOf } from "../keys";
+import { createKey, MAX_KEY_FILE, openKey, publicKeyOf, readerPathOf, vkeyPathOf } from "../keys";
 import { loadMldsa } from "../mldsa";
 import { createMldsaKey, openMldsaSeed } from "../mldsakeys";
 import { readPassphrase } from "../passphrase";
@@ -38,6 +40,8 @@ export interface KeygenOptions {
   /** Of FIPS 204, instead of Ed25519. */
   mldsa?: boolean | undefined;
   passphraseFile?: string | undefined;
+  /** A key that reads streams and signs nothing. */
+  reader?: boolean;
 }
 
 export interface KeyFiles {
@@ -55,15 +59,21 @@ export async function makeKeyFiles(options: KeygenOptions, io: Io): Promise<KeyF
     throw usage("--plain leaves no use for --passphrase-file");
   checkName(options.name);
   const keyPath = keyPathFor(options.name, options.output);
-  const vkeyPath = vkeyPathOf(keyPath);
+  const isReader = options.reader === true;
+  const vkeyPath = isReader ? readerPathOf(keyPath) : vkeyPathOf(keyPath);
   for (const path of [keyPath, vkeyPath]) removeLeftovers(path);
   // Asked again when writing; here it saves a person from inventing a passphrase for nothing.
   for (const path of [keyPath, vkeyPath]) if (existsSync(path)) throw exists(path);
   const passphrase = options.plain
     ? null
     : await readPassphrase({ file: options.passphraseFile, subject: keyPath, twice: true }, io);
-  const key = options.mldsa === true ? createMldsaKey(passphrase) : createKey(passphrase);
-  const vkey = vkeyOf(options, key.publicKey);
+  const key =
+    options.mldsa === true
+      ? createMldsaKey(passphrase)
+      : createKey(passphrase, isReader ? "x25519" : "ed25519");
+  const vkey = isReader
+    ? formatReader({ name: options.name, publicKey: key.publicKey })
+    : vkeyOf(options, key.publicKey);
   writeWhole(keyPath, key.pem, { mode: 0o600, overwrite: false });
   writeWhole(vkeyPath, `${vkey}\n`, { overwrite: false });
   const keyid = keyidOf(key.publicKey, nodeCrypto);
@@ -130,6 +140,7 @@ interface Flags {
   algorithm: string;
   passphraseFile?: string;
   existing?: string;
+  reader?: boolean;
   json?: boolean;
 }
 
@@ -141,6 +152,7 @@ export function define(program: Command, io: Io): void {
     .option("-o, --output <PATH>", "folder or file for the private key (default: NAME.key here)")
     .option("--plain", "leave the private key unencrypted")
     .option("--cosigner", "a key that signs with a time: for a witness or a directory ledger")
+    .option("--reader", "an X25519 key that reads streams; its public line goes to NAME.reader")
     .option("--algorithm <NAME>", "ed25519, or ml-dsa-65: a key for `vouch countersign`", ED25519)
     .option("--passphrase-file <FILE>", "read the passphrase from FILE, - is stdin")
     .option("--existing <FILE>", "make no key, only name this one: writes its .vkey")
@@ -151,19 +163,31 @@ export function define(program: Command, io: Io): void {
         throw usage("--existing makes no key, so -o and --plain have no meaning");
       }
       const cosigner = flags.cosigner === true;
+      const reader = flags.reader === true;
+      if (reader && (cosigner || existing !== undefined))
+        throw usage("--reader makes a key that signs nothing, so --cosigner and --existing have no meaning");
       const mldsa = flags.algorithm === ML_DSA_65;
       if (!mldsa && flags.algorithm !== ED25519)
         throw usage(`--algorithm: found ${quote(flags.algorithm)}, expected ${ED25519} or ${ML_DSA_65}`);
       if (mldsa && cosigner) throw usage(`--cosigner keys are of ${ED25519}`);
+      if (mldsa && reader) throw usage("--reader keys are of X25519");
       const made =
         existing === undefined
           ? await makeKeyFiles(
-              { name, output, plain: flags.plain === true, cosigner, mldsa, passphraseFile },
+              { name, output, plain: flags.plain === true, cosigner, mldsa, reader, passphraseFile },
               io,
             )
           : await nameExistingKey({ name, file: existing, cosigner, mldsa, passphraseFile }, io);
-      report(made, io);
+      if (reader && io.json) reportReader(made, io);
+      else report(made, io);
     });
+}
+
+function reportReader({ name, vkey, keyPath, vkeyPath, encrypted }: KeyFiles, io: Io): void {
+  const kid = vkey.split("+")[1];
+  io.stdout(
+    `${JSON.stringify({ name, reader: vkey, kid, key: keyPath, readerFile: vkeyPath, encrypted })}\n`,
+  );
 }
 
 function report(made: KeyFiles, io: Io): void {

@@ -91,8 +91,8 @@ export interface Link {
   /** The current session; another one after reopen(). */
   readonly session: Session;
   readonly deadline: number;
-  /** Waits until the port can be opened again. Refuses with why it can't when time is up. */
-  reopen(options?: { find?: () => Promise<string> }): Promise<void>;
+  /** Waits until the port can be opened again. Refuses with why it can't when time is up, or `isOver` says so. */
+  reopen(options?: { find?: () => Promise<string>; isOver?: () => boolean }): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -123,7 +123,8 @@ export async function openLink(port: string, options: LinkOptions): Promise<Link
           session = await connect(await find());
           return;
         } catch (error) {
-          if (!(error instanceof Refusal) || clock.now() + REOPEN_MS >= deadline) throw error;
+          const isOver = clock.now() + REOPEN_MS >= deadline || again.isOver?.() === true;
+          if (!(error instanceof Refusal) || isOver) throw error;
         }
         await sleep(clock, REOPEN_MS);
       }

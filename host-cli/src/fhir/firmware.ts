@@ -10,14 +10,13 @@
 // of the guide are not claimed: they ask for an EUI-64, which evidence doesn't hold. Times are brackets of the ledger's,
 // so an effective time is a Period.
 
+import { MDC_SYSTEM } from "@vouch/shared/mdc";
 import type { Report } from "@vouch/shared/report";
 import type { ReportRelease, ReportRow } from "@vouch/shared/reportrows";
 import { printable } from "../exit";
+import { CORE, niUri as niOf, OWN, THO } from "./names";
 
-const MDC = "urn:iso:std:iso:11073:10101";
-const OWN = "https://vouch.example/fhir";
 const DCM = "http://dicom.nema.org/resources/ontology/DCM";
-const THO = "http://terminology.hl7.org/CodeSystem";
 const GATEWAY = "Device/gateway";
 const LONGEST = 1024;
 
@@ -27,7 +26,7 @@ const ALERTS = new Set(["refuted", "recalled", "vulnerable"]);
 
 type Resource = Readonly<Record<string, unknown>> & { readonly resourceType: string; readonly id: string };
 
-const mdc = (code: string, display: string) => ({ coding: [{ system: MDC, code, display }] });
+const mdc = (code: string, display: string) => ({ coding: [{ system: MDC_SYSTEM, code, display }] });
 const own = (code: string) => ({ coding: [{ system: `${OWN}/CodeSystem/firmware-state`, code }] });
 const reference = (to: string) => ({ reference: to });
 
@@ -39,8 +38,8 @@ function fhirText(text: string | null): string | undefined {
   return safe === "" ? undefined : safe;
 }
 
-/** The URI of a digest (RFC 6920). */
-const niUri = (sha256: string) => `ni:///sha-256;${Buffer.from(sha256, "hex").toString("base64url")}`;
+/** The URI of a digest in hex. */
+const niUri = (sha256: string) => niOf(Buffer.from(sha256, "hex"));
 const byDigest = (sha256: string) => ({ identifier: { system: "urn:ietf:rfc:6920", value: niUri(sha256) } });
 
 /** JSON, one line. */
@@ -168,7 +167,7 @@ function observation(id: string, row: ReportRow): Resource {
     id: `firmware-${id}`,
     extension: [
       {
-        url: "http://hl7.org/fhir/StructureDefinition/observation-gatewayDevice",
+        url: `${CORE}/observation-gatewayDevice`,
         valueReference: reference(GATEWAY),
       },
     ],

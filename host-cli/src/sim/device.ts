@@ -15,10 +15,12 @@
 // board's watchdog would. The third within ten seconds halts it instead.
 
 import { randomBytes } from "node:crypto";
+import { goOn, steadyNow, waitFor } from "../pace";
 import { type EngineBlock, readEngineImage } from "./engine";
 import type { Flash } from "./flash";
 import { LAYOUT } from "./layout";
 import { type Engine, LIMITS, type Limits, startEngine } from "./quickjs";
+import { makeSensors } from "./sensors";
 
 const FAULTS_MAX = 3;
 const FAULTS_WITHIN_MS = 10_000;
@@ -61,14 +63,15 @@ export async function startDevice(
 
   const boot = async () => {
     const { bundle, block } = readEngineImage(flash.read(LAYOUT.engine.address, LAYOUT.engine.length));
-    const started = performance.now();
+    const started = steadyNow();
+    const millis = () => Math.floor(steadyNow() - started);
     isResetting = false;
     const booted = await startEngine(
       bundle,
       {
         layout: LAYOUT,
         write: (bytes) => void outgoing.push(bytes),
-        millis: () => performance.now() - started,
+        millis,
         readFlash: flash.read,
         writeFlash: flash.write,
         eraseFlash: flash.erase,
@@ -76,6 +79,7 @@ export async function startDevice(
           isResetting = true;
         },
         random: flash.board.random ? (length) => new Uint8Array(randomBytes(length)) : null,
+        sensors: makeSensors(millis),
       },
       limits,
     );
@@ -85,6 +89,7 @@ export async function startDevice(
   };
 
   function turn(running: Engine): void {
+    goOn();
     let wait = 0;
     let fault: Error | undefined;
     const input = queue.shift();
@@ -107,7 +112,7 @@ export async function startDevice(
     const running = engine;
     if (running === undefined) return;
     if (wait > 0) {
-      const timer = setTimeout(turn, Math.min(wait, TICK_MS_MAX), running);
+      const timer = setTimeout(turn, waitFor(Math.min(wait, TICK_MS_MAX)), running);
       cancel = () => clearTimeout(timer);
     } else {
       const soon = setImmediate(turn, running);

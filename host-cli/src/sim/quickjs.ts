@@ -29,6 +29,7 @@ import {
   RELEASE_SYNC,
 } from "quickjs-emscripten";
 import type { LAYOUT } from "./layout";
+import type { SimSensors } from "./sensors";
 
 /** Of the package; the engine block carries it. */
 export const QUICKJS_VERSION = "0.32.0";
@@ -43,6 +44,8 @@ export interface EngineHost {
   reset(): void;
   /** Null on a board without a hardware generator. */
   random: ((length: number) => Uint8Array) | null;
+  /** Null, or left out, on a board that samples nothing. */
+  sensors?: SimSensors | null;
 }
 
 export interface Limits {
@@ -58,7 +61,7 @@ export interface Limits {
 // Smallest that passed identify, upload, test, reset, confirm, enrol, attest with an agent of 53 KB:
 // boot 704 KiB, work 24 KiB, stack 12 KiB.
 export const LIMITS: Limits = {
-  bootBytes: 1024 * 1024,
+  bootBytes: 1280 * 1024,
   workBytes: 64 * 1024, // the budget of firmware/README.md
   stackBytes: 32 * 1024,
   watchdogMs: 15_000,
@@ -73,7 +76,7 @@ export interface Engine {
 }
 
 // Runs before the bundle and takes the raw functions with it: they never become globals.
-const GLUE = `(function (raw, layout) {
+const GLUE = `(function (raw, layout, groups) {
   var Bytes = Uint8Array, root = this;
   root.hostLayout = function () { return layout; };
   root.hostMillis = function () { return raw.millis(); };
@@ -83,6 +86,15 @@ const GLUE = `(function (raw, layout) {
   root.hostEraseFlash = function (a, n) { raw.eraseFlash(a, n); };
   root.hostReset = function () { raw.reset(); };
   root.hostDebugStatus = function () { return 1; };
+  if (raw.readSensor) {
+    root.hostSensors = function () { return groups; };
+    root.hostSample = function (m) { raw.sample(m); };
+    root.hostReadSensor = function (g, n) {
+      var head = new Float64Array(raw.readSensor(g, n)), rows = new Int32Array(head.length - 2), i;
+      for (i = 0; i < rows.length; i++) rows[i] = head[i + 2];
+      return { ticks: head[0], lost: head[1], values: rows };
+    };
+  }
   if (raw.random) root.hostRandom = function (n) { return new Bytes(raw.random(n)); };
   return function (b) { root.agentReceive(new Bytes(b)); };
 })`;
@@ -125,6 +137,17 @@ export async function startEngine(
   const toVm = (bytes: Uint8Array) =>
     vm.newArrayBuffer(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) as ArrayBuffer);
 
+  const sensors = host.sensors ?? null;
+  const sensorFunctions = (): Record<string, Work> =>
+    sensors === null
+      ? {}
+      : {
+          sample: (mask) => void sensors.sample(number(mask)),
+          readSensor: (group, max) => {
+            const { ticks, lost, values } = sensors.read(number(group), number(max));
+            return toVm(new Uint8Array(Float64Array.of(ticks, lost, ...values).buffer));
+          },
+        };
   const raw = makeRaw(vm, guarded, {
     millis: () => vm.newNumber(Math.floor(host.millis())),
     write: (b, start, length) => void host.write(bytesOf(b!, start!, length!)),
@@ -136,6 +159,7 @@ export async function startEngine(
       host.reset();
       return undefined;
     },
+    ...sensorFunctions(),
     ...(host.random === null ? {} : { random: (n) => toVm(host.random!(number(n))) }),
   });
 
@@ -158,8 +182,9 @@ export async function startEngine(
 
   const glue = enter(() => vm.evalCode(GLUE, "glue.js"));
   const layout = enter(() => vm.evalCode(`(${JSON.stringify(host.layout)})`));
-  const receive = enter(() => vm.callFunction(glue, vm.global, raw, layout));
-  for (const handle of [glue, layout, raw]) handle.dispose();
+  const groups = enter(() => vm.evalCode(`(${JSON.stringify(sensors?.groups() ?? null)})`));
+  const receive = enter(() => vm.callFunction(glue, vm.global, raw, layout, groups));
+  for (const handle of [glue, layout, groups, raw]) handle.dispose();
   enter(() => vm.evalCode(bundle, "agent.js")).dispose();
   const tick = vm.getProp(vm.global, "agentTick");
   leaveOnly(limits.workBytes, allocator);

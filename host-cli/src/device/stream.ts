@@ -1,0 +1,202 @@
+// Group 64, a device's stream: started, read, stopped. shared/spec/stream.md has the wire.
+//
+//   frames lie end to end in a run of bytes that begins at 0 with each start of the device, or announce
+//
+//      0            ack               at                                    at + left
+//      ├─────────────┼─────────────────┼──────┬──────┬──────┬───────────────────┤
+//      │ kept by us  │ the device still has it│ 4 reads on the way at once      │
+//
+// A read is harmless to repeat, so lost answers are asked for again. What lies ready is fetched with as many
+// reads at once as the device has buffers; one round is at most ROUND_BYTES, whatever the device says it has.
+// What frames mean, and that bytes are frames at all, is for whoever reads the run.
+
+import { type CborMap, type CborValue, cborMap } from "@vouch/shared/cbor";
+import { Refusal } from "@vouch/shared/refusal";
+import {
+  GROUP_VOUCH,
+  RC_BAD_STATE,
+  RC_BUSY,
+  RC_INVALID,
+  RC_NOT_SUPPORTED,
+  VOUCH_STREAM_READ,
+  VOUCH_STREAM_START,
+  VOUCH_STREAM_STOP,
+} from "@vouch/shared/smp";
+import { bytesField, type Fields, hasField, uintField } from "./body";
+import { sleep } from "./clock";
+import type { Session } from "./session";
+import { call, deviceError, expectOk } from "./smp";
+import { keepOut } from "./trace";
+
+export const STREAM_NONE = 0;
+export const STREAM_SIGNING = 1;
+export const STREAM_RUNNING = 2;
+export const STREAM_CLOSING = 3;
+export const STREAM_FULL = 4;
+
+const ROUND_BYTES = 64 * 1024;
+const WINDOW_MAX = 8;
+const BUSY_MS = 200;
+
+export interface StreamWanted {
+  mode: number;
+  /** X25519 keys; none for a public stream. */
+  readers: readonly Uint8Array[];
+  /** Which groups of sensors; null for all. */
+  groups: readonly number[] | null;
+  /** A checkpoint follows after so many frames, or milliseconds. */
+  everyFrames: number;
+  everyMillis: number;
+  resume: boolean;
+  seed: Uint8Array;
+}
+
+export interface StreamStanding {
+  /** Null while the announce that gives it is being signed. */
+  id: Uint8Array | null;
+  epoch: number;
+  state: number;
+}
+
+/**
+ * Starts a stream, carries on the one the device has, or gives one that runs other readers. A device that is busy is asked
+ * again for so long. Refuses `stream-not-started` (not attested, or nothing to carry on) and `stream-unsupported`.
+ */
+export async function startStream(
+  session: Session,
+  wanted: StreamWanted,
+  patienceMs: number,
+): Promise<StreamStanding> {
+  keepOut(wanted.seed); // of traces
+  const pairs: [string, CborValue][] = [
+    ["mode", wanted.mode],
+    ["readers", [...wanted.readers]],
+    ["frames", wanted.everyFrames],
+    ["millis", wanted.everyMillis],
+    ["resume", wanted.resume],
+    ["seed", wanted.seed],
+  ];
+  if (wanted.groups !== null) pairs.push(["groups", [...wanted.groups]]);
+  const request = requestOf("stream start", true, VOUCH_STREAM_START, cborMap(pairs));
+  const until = session.clock.now() + patienceMs;
+  for (;;) {
+    const reply = await session.exchange(request);
+    if (reply.kind === "ok") {
+      const fields = { what: request.what, body: reply.body };
+      return {
+        id: hasField(fields, "id") ? bytesField(fields, "id", 16) : null,
+        epoch: uintField(fields, "epoch", 0xffffffff),
+        state: stateField(fields),
+      };
+    }
+    if (reply.rc === RC_BAD_STATE) throw notStarted(wanted.resume);
+    if (reply.rc === RC_NOT_SUPPORTED) throw new Refusal("stream-unsupported", "the device has no streams");
+    if (reply.rc !== RC_BUSY || session.clock.now() + BUSY_MS >= until)
+      throw deviceError(request.what, reply);
+    await sleep(session.clock, BUSY_MS);
+  }
+}
+
+const notStarted = (resume: boolean) =>
+  new Refusal(
+    "stream-not-started",
+    resume
+      ? "the device has no stream to carry on, or hasn't attested since it started"
+      : "the device hasn't attested since it started",
+  );
+
+/** Bytes of the run, one piece after another, and how the device stood when it gave the last of them. */
+export interface Round {
+  at: number;
+  data: Uint8Array[];
+  /** Bytes there are after these. */
+  left: number;
+  state: number;
+  /** The device's ticks, at some moment between `sent` and `got`. */
+  now: number;
+  sent: Stamp;
+  got: Stamp;
+}
+
+/** A moment here: by the clock on the wall, and by one that is never set. */
+export interface Stamp {
+  wallMs: number;
+  steadyMs: number;
+}
+
+export interface ReadOptions {
+  /** All before this place is kept. */
+  ack: number;
+  at: number;
+  /** Reads on the way at once, 1 and up. */
+  window: number;
+  stamp: () => Stamp;
+}
+
+/** What lies ready, or nothing. Refuses `stream-passed` when the device no longer has the bytes at `at`. */
+export async function readStream(session: Session, options: ReadOptions): Promise<Round> {
+  const first = await readPiece(session, options.at, options);
+  const round: Round = { ...first, data: [first.data] };
+  let length = first.data.length;
+  const window = Math.min(WINDOW_MAX, Math.max(1, options.window));
+  while (round.left > 0 && length > 0 && length < ROUND_BYTES) {
+    const size = first.data.length;
+    const count = Math.min(window, Math.ceil(round.left / size));
+    const starts = Array.from({ length: count }, (_, i) => options.at + length + i * size);
+    const pieces = await Promise.allSettled(starts.map((at) => readPiece(session, at, options)));
+    for (const [i, piece] of pieces.entries()) {
+      if (piece.status === "rejected") throw piece.reason;
+      if (starts[i] !== options.at + length) break; // a shorter piece came before: what is after it is asked for again
+      round.data.push(piece.value.data);
+      length += piece.value.data.length;
+      Object.assign(round, { left: piece.value.left, state: piece.value.state });
+      if (piece.value.data.length === 0) return round;
+    }
+  }
+  return round;
+}
+
+async function readPiece(
+  session: Session,
+  at: number,
+  { ack, stamp }: ReadOptions,
+): Promise<Omit<Round, "data"> & { data: Uint8Array }> {
+  const body = cborMap([
+    ["ack", ack],
+    ["at", at],
+  ]);
+  const sent = stamp();
+  const request = requestOf("stream read", true, VOUCH_STREAM_READ, body);
+  const reply = await session.exchange(request);
+  const got = stamp();
+  if (reply.kind === "error" && reply.rc === RC_INVALID) throw passed(at);
+  const fields = { what: request.what, body: expectOk(request.what, reply) };
+  const state = stateField(fields);
+  const data = hasField(fields, "data") ? bytesField(fields, "data") : new Uint8Array(0);
+  if (state !== STREAM_NONE && uintField(fields, "at") !== at) throw passed(at);
+  return { at, data, left: uintField(fields, "left"), state, now: uintField(fields, "now"), sent, got };
+}
+
+const passed = (at: number) =>
+  new Refusal(
+    "stream-passed",
+    `the device no longer has its stream from byte ${at} on: another recorder has acknowledged what comes there`,
+    {
+      hint: "go on with the other one's file; or restart the device, after which a new file begins a new stream",
+    },
+  );
+
+/** Asks the device to end its stream; what is left of it, and the close frame, are still to be read. */
+export async function stopStream(session: Session): Promise<number> {
+  return stateField(await call(session, requestOf("stream stop", true, VOUCH_STREAM_STOP, cborMap([]))));
+}
+
+const requestOf = (what: string, write: boolean, command: number, body: CborMap) => ({
+  what,
+  write,
+  group: GROUP_VOUCH,
+  command,
+  body,
+});
+
+const stateField = (fields: Fields): number => uintField(fields, "state", STREAM_FULL);

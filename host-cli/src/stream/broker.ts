@@ -1,0 +1,116 @@
+// A connection to an MQTT broker that outlives its line: the only file that imports mqtt, and loaded when a broker is named.
+//
+// MQTT 5, QoS 1, a session that the broker keeps while we are away. A message that came is acknowledged to the broker
+// when whoever takes it has done so, which is after a flush: a kill before that has the broker send it again.
+// The largest message we take is told to the broker, who then keeps larger ones to itself.
+
+import { Refusal } from "@vouch/shared/refusal";
+import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
+import type { Address, TlsFiles } from "./address";
+
+const CONNECT_MS = 10_000;
+const RETRY_MS = 500;
+const KEEPALIVE_S = 20;
+const PACKET_MAX = 40 * 1024; // a piece, its topic and MQTT's own heads
+const IN_FLIGHT = 16;
+const FOR_EVER = 0xffffffff; // MQTT 5 section 3.1.2.11.2: the session does not expire
+
+export interface BrokerOptions {
+  address: Address;
+  tls: TlsFiles;
+  clientId: string;
+  password: string | null;
+  subscribe: readonly string[];
+  /** Resolves when the message is kept; a rejection is for what nobody can keep, and counts as taken. */
+  onMessage(topic: string, payload: Uint8Array): Promise<void>;
+  onConnect(): void;
+  onLost(why: Refusal | null): void;
+}
+
+export interface Broker {
+  /** Resolves when the broker has it. Only while connected. */
+  publish(topic: string, payload: Uint8Array, retain: boolean): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function openBroker(options: BrokerOptions): Broker {
+  const client = mqtt.connect(clientOptions(options));
+  // mqtt.js calls this for one message after another and acknowledges each once `done` was called.
+  client.handleMessage = (packet, done) => {
+    const payload = typeof packet.payload === "string" ? Buffer.from(packet.payload) : packet.payload;
+    options.onMessage(packet.topic, new Uint8Array(payload)).then(
+      () => done(),
+      () => done(),
+    );
+  };
+  client.on("connect", () => {
+    client.subscribe([...options.subscribe], { qos: 1 }, (error, granted) => {
+      const refused = granted?.find(({ qos }) => qos > 2);
+      if (error != null) options.onLost(trouble(error));
+      else if (refused !== undefined)
+        options.onLost(new Refusal("delivery-refused", "the broker refuses the subscription"));
+      else options.onConnect();
+    });
+  });
+  client.on("error", (error) => options.onLost(trouble(error)));
+  client.on("close", () => options.onLost(null));
+  return {
+    publish: (topic, payload, retain) =>
+      new Promise((resolve, reject) => {
+        client.publish(topic, Buffer.from(payload), { qos: 1, retain }, (error, packet) => {
+          const code = packet !== undefined && "reasonCode" in packet ? packet.reasonCode : 0;
+          if (error != null) reject(trouble(error));
+          else if (typeof code === "number" && code >= 0x80)
+            reject(new Refusal("delivery-refused", `the broker refuses a message: reason ${code}`));
+          else resolve();
+        });
+      }),
+    close: () => endClient(client),
+  };
+}
+
+const endClient = (client: MqttClient) =>
+  new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, 2000);
+    client.end(!client.connected, {}, () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+
+function clientOptions({ address, tls, clientId, password }: BrokerOptions): IClientOptions {
+  const { host, port, isTls, user } = address;
+  return {
+    protocol: isTls ? "mqtts" : "mqtt",
+    host,
+    port,
+    protocolVersion: 5,
+    clientId,
+    clean: false,
+    properties: { sessionExpiryInterval: FOR_EVER, maximumPacketSize: PACKET_MAX, receiveMaximum: IN_FLIGHT },
+    ...(user === null ? {} : { username: user }),
+    ...(password === null ? {} : { password }),
+    keepalive: KEEPALIVE_S,
+    connectTimeout: CONNECT_MS,
+    reconnectPeriod: RETRY_MS,
+    reconnectOnConnackError: true,
+    resubscribe: false, // done at each connection, before anything is told of it
+    queueQoSZero: false,
+    ...(isTls
+      ? {
+          rejectUnauthorized: true,
+          minVersion: "TLSv1.2",
+          ...(/^[0-9.]+$|:/.test(host) ? {} : { servername: host }),
+        }
+      : {}),
+    ...(tls.ca === undefined ? {} : { ca: Buffer.from(tls.ca) }),
+    ...(tls.cert === undefined ? {} : { cert: Buffer.from(tls.cert) }),
+    ...(tls.key === undefined ? {} : { key: Buffer.from(tls.key) }),
+  };
+}
+
+function trouble(error: unknown): Refusal {
+  const said =
+    error instanceof Error ? error.message || String((error as { code?: unknown }).code) : String(error);
+  return new Refusal("delivery-unreachable", `MQTT: ${said}`, { cause: error });
+}

@@ -1,0 +1,307 @@
+// Delivery over TCP, plain or with TLS: messages of shared/src/delivery.ts.
+//
+//   sender                             receiver
+//     │  hello id                         │   who it is for
+//     │◀──────────────────── stand next ──┤   from there on
+//     ├─ piece ─ piece ─ piece ──────────▶│
+//     │◀──────────────────── stand next ──┤   flushed so far
+//     │◀──────────────────── refusal code ┤   and the line is closed
+//
+// A line that goes away is made again, for as long as the recorder runs. The receiver takes one sender of a stream
+// at a time, the newest; what a peer may do is bounded: connections, the time for a greeting, silence, lengths.
+
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from "node:tls";
+import {
+  DELIVERY_HELLO,
+  DELIVERY_PIECE,
+  DELIVERY_REFUSAL,
+  DELIVERY_STAND,
+  decodeHello,
+  decodePiece,
+  decodeRefusal,
+  decodeStand,
+  encodeHello,
+  encodePiece,
+  encodeRefusal,
+  encodeStand,
+  frameMessage,
+  MessageReader,
+  type Piece,
+  type Stand,
+} from "@vouch/shared/delivery";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { type Address, formatAddress, type TlsFiles } from "./address";
+import { type Delivery, Outgoing, type Queue, retryMs } from "./outgoing";
+
+const CONNECT_MS = 10_000;
+/** A receiver says where it stands at least so often; so does a sender that has nothing to send. */
+const KEEPALIVE_MS = 15_000;
+const SILENCE_MS = 60_000;
+const CONNECTIONS_MAX = 64;
+
+/** What went wrong with a line, in our words. */
+export function lineTrouble(error: unknown): Refusal {
+  if (isRefusal(error)) return error;
+  const { message, code, reason } = error as { message?: string; code?: string; reason?: string };
+  const said = reason ?? (message || code || String(error)); // OpenSSL's own message is a page of numbers
+  return new Refusal("delivery-unreachable", said, { cause: error });
+}
+
+function openSocket(address: Address, tls: TlsFiles): Socket {
+  const { host, port } = address;
+  if (!address.isTls) return connect({ host, port, noDelay: true });
+  return connectTls({ host, port, ...servername(host), ...pem(tls), minVersion: "TLSv1.2" });
+}
+
+const servername = (host: string) => (/^[0-9.]+$|:/.test(host) ? {} : { servername: host });
+
+export const pem = ({ ca, cert, key }: TlsFiles) => ({
+  ...(ca === undefined ? {} : { ca: Buffer.from(ca) }),
+  ...(cert === undefined ? {} : { cert: Buffer.from(cert) }),
+  ...(key === undefined ? {} : { key: Buffer.from(key) }),
+});
+
+/** Sends a recording, from where the receiver stands. */
+export function deliverOverTcp(address: Address, tls: TlsFiles, queue: Queue): Delivery {
+  const out = new Outgoing(queue, 0);
+  let socket: Socket | null = null;
+  let isOpen = false; // the receiver has said where it stands
+  let isClosed = false;
+  let tries = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  const pump = () => {
+    if (!isOpen || socket === null) return;
+    for (let piece = out.piece(); piece !== null; piece = out.piece())
+      socket.write(frameMessage(DELIVERY_PIECE, encodePiece(piece)));
+  };
+  const heard = (type: number, body: Uint8Array) => {
+    if (type === DELIVERY_REFUSAL)
+      throw new Refusal("delivery-refused", `the receiver refuses: ${decodeRefusal(body)}`);
+    if (type !== DELIVERY_STAND)
+      throw new Refusal("delivery-malformed", `a receiver sends messages of type ${type}`);
+    const stand = decodeStand(body);
+    if (!isOpen || stand.isMissing) out.rewind(stand.next);
+    isOpen = true;
+    tries = 0;
+    out.isConnected = true;
+    out.trouble = null;
+    out.taken = Math.max(out.taken, stand.next);
+    out.next = Math.max(out.next, out.taken);
+    out.confirm(stand);
+    pump();
+  };
+  const lost = (why: unknown) => {
+    if (socket === null) return;
+    socket.destroy();
+    socket = null;
+    isOpen = false;
+    out.isConnected = false;
+    out.trouble = lineTrouble(why);
+    out.changed();
+    if (!isClosed) timer = setTimeout(open, retryMs(tries++));
+  };
+  const open = () => {
+    timer = undefined;
+    if (queue.id === null) return; // wake() comes when the stream has its name
+    const line = openSocket(address, tls);
+    socket = line;
+    const reader = new MessageReader();
+    const mine = (act: () => void) => () => {
+      if (socket === line) act();
+    };
+    line.setTimeout(
+      CONNECT_MS,
+      mine(() => lost(new Refusal("delivery-unreachable", "no answer in time"))),
+    );
+    line.once(address.isTls ? "secureConnect" : "connect", () => {
+      line.setTimeout(SILENCE_MS);
+      if (queue.id !== null) line.write(frameMessage(DELIVERY_HELLO, encodeHello(queue.id)));
+    });
+    line.on("error", (error) => mine(() => lost(error))());
+    line.on(
+      "close",
+      mine(() => lost(new Refusal("delivery-unreachable", "the line was closed"))),
+    );
+    line.on("data", (bytes) => {
+      if (socket !== line) return;
+      try {
+        reader.push(bytes, heard);
+      } catch (error) {
+        lost(error);
+      }
+    });
+  };
+  open();
+  return {
+    where: formatAddress(address),
+    get standing() {
+      return out.standing;
+    },
+    wake() {
+      // Only before the first frame there is neither a line nor a time to make one.
+      if (socket === null && timer === undefined && !isClosed) open();
+      pump();
+    },
+    drain: (timeoutMs) => out.until(() => out.confirmed >= queue.flushed, timeoutMs),
+    async close() {
+      isClosed = true;
+      clearTimeout(timer);
+      socket?.destroy();
+      socket = null;
+    },
+  };
+}
+
+export interface Listening {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** What a receiver does with what comes. Errors it throws are told to the sender and end the line. */
+export interface Receiving {
+  /** A sender greets: where its stream stands here. Refuses what is for somebody else. */
+  hello(id: Uint8Array): Stand;
+  piece(piece: Piece): "new" | "again" | "missing";
+  /** Everything so far is flushed, and there is room for more. */
+  flush(): Promise<Stand>;
+  /** The sender is gone, or another one took its place. */
+  gone(): void;
+  remark(text: string): void;
+}
+
+/** Listens for senders. Refuses `listen-failed`. */
+export function listenOnTcp(address: Address, tls: TlsFiles, receiving: Receiving): Promise<Listening> {
+  const options = {
+    ...pem(tls),
+    requestCert: tls.ca !== undefined,
+    rejectUnauthorized: tls.ca !== undefined,
+    handshakeTimeout: CONNECT_MS,
+    minVersion: "TLSv1.2" as const,
+  };
+  let current: Socket | null = null;
+  const sockets = new Set<Socket>();
+  const take = (socket: Socket) => {
+    if (sockets.size >= CONNECTIONS_MAX) return void socket.destroy();
+    sockets.add(socket);
+    socket.setNoDelay(true);
+    serve(socket, receiving, {
+      isCurrent: () => current === socket,
+      become() {
+        if (current !== null && current !== socket) {
+          current.destroy();
+          receiving.gone();
+        }
+        current = socket;
+      },
+      over() {
+        sockets.delete(socket);
+        if (current !== socket) return;
+        current = null;
+        receiving.gone();
+      },
+    });
+  };
+  let server: Server;
+  try {
+    server = address.isTls
+      ? createTlsServer(options, (socket: TLSSocket) => take(socket))
+      : createServer(take);
+  } catch (cause) {
+    throw new Refusal(
+      "delivery-tls",
+      `the TLS files can't be used: ${cause instanceof Error ? cause.message : cause}`,
+      { cause },
+    );
+  }
+  server.on("tlsClientError", (error: Error) =>
+    receiving.remark(`a sender was turned away: ${lineTrouble(error).message}`),
+  );
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause) =>
+      reject(
+        new Refusal("listen-failed", `can't listen on ${formatAddress(address)}: ${cause.message}`, {
+          cause,
+        }),
+      ),
+    );
+    server.listen(address.port, address.host, () => {
+      const bound = server.address();
+      resolve({
+        port: typeof bound === "object" && bound !== null ? bound.port : address.port,
+        close: () =>
+          new Promise((done) => {
+            server.close(() => done());
+            for (const socket of sockets) socket.end();
+            setTimeout(() => {
+              for (const socket of sockets) socket.destroy();
+            }, 500).unref();
+          }),
+      });
+    });
+  });
+}
+
+interface Turn {
+  isCurrent(): boolean;
+  become(): void;
+  over(): void;
+}
+
+function serve(socket: Socket, receiving: Receiving, turn: Turn): void {
+  const reader = new MessageReader();
+  let isFlushing = false;
+  const say = (stand: Stand) => socket.write(frameMessage(DELIVERY_STAND, encodeStand(stand)));
+  const refuse = (error: unknown) => {
+    const refusal = lineTrouble(error);
+    receiving.remark(
+      `a sender at ${socket.remoteAddress ?? "?"} is refused: ${refusal.message} [${refusal.code}]`,
+    );
+    socket.end(frameMessage(DELIVERY_REFUSAL, encodeRefusal(refusal.code)));
+    setTimeout(() => socket.destroy(), 500).unref();
+  };
+  const flushSoon = () => {
+    if (isFlushing) return;
+    isFlushing = true;
+    setImmediate(async () => {
+      isFlushing = false;
+      if (!turn.isCurrent()) return;
+      try {
+        say(await receiving.flush());
+      } catch (error) {
+        refuse(error);
+      }
+    });
+  };
+  const heard = (type: number, body: Uint8Array) => {
+    if (type === DELIVERY_HELLO) {
+      const stand = receiving.hello(decodeHello(body));
+      turn.become();
+      say(stand);
+      return;
+    }
+    if (type !== DELIVERY_PIECE || !turn.isCurrent())
+      throw new Refusal("delivery-malformed", `a message of type ${type} from a sender that hasn't greeted`);
+    if (receiving.piece(decodePiece(body)) === "missing")
+      throw new Refusal("delivery-malformed", "a piece that doesn't begin where the one before it ended");
+    flushSoon();
+  };
+  const keepAlive = setInterval(() => {
+    if (turn.isCurrent()) flushSoon();
+  }, KEEPALIVE_MS);
+  socket.setTimeout(SILENCE_MS, () => socket.destroy());
+  socket.on("error", () => {}); // close follows
+  socket.on("close", () => {
+    clearInterval(keepAlive);
+    turn.over();
+  });
+  socket.on("data", (bytes) => {
+    if (socket.writableEnded) return;
+    try {
+      reader.push(bytes, heard);
+    } catch (error) {
+      refuse(error);
+    }
+  });
+}

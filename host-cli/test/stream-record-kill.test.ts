@@ -1,0 +1,155 @@
+// Recorders that die: at each write and each flush in turn, and by SIGKILL whenever it pleases. The device is one and
+// goes on; afterwards the file has each of its frames once. What a recorder acknowledged the device no longer has,
+// so a frame that was acknowledged and not kept would be missing for ever.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { fsyncSync, readFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { parseChallenge } from "@vouch/shared/companions";
+import { FRAME_CLOSE } from "@vouch/shared/stream";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { skip } from "../../shared/test/skip";
+import { recordDevice, Stopper } from "../src/commands/stream-device";
+import { nodeCrypto } from "../src/crypto";
+import { openLink } from "../src/device/link";
+import { Recorder } from "../src/stream/recorder";
+import { type Disk, withRecording } from "../src/stream/recording";
+import { newSigner } from "./maker-kit";
+import { memoryIo } from "./memory-io";
+import { temporaryFolder } from "./sim-kit";
+import { type Bench, isWhole, readRecording, startBench } from "./stream-device-kit";
+
+const KILLS = Number(process.env["VOUCH_KILLS"] ?? 4);
+const VOUCH = join(process.cwd(), "host-cli/bin/vouch.mjs");
+const tests = suite("stream record, killed");
+const folder = temporaryFolder();
+
+class Cut extends Error {}
+
+/** Dies at operation `left`: half of what was to be written is in the file, or all and the flush never comes. */
+function dyingDisk(left: number): Disk & { done: number } {
+  const disk = {
+    done: 0,
+    write(fd: number, bytes: Uint8Array, at: number) {
+      if (disk.done++ < left) return writeSync(fd, bytes, 0, bytes.length, at);
+      writeSync(fd, bytes, 0, Math.floor(bytes.length / 2), at);
+      throw new Cut();
+    },
+    sync(fd: number) {
+      if (disk.done++ >= left) throw new Cut();
+      fsyncSync(fd);
+    },
+  };
+  return disk;
+}
+
+const signer = newSigner("gateway.example");
+
+async function record(bench: Bench, path: string, disk: Disk, stopAfter: number): Promise<string> {
+  const io = memoryIo();
+  const anchor = parseChallenge(readFileSync(bench.challenge));
+  return withRecording(path, { disk }, async (recording) => {
+    const link = await openLink(bench.sim.port, { timeoutMs: 1e9 });
+    try {
+      const stopper = new Stopper();
+      let frames = 0;
+      const watchers = [{ item: () => void frames++ }];
+      const options = { crypto: nodeCrypto, signer, watchers, now: () => performance.now() };
+      const recorder = new Recorder(recording, null, options);
+      return await recordDevice(
+        {
+          link,
+          recorder,
+          anchor,
+          random: null,
+          enrolment: null,
+          enrolmentFile: null,
+          sampling: () => ({ mode: 0, readers: [], groups: null, everyFrames: 4, everyMillis: 200 }),
+          patienceMs: 20_000,
+          say() {},
+          flushed() {
+            if (frames > stopAfter) stopper.stop();
+          },
+        },
+        stopper,
+        io,
+      );
+    } finally {
+      await link.close();
+    }
+  });
+}
+
+let bench: Bench | string;
+try {
+  bench = await startBench(folder);
+} catch (error) {
+  bench = (error as Error).message;
+}
+
+if (typeof bench === "string") {
+  for (const name of ["cut at each operation", "killed"]) skip(tests, name, bench);
+} else {
+  const device = bench;
+  tests.after(() => device.stop());
+
+  tests("cut at each write and each flush in turn, every frame is there once", async () => {
+    const path = join(folder, "cut.vstream");
+    let cuts = 0;
+    // A run that gets further each time; the device's frames are those of one stream throughout.
+    for (let left = 0; left < 9; left++) {
+      const disk = dyingDisk(left);
+      try {
+        await record(device, path, disk, Number.POSITIVE_INFINITY);
+        throw new Error("it ended by itself");
+      } catch (error) {
+        if (!(error instanceof Cut)) throw error;
+        cuts++;
+      }
+    }
+    assert.is(await record(device, path, dyingDisk(Number.POSITIVE_INFINITY), 3), "closed");
+    const { seqs, types, chain, coincidences } = readRecording(path);
+    assert.is(cuts, 9);
+    assert.ok(seqs.length > 4, `${seqs.length} frames`);
+    assert.ok(isWhole(seqs), seqs.join());
+    assert.is(types.at(-1), FRAME_CLOSE);
+    assert.is(chain?.isClosed, true);
+    assert.ok(coincidences >= 1);
+  });
+
+  tests(`killed ${KILLS} times, every frame is there once`, async () => {
+    const path = join(folder, "killed.vstream");
+    const args = ["stream", "record", device.sim.port, "-o", path, "--challenge", device.challenge];
+    const options = ["--checkpoint", "3,1s", "--json", "--mode", "public"];
+    const run = (more: string[], started: (child: ChildProcess) => void) =>
+      new Promise<{ status: number | null; stderr: string }>((resolve) => {
+        const child = spawn(process.execPath, [VOUCH, ...args, ...options, ...more], {
+          stdio: ["ignore", "pipe", "pipe"],
+        });
+        let stderr = "";
+        child.stderr.setEncoding("utf8").on("data", (text: string) => {
+          stderr += text;
+        });
+        child.on("close", (status) => resolve({ status, stderr }));
+        started(child);
+      });
+    for (let kill = 0; kill < KILLS; kill++) {
+      const { status, stderr } = await run([], (child) => {
+        // The first one is given time to begin; the others die anywhere, in their start too.
+        if (kill === 0) child.stdout?.once("data", () => setTimeout(() => child.kill("SIGKILL"), 300));
+        else setTimeout(() => child.kill("SIGKILL"), 150 + Math.random() * 700);
+        child.stdout?.resume();
+      });
+      assert.is(status, null, stderr);
+    }
+    const last = await run(["--for", "1s"], (child) => child.stdout?.resume());
+    assert.is(last.status, 0, last.stderr);
+    const { seqs, chain, evidence } = readRecording(path);
+    assert.ok(isWhole(seqs), seqs.join());
+    assert.is(chain?.isClosed, true);
+    assert.is(evidence, 1, "one start of the device attests once");
+  });
+}
+
+tests.run();

@@ -1,0 +1,95 @@
+// Where a stream stood, by the word of others than its frames: recorders who sign what they had received, earlier
+// runs of the verifier, and logs. No link shows that frames are missing at the end; these do.
+
+import { equalBytes, toHex } from "./bytes";
+import type { CheckOptions, Coincidence, KnownHead, StreamEvents, Tell } from "./streamevents";
+import type { Stream } from "./streamlineage";
+import { type CoincidenceStatement, isCoincidenceBy, recorderKid } from "./vstream";
+
+const wasSeen = (head: KnownHead) => (head.from === "state" ? "an earlier run saw" : "a log has");
+
+export class Ending {
+  private heads: KnownHead[];
+  /** The last coincidence of this boot; and the last by a known recorder. */
+  private latest: Coincidence | null = null;
+  private covered: Coincidence | null = null;
+  private readonly recorders: Map<string, Uint8Array>;
+
+  constructor(
+    private readonly options: CheckOptions,
+    private readonly events: StreamEvents,
+  ) {
+    this.heads = [...(options.heads ?? [])];
+    this.recorders = new Map(
+      (options.recorders ?? []).map((key) => [toHex(recorderKid(key, options.crypto)), key]),
+    );
+  }
+
+  /** Another stream's beginning. */
+  begin(): void {
+    this.covered = this.latest = null;
+  }
+
+  /** Another boot counts other ticks. */
+  boot(): void {
+    this.latest = null;
+  }
+
+  /** A statement about the stream that runs. */
+  coincidence(statement: CoincidenceStatement, stream: Stream, tell: Tell): void {
+    const key = this.recorders.get(toHex(statement.kid));
+    if (key === undefined)
+      tell("stream-recorder", `times are the word of recorder ${toHex(statement.kid)}, whom nobody named`);
+    else if (!isCoincidenceBy(statement, key, this.options.crypto)) {
+      tell("stream-coincidence", "a coincidence isn't signed by the recorder that it names");
+      return;
+    }
+    const { last } = stream;
+    const known = stream.numbers.at(statement.seq);
+    if (statement.seq > last.seq)
+      tell(
+        "stream-truncated",
+        `a coincidence names frame ${statement.seq} as received, the recording has none after ${last.seq}`,
+      );
+    else if (known === undefined || !equalBytes(known.link, statement.link) || statement.epoch > stream.epoch)
+      tell("stream-coincidence", `the recorder had received another frame ${statement.seq}`);
+    else {
+      if (statement.epoch === stream.epoch) stream.clock.coincidence(statement, tell);
+      this.latest = statement;
+      if (key !== undefined) this.covered = statement;
+      this.events.coincidence?.(statement, key !== undefined);
+    }
+  }
+
+  /** A frame goes by: whoever has seen that number saw this frame. */
+  passes(stream: Stream, seq: number, link: Uint8Array, tell: Tell): void {
+    if (this.heads.length === 0) return;
+    this.heads = this.heads.filter((head) => {
+      if (head.seq !== seq || !equalBytes(head.id, stream.id)) return true;
+      if (!equalBytes(head.link, link)) tell("stream-fork", `${wasSeen(head)} another frame ${seq}`);
+      return false;
+    });
+  }
+
+  /** No more frames of this stream: what others have seen of it is here. */
+  checkSeen({ id, last }: Stream, tell: Tell): void {
+    for (const head of this.heads) {
+      if (!equalBytes(head.id, id)) continue;
+      const message = `${wasSeen(head)} frame ${head.seq}, which is missing; the recording ends with ${last.seq}`;
+      tell(head.from === "state" ? "stream-rollback" : "stream-truncated", message);
+    }
+  }
+
+  /** The recording ends. */
+  end(stream: Stream, tell: Tell): void {
+    this.checkSeen(stream, tell);
+    if (stream.isClosed) return;
+    const { announce, head, last, clock } = stream;
+    const period = Math.min(...announce.groups.map((group) => group.period));
+    const age = this.latest === null ? 0 : this.latest.ticks - clock.ticks;
+    if (age > 2 * (announce.everyMillis + period))
+      tell("stream-stale", `no signed frame for ${Math.round(age / 1000)} s before the last coincidence`);
+    if (this.covered === null || this.covered.seq < head.to)
+      tell("stream-open", `nothing says whether the stream went on after frame ${last.seq}`);
+  }
+}

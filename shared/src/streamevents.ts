@@ -1,0 +1,105 @@
+// What a verified stream tells, as it goes: streamcheck.ts makes these, and whoever reads a stream takes them.
+
+import type { Crypto } from "./crypto";
+import type { Group } from "./readings";
+import type { Announce, Boot } from "./streambody";
+import type { Opener } from "./streamopen";
+import type { StreamCode, StreamFinding } from "./streamreasons";
+import type { Coincidence } from "./vstream";
+
+export type { Coincidence } from "./vstream";
+
+/** How a finding is told of the frame in hand. */
+export type Tell = (code: StreamCode, message: string) => void;
+
+/** Rows of one data frame, opened. */
+export interface ReadingBlock {
+  seq: number;
+  epoch: number;
+  boot: Boot;
+  groupIndex: number;
+  group: Group;
+  ticks: number;
+  rows: number;
+  /** Row-major mantissas. */
+  values: Int32Array;
+  /** A signed frame later links back to it. */
+  isProved: boolean;
+}
+
+export interface GapNote {
+  seq: number;
+  epoch: number;
+  boot: Boot;
+  groupIndex: number;
+  ticks: number;
+  rows: number;
+  isProved: boolean;
+}
+
+/** A boot that sends: what its announce or resume says. */
+export interface BootNote {
+  id: Uint8Array;
+  kind: "announce" | "resume";
+  boot: Boot;
+  epoch: number;
+  seq: number;
+  at: number;
+}
+
+/** Frames from..to, one after another, that a signed frame binds; `ticks` and `link` are the signed one's. */
+export interface ProvedNote {
+  id: Uint8Array;
+  epoch: number;
+  from: number;
+  to: number;
+  ticks: number;
+  link: Uint8Array;
+}
+
+export interface StreamEvents {
+  announce?(announce: Announce, id: Uint8Array): void;
+  boot?(note: BootNote): void;
+  block?(block: ReadingBlock): void;
+  gap?(gap: GapNote): void;
+  proved?(note: ProvedNote): void;
+  /** `isChecked`: by a recorder's key that was named. */
+  coincidence?(coincidence: Coincidence, isChecked: boolean): void;
+  finding?(finding: StreamFinding): void;
+}
+
+/** A signed head that somebody else has seen. */
+export interface KnownHead {
+  id: Uint8Array;
+  seq: number;
+  link: Uint8Array;
+  /** An earlier run of this verifier, or a log's record. */
+  from: "state" | "anchor";
+}
+
+export interface CheckOptions {
+  crypto: Crypto;
+  /** Why this announce isn't by an enrolled device, or null when it is; without it the announce's word is taken. */
+  refuseSigner?: (announce: Announce) => string | null;
+  /** Keys of recorders whose coincidences count. */
+  recorders?: readonly Uint8Array[];
+  opener?: Opener | null;
+  heads?: readonly KnownHead[];
+}
+
+export interface StreamSummary {
+  /** Of the stream that the recording ends in. */
+  id: Uint8Array | null;
+  isClosed: boolean;
+  /** The last signed frame. */
+  head: ProvedNote | null;
+  /** Number of the last frame, signed or not. */
+  last: number;
+  frames: number;
+  proved: number;
+  /** Bodies that were masked and have been opened, and that weren't. */
+  opened: number;
+  unopened: number;
+  /** Findings beyond what was told one by one, by code. */
+  more: { [code: string]: number };
+}
