@@ -56,7 +56,8 @@ const SUMMARIES: Record<string, string> = {
   audit: "settle which devices of a fleet are patched",
   report: "what audits found, as a file for people",
   fleet: "collect a fleet's evidence, commit to it, show an owner's part",
-  stream: "a device's readings: verify, share and anchor them (verify, grant, revoke, anchor)",
+  stream:
+    "a device's readings: record, verify, share, anchor and export them (record, verify, grant, revoke, anchor, export)",
   verifier: "write a verifier that is one file, to keep beside bundles",
 };
 
