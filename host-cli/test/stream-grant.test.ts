@@ -55,6 +55,17 @@ grants.before(async () => {
 
 const asOwner = () => ["--reader-key", path("owner.key")];
 
+/** The owner grants of `file` to the clinic. */
+const granting = (...args: string[]) => [
+  "stream",
+  "grant",
+  file,
+  "--to",
+  path("clinic.reader"),
+  ...asOwner(),
+  ...args,
+];
+
 /** What a reader's key and a grant open: frames and readings of each boot. */
 async function opened(
   grant: string,
@@ -74,18 +85,7 @@ grants("a reader's key is a file nobody else reads, and a line that names it", (
 
 grants("frames by number: those open and no other, for that reader alone", async () => {
   const out = path("frames.grant");
-  const text = await ok(
-    "stream",
-    "grant",
-    file,
-    "--to",
-    path("clinic.reader"),
-    ...asOwner(),
-    "--frames",
-    "11-20",
-    "-o",
-    out,
-  );
+  const text = await ok(...granting("--frames", "11-20", "-o", out));
   assert.is(text, "epoch 1: frame 11 to 20, for clinic\n");
   assert.is(statSync(out).mode & 0o777, 0o600);
   const got = await opened(out);
@@ -94,63 +94,27 @@ grants("frames by number: those open and no other, for that reader alone", async
   assert.is(got.unopened, 120 - 9);
   const io = await vouch("stream", "verify", file, "--reader-key", path("owner.key"), "--grant", out);
   assert.match(io.err(), /\[grant-other-reader\]/);
-  await refused(
-    "exists",
-    "stream",
-    "grant",
-    file,
-    "--to",
-    path("clinic.reader"),
-    ...asOwner(),
-    "--frames",
-    "1-2",
-    "-o",
-    out,
-  );
+  await refused("exists", ...granting("--frames", "1-2", "-o", out));
 });
 
 grants("readings by time: ten seconds' worth is ten readings", async () => {
   const out = path("time.grant");
   const span = ["--since", isoTime(T0 + 210), "--until", isoTime(T0 + 220)];
-  await ok("stream", "grant", file, "--to", path("clinic.reader"), ...asOwner(), ...span, "-o", out);
+  await ok(...granting(...span, "-o", out));
   assert.is((await opened(out)).opened, 10);
 });
 
 grants("the last minute before the end, of the boot that ran then", async () => {
   const out = path("minute.grant");
   const last = ["--minutes", "1"];
-  const json = JSON.parse(
-    await ok(
-      "stream",
-      "grant",
-      file,
-      "--to",
-      path("clinic.reader"),
-      ...asOwner(),
-      ...last,
-      "-o",
-      out,
-      "--json",
-    ),
-  );
+  const json = JSON.parse(await ok(...granting(...last, "-o", out, "--json")));
   assert.ok(json.parts.every((part: { epoch: number }) => part.epoch === 2));
   assert.is((await opened(out)).opened, 60);
 });
 
 grants("from a frame on: to the end of its epoch, and of those that follow in the recording", async () => {
   const out = path("from.grant");
-  const text = await ok(
-    "stream",
-    "grant",
-    file,
-    "--to",
-    path("clinic.reader"),
-    ...asOwner(),
-    "--from",
-    "60",
-    "-o",
-    out,
-  );
+  const text = await ok(...granting("--from", "60", "-o", out));
   assert.match(
     text,
     /^epoch 1: frame 60 and all after it, for clinic\nepoch 2: frame 128 and all after it, for clinic\n$/,
@@ -164,20 +128,7 @@ for (const [name, code, args] of [
   ["two ways of naming frames", "usage", ["--frames", "1-2", "--from", "3"]],
   ["frames named twice", "usage", ["--frames", "1-20", "--frames", "20-30"]],
 ] as const) {
-  grants(`refuses: ${name}`, () =>
-    refused(
-      code,
-      "stream",
-      "grant",
-      file,
-      "--to",
-      path("clinic.reader"),
-      ...asOwner(),
-      ...args,
-      "-o",
-      path("no.grant"),
-    ),
-  );
+  grants(`refuses: ${name}`, () => refused(code, ...granting(...args, "-o", path("no.grant"))));
 }
 
 grants("who isn't a reader can't grant, and no grant is made from a recording that was altered", async () => {

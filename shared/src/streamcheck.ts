@@ -52,6 +52,8 @@ export type * from "./streamevents";
 
 /** Findings of one code that are told one by one. */
 const TOLD_MAX = 20;
+/** Streams gone by whose frames are known as theirs; those of older ones are of a stream that nobody knows. */
+const EARLIER_KEPT = 64;
 /** Signed frames that a resume may name, the last first. */
 const SIGNED_KEPT = 256;
 
@@ -199,6 +201,7 @@ export class StreamChecker {
       checkSuccessor(before, announce, tell);
       this.ending.checkSeen(before, tell);
       this.earlier.push(before.id);
+      if (this.earlier.length > EARLIER_KEPT) this.earlier.shift();
     }
     this.takeEpoch(frame, null, at);
     const link = this.hasher.link(frame.bytes);

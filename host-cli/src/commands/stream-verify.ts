@@ -62,6 +62,8 @@ export interface VerifyStreamOptions {
   readonly log?: string;
 }
 
+/** Boots that one run judges. A recording of more is cut in two. */
+const BOOTS_MAX = 16384;
 /** Runs of frames kept of a boot: a recording with more holes than that is told by its findings. */
 const RUNS_MAX = 1000;
 
@@ -70,6 +72,8 @@ interface Seen {
   boots: { note: BootNote; announce: Announce; segment: Omit<Segment, "boot"> }[];
   findings: StreamFinding[];
   readings: number;
+  /** There were more boots than are kept. */
+  isFull: boolean;
 }
 
 /** Goes through the recording and judges it. `now` is Unix seconds. Throws for trouble with files and keys, never for the recording. */
@@ -82,7 +86,7 @@ export async function verifyStream(
 ): Promise<StreamVerdict> {
   const policy = options.policy === undefined ? null : readPolicyNow(options.policy);
   const anchored = anchoredHeads(options, policy);
-  const seen: Seen = { announces: [], boots: [], findings: [], readings: 0 };
+  const seen: Seen = { announces: [], boots: [], findings: [], readings: 0, isFull: false };
   const check: CheckOptions = {
     crypto: nodeCrypto,
     opener: options.signedOnly === true ? null : await openerOf(options, io),
@@ -144,11 +148,18 @@ function both(first: StreamEvents, second: StreamEvents = {}): StreamEvents {
 }
 
 function eventsInto(seen: Seen): ConstructorParameters<typeof StreamChecker>[1] {
-  const last = () => seen.boots[seen.boots.length - 1]?.segment;
+  const last = () => (seen.isFull ? undefined : seen.boots[seen.boots.length - 1]?.segment);
   return {
-    announce: (announce) => seen.announces.push(announce),
+    announce: (announce) => {
+      if (seen.announces.length < BOOTS_MAX) seen.announces.push(announce);
+    },
     boot: (note) => {
       const announce = seen.announces[seen.announces.length - 1]!;
+      if (seen.boots.length === BOOTS_MAX) {
+        if (!seen.isFull) find(seen, "stream-evidence-missing", `no more than ${BOOTS_MAX} boots are judged`);
+        seen.isFull = true;
+        return;
+      }
       seen.boots.push({ note, announce, segment: { frames: [], readings: null, times: null } });
     },
     finding: (finding) => seen.findings.push(finding),

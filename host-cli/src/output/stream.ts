@@ -4,21 +4,14 @@
 import { toHex } from "@vouch/shared/bytes";
 import { kidOf } from "@vouch/shared/cose";
 import { isoTime } from "@vouch/shared/time";
-import { EXIT_STATUS, type Word } from "@vouch/shared/verdict";
+import { EXIT_STATUS } from "@vouch/shared/verdict";
 import { nodeCrypto } from "../crypto";
 import { printable } from "../exit";
 import type { Io } from "../io";
 import type { Segment, StreamVerdict } from "../streamverdict";
-import { paint, type Style } from "./terminal";
+import { paint } from "./terminal";
+import { COLOUR } from "./verdict";
 
-const COLOUR: Readonly<Record<Word, Style>> = {
-  patched: "green",
-  verified: "green",
-  unproven: "yellow",
-  vulnerable: "red",
-  recalled: "red",
-  refuted: "red",
-};
 const MARGIN = 12;
 const RUNS_SHOWN = 4;
 const MODES = ["public", "private", "restricted"];

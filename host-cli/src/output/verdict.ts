@@ -7,7 +7,8 @@ import { printable } from "../exit";
 import type { Io } from "../io";
 import { paint, type Style } from "./terminal";
 
-const COLOUR: Readonly<Record<Word, Style>> = {
+/** What a verdict word is printed in. */
+export const COLOUR: Readonly<Record<Word, Style>> = {
   patched: "green",
   verified: "green",
   unproven: "yellow",
