@@ -14,7 +14,7 @@
 //
 // A frame of rows goes out when it is full, or FRAME_MS after its first row.
 //
-// Memory while something streams: the outbox, 4 KiB; CONTENT_MAX bytes a group; a frame under way, four times its size.
+// Memory while something streams: the outbox, 3 KiB; up to CONTENT_MAX bytes a group; a frame under way, four times its size.
 
 import { FAULT_NONE, FAULT_STREAM_READER } from "@vouch/shared/fault";
 import {

@@ -5,20 +5,13 @@
 //   8 read   write {ack, at}  -> {at, data, left, now, state}
 //   9 stop   write {}         -> {state}
 //
-// Nothing here takes long: what does is done in ticks (stream.ts), and a host asks again. Repeating a request
+// A board without a sensor knows none of them. Nothing here takes long: what does is done in ticks (stream.ts), and a host asks again. Repeating a request
 // whose answer was lost is harmless.
 
 import { copyBytes, equalBytes } from "@vouch/shared/bytes";
 import { type CborMap, type CborValue, cborMap, mapGet } from "@vouch/shared/cbor";
 import { sha256 } from "@vouch/shared/sha256";
-import {
-  RC_BAD_STATE,
-  RC_BUSY,
-  RC_INVALID,
-  RC_NOT_SUPPORTED,
-  RC_TOO_LARGE,
-  RC_UNKNOWN,
-} from "@vouch/shared/smp";
+import { RC_BAD_STATE, RC_BUSY, RC_INVALID, RC_TOO_LARGE, RC_UNKNOWN } from "@vouch/shared/smp";
 import {
   FRAME_CLOSE,
   isSignedType,
@@ -36,7 +29,7 @@ import { bytesIn, hasKey, uintIn } from "./body";
 import { isRunning, JOB_READY } from "./job";
 import { groupError, type Request } from "./link";
 import { copyOut } from "./outbox";
-import type { SensorGroup } from "./ports/sensor";
+import type { Sensor, SensorGroup } from "./ports/sensor";
 import { dropStream, groupsOf, openStream, startEpoch, stopStream } from "./stream";
 import { isOurs, type Stream, samplingOf, type Wanted } from "./streamframes";
 import {
@@ -188,8 +181,7 @@ function checkResume(agent: Agent, record: StreamRecord, wanted: Wanted, samplin
 
 export function startStream(agent: Agent, request: Request): CborMap {
   const device = agent.device;
-  const sensor = agent.port.sensor;
-  if (sensor === null) return refusal(request, RC_NOT_SUPPORTED);
+  const sensor = agent.port.sensor as Sensor;
   const running = agent.stream;
   const isResume = mapGet(request.body, "resume") === true;
   const record = running === null ? loadStreamRecord(device.slots.store) : running.record;

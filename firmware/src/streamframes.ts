@@ -27,6 +27,7 @@ import {
   streamMessage,
 } from "@vouch/shared/stream";
 import {
+  type Announce,
   type Boot,
   CLOSE_STOPPED,
   encodeAnnounce,
@@ -34,6 +35,7 @@ import {
   encodeClose,
   encodeResume,
   groupValue,
+  type Resume,
 } from "@vouch/shared/streambody";
 import { type Epoch, keyloadOf, wipe } from "./epoch";
 import { keyKid } from "./identity";
@@ -212,23 +214,16 @@ export function isOurs(device: Device, r: StreamRecord): boolean {
 }
 
 function announceBody(s: Stream, epoch: Epoch): Uint8Array {
-  const boot = bootOf(s, epoch);
   const r = s.record;
-  return encodeAnnounce({
-    bootcount: boot.bootcount,
-    bootseed: boot.bootseed,
-    ticks: boot.ticks,
-    evidence: boot.evidence,
-    image: boot.image,
-    keyload: boot.keyload,
-    ueid: s.device.identity.ueid as Uint8Array,
-    publicKey: s.device.identity.publicKey as Uint8Array,
-    mode: s.wanted.mode,
-    groups: s.groups,
-    everyFrames: s.wanted.frames,
-    everyMillis: s.wanted.millis,
-    parent: isOurs(s.device, r) ? { id: r.id, seq: r.checkpoint, link: r.link } : null,
-  });
+  const a = bootOf(s, epoch) as Announce;
+  a.ueid = s.device.identity.ueid as Uint8Array;
+  a.publicKey = s.device.identity.publicKey as Uint8Array;
+  a.mode = s.wanted.mode;
+  a.groups = s.groups;
+  a.everyFrames = s.wanted.frames;
+  a.everyMillis = s.wanted.millis;
+  a.parent = isOurs(s.device, r) ? { id: r.id, seq: r.checkpoint, link: r.link } : null;
+  return encodeAnnounce(a);
 }
 
 export function prepareAnnounce(s: Stream, epoch: Epoch): void {
@@ -239,18 +234,10 @@ export function prepareAnnounce(s: Stream, epoch: Epoch): void {
 }
 
 export function prepareResume(s: Stream, epoch: Epoch): void {
-  const boot = bootOf(s, epoch);
-  const body = encodeResume({
-    bootcount: boot.bootcount,
-    bootseed: boot.bootseed,
-    ticks: boot.ticks,
-    evidence: boot.evidence,
-    image: boot.image,
-    keyload: boot.keyload,
-    checkpointSeq: s.record.checkpoint,
-    acknowledged: s.record.acknowledged,
-  });
-  prepare(s, FRAME_RESUME, body);
+  const r = bootOf(s, epoch) as Resume;
+  r.checkpointSeq = s.record.checkpoint;
+  r.acknowledged = s.record.acknowledged;
+  prepare(s, FRAME_RESUME, encodeResume(r));
 }
 
 // ---- Not signed

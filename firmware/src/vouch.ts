@@ -248,6 +248,7 @@ function writeVouch(agent: Agent, request: Request): CborMap {
   if (request.command === VOUCH_ENROL) return enrol(agent, request);
   if (request.command === VOUCH_ATTEST) return attest(agent, request);
   if (request.command === VOUCH_CLEAR) return clear(agent, request);
+  if (agent.port.sensor === null) return plainError(RC_NOT_SUPPORTED);
   if (request.command === VOUCH_STREAM_START) return startStream(agent, request);
   if (request.command === VOUCH_STREAM_READ) return readStream(agent, request);
   if (request.command === VOUCH_STREAM_STOP) return stopStreaming(agent);

@@ -128,7 +128,7 @@ static const struct function *load_function(duk_hthread *thr, const struct funct
 // and again; the board does it between two calls of the agent. It may do so at any time: a slot that the agent gave
 // another value is left alone, as is a function that has properties.
 #define REST_ABOVE (44u * KIB) // at rest the heap has less
-#define REST_AGAIN (3u * KIB)
+#define REST_AGAIN (2u * KIB)
 static uint32_t rest_above = REST_ABOVE;
 
 // Beside the `length` that comes with a function expression.
