@@ -17,6 +17,7 @@
 //   vouch: hint: the bundle may be for another release
 
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { STREAM_REASONS } from "@vouch/shared/streamreasons";
 
 export const EXIT = { done: 0, trouble: 1, refuted: 20, unproven: 21, vulnerable: 22, recalled: 23 } as const;
 
@@ -41,6 +42,7 @@ export const REFUTED_CODES: ReadonlySet<string> = new Set<string>([
   "enrol-other-key",
   "evidence-bad-signature",
   "evidence-other-key",
+  "grant-box",
   "image-bad-signature",
   "image-malformed",
   "image-mismatch",
@@ -122,9 +124,14 @@ export const UNPROVEN_CODES: ReadonlySet<string> = new Set<string>([
   "walk-missing",
 ]);
 
+const streamReason = (code: string) =>
+  Object.hasOwn(STREAM_REASONS, code) ? STREAM_REASONS[code as keyof typeof STREAM_REASONS] : undefined;
+
 export function statusOf(error: unknown): number {
   if (!isRefusal(error)) return EXIT.trouble;
-  if (REFUTED_CODES.has(error.code)) return EXIT.refuted;
+  const ofStream = /^(v?stream|coincidence)-/.test(error.code) ? streamReason(error.code) : undefined;
+  if (REFUTED_CODES.has(error.code) || ofStream === "refuted") return EXIT.refuted;
+  if (ofStream === "unproven") return EXIT.unproven;
   return UNPROVEN_CODES.has(error.code) ? EXIT.unproven : EXIT.trouble;
 }
 

@@ -53,7 +53,8 @@ const SUMMARIES: Record<string, string> = {
   audit: "settle which devices of a fleet are patched",
   report: "what audits found, as a file for people",
   fleet: "collect a fleet's evidence, commit to it, show an owner's part",
-  stream: "a device's readings: verify, share and anchor them (verify, grant, revoke, anchor)",
+  stream:
+    "a device's readings: record, verify, share and anchor them (record, verify, grant, revoke, anchor)",
   verifier: "write a verifier that is one file, to keep beside bundles",
 };
 

@@ -1,12 +1,21 @@
 // Readers of streams on the command line: whose key is public, a file of one line or the line itself; one's own, a key file.
 
 import { utf8Decode } from "@vouch/shared/bytes";
-import { parseReader, type Reader } from "@vouch/shared/readerkey";
+import {
+  checkReaders,
+  formatReadersFile,
+  MAX_READERS_FILE,
+  parseReader,
+  parseReadersFile,
+  type Reader,
+  type ReadersFile,
+} from "@vouch/shared/readerkey";
 import type { ReaderKey } from "@vouch/shared/streamopen";
 import { about } from "./exit";
-import { readInput } from "./files";
+import { readInput, writeWhole } from "./files";
 import type { Io } from "./io";
 import { MAX_KEY_FILE, openKey, publicKeyOf, secretKeyOf } from "./keys";
+import { withFileLock } from "./lock";
 import { readPassphrase } from "./passphrase";
 
 const MAX_READER_FILE = 16 * 1024;
@@ -18,6 +27,29 @@ export function readReader(fileOrText: string): Reader {
     const text = utf8Decode(readInput(fileOrText, MAX_READER_FILE)) ?? "";
     return parseReader(text.replace(/\r?\n$/, ""));
   });
+}
+
+/** Who reads a recording's stream: NAME.readers.json beside NAME.vstream. */
+export const readersPathOf = (recording: string): string =>
+  recording.endsWith(".readers.json") ? recording : `${recording.replace(/\.vstream$/, "")}.readers.json`;
+
+const LOCK_MS = 10_000;
+
+/** Changes who reads a stream from its next epoch on; whole or not at all, and nobody else's change is lost. */
+export function changeReaders(
+  path: string,
+  isDryRun: boolean,
+  change: (now: ReadersFile) => readonly Reader[],
+): Promise<ReadersFile> {
+  return withFileLock(path, LOCK_MS, () =>
+    about(path, async () => {
+      const now = parseReadersFile(readInput(path, MAX_READERS_FILE));
+      const next = { mode: now.mode, readers: change(now) };
+      checkReaders(next);
+      if (!isDryRun) writeWhole(path, formatReadersFile(next));
+      return next;
+    }),
+  );
 }
 
 /** A reader's own key. Refuses as openKey does. */

@@ -20,12 +20,12 @@ import {
   attest,
   evidenceFiles,
   newestAnchored,
-  openEnrolment,
   writeEvidence,
 } from "../src/commands/attest";
 import { type EnrolOptions, enrol } from "../src/commands/enrol";
 import { nodeCrypto } from "../src/crypto";
 import type { Transport } from "../src/device/transport";
+import { openEnrolment } from "../src/enrolment";
 import { outstanding } from "../src/evidence";
 import { statusOf } from "../src/exit";
 import { type Bench, benchDevice, enroller, enrolPolicy, logNote, makeBench } from "./bench";

@@ -208,6 +208,7 @@ export const PREDICATES = {
   revocation: object({ product: word, since: time, reason: text(256), created: time }),
   closing: object({ size: integer(0), successor: vkey, reason: text(256), created: time }),
   "fleet-commitment": object({ size: integer(1), created: time }),
+  "stream-commitment": object({ created: time }),
   "renewal-commitment": object({
     digest: object({ sha512: hex(64), "sha3-256": hex(32) }),
     created: time,

@@ -13,6 +13,7 @@
 //   enrolment-commitment  salted hash of an enrolment
 //   evidence-commitment   salted hash of evidence
 //   fleet-commitment      root of a tree of salted hashes of evidence: fleetrows.ts
+//   stream-commitment     salted hash of a signed head of a stream: streamhead.ts
 //
 // One encoding: canonical JSON, exactly these keys in this order, lists that are sets
 // sorted. Spec: spec/predicates.md. In memory a statement is flat and tagged by `kind`:
@@ -126,6 +127,12 @@ export interface FleetCommitment {
   readonly created: string;
 }
 
+export interface StreamCommitment {
+  readonly kind: "stream-commitment";
+  readonly sha256: string;
+  readonly created: string;
+}
+
 /** A commitment under three hashes: renewal.ts says to what. */
 export interface RenewalCommitment {
   readonly kind: "renewal-commitment";
@@ -144,6 +151,7 @@ export type Statement =
   | EnrolmentCommitment
   | EvidenceCommitment
   | FleetCommitment
+  | StreamCommitment
   | RenewalCommitment
   | KeyStatement;
 
@@ -294,6 +302,10 @@ function fromWire({ subject, kind, predicate }: Wire, at: string): Statement {
       const [tree] = single(list, "fleet", at);
       return { kind, sha256: tree.sha256, ...PREDICATES[kind](predicate, where) };
     }
+    case "stream-commitment": {
+      const [head] = single(list, "stream", at);
+      return { kind, sha256: head.sha256, ...PREDICATES[kind](predicate, where) };
+    }
     case "rotation":
       return rotationFrom(single(list, null, at)[0], PREDICATES.rotation(predicate, where), at);
     case "revocation":
@@ -407,6 +419,11 @@ function partsOf(s: Statement): { subject: unknown; predicate: object } {
       return {
         subject: subjectsOf([{ name: "fleet", sha256: s.sha256 }]),
         predicate: { size: s.size, created: s.created },
+      };
+    case "stream-commitment":
+      return {
+        subject: subjectsOf([{ name: "stream", sha256: s.sha256 }]),
+        predicate: { created: s.created },
       };
     case "renewal-commitment":
       return {

@@ -1,6 +1,7 @@
 // Bodies of data and gap frames: opened where somebody gave us the key, read, and put among what waits.
 
 import { isRefusal, Refusal } from "./refusal";
+import { openBoxFast } from "./secretboxopen";
 import { FRAME_GAP, MODE_PUBLIC } from "./stream";
 import type { CheckOptions, Tell } from "./streamevents";
 import type { StreamHasher } from "./streamhash";
@@ -12,10 +13,16 @@ export class Bodies {
   /** Masked ones that were opened, and that weren't. */
   opened = 0;
   unopened = 0;
-  private readonly tools: MaskTools | undefined;
+  private readonly tools: MaskTools;
 
-  constructor({ openBox }: CheckOptions, hasher: StreamHasher) {
-    this.tools = openBox && { openBox, maskNonce: (key, header, plain) => hasher.nonce(key, header, plain) };
+  private readonly isGrant: boolean;
+
+  constructor({ opener }: CheckOptions, hasher: StreamHasher) {
+    this.isGrant = opener?.isGrant === true;
+    this.tools = {
+      openBox: openBoxFast,
+      maskNonce: (key, header, plain) => hasher.nonce(key, header, plain),
+    };
   }
 
   /** Throws a Refusal at a body that isn't one; what its ticks show is told. */
@@ -65,10 +72,9 @@ export class Bodies {
       this.unopened++;
       if (!isFirst || !isRefusal(error) || error.code !== "stream-mac") throw error;
       stream.keys = null;
-      throw new Refusal(
-        "stream-keyload-key",
-        `the key of epoch ${stream.epoch} doesn't open its first frame`,
-      );
+      throw this.isGrant
+        ? new Refusal("stream-grant-key", `the key that was granted doesn't open frame ${frame.seq}`)
+        : new Refusal("stream-keyload-key", `the key of epoch ${stream.epoch} doesn't open its first frame`);
     }
   }
 }

@@ -4,7 +4,6 @@ import type { Crypto } from "./crypto";
 import type { Group } from "./readings";
 import type { Announce, Boot } from "./streambody";
 import type { Opener } from "./streamopen";
-import type { MaskTools } from "./streamread";
 import type { StreamCode, StreamFinding } from "./streamreasons";
 import type { Coincidence } from "./vstream";
 
@@ -85,8 +84,6 @@ export interface CheckOptions {
   /** Keys of recorders whose coincidences count. */
   recorders?: readonly Uint8Array[];
   opener?: Opener | null;
-  /** Faster tools than the device's, to open bodies with. */
-  openBox?: MaskTools["openBox"];
   heads?: readonly KnownHead[];
 }
 
@@ -96,6 +93,8 @@ export interface StreamSummary {
   isClosed: boolean;
   /** The last signed frame. */
   head: ProvedNote | null;
+  /** Number of the last frame, signed or not. */
+  last: number;
   frames: number;
   proved: number;
   /** Bodies that were masked and have been opened, and that weren't. */

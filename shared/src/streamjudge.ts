@@ -4,8 +4,8 @@
 //   2. it is signed by the stream's key, and of that boot, device and image;
 //   3. a bundle whose release names that image, and the policy, say what becomes of it.
 //
-// Evidence is as old as the boot. Where only its age stands in the way, it is judged at its own time, and what is
-// known now still counts: an advisory that came later is one.
+// Evidence is as old as the boot, and says what ran then: its age is no reason here. A status that is too old for now is
+// judged at the evidence's time; what is known now still counts: an advisory that came later is one.
 
 import { appraise, type Question } from "./appraise";
 import { parseBundle } from "./bundle";
@@ -33,6 +33,7 @@ export interface BootReason {
   readonly code: string;
   readonly word: Word;
   readonly message: string;
+  readonly hint?: string;
 }
 
 /** What became of one boot's evidence; `word` is null when nobody asked. */
@@ -45,7 +46,6 @@ export interface BootResult {
 }
 
 const APP = "app";
-const TOO_OLD: ReadonlySet<string> = new Set(["status-stale", "evidence-stale"]);
 
 /** Judges a boot by the evidence recorded for it; `asked` null settles only whose evidence it is. */
 export function judgeBoot(
@@ -67,7 +67,13 @@ export function judgeBoot(
     const image = checkBootEvidence(note, announce, item.evidence, crypto);
     if (asked === null) return told([]);
     const verdict = appraiseBoot(item.evidence, item.challenge, image, asked);
-    return told([...verdict.reasons], verdict);
+    const reasons = verdict.reasons.map(({ code, word, message, hint }) => ({
+      code,
+      word,
+      message,
+      ...(hint !== undefined && { hint }),
+    }));
+    return told(reasons, verdict);
   } catch (error) {
     if (!isRefusal(error)) throw error;
     const word = UNPROVEN.has(error.code) ? "unproven" : wordOf(error.code);
@@ -130,16 +136,24 @@ function namesImage(file: Uint8Array, image: string): boolean {
   }
 }
 
+/** What was known then of when: whether a device still runs that isn't asked, so its evidence is neither old nor new. */
+const AGES: ReadonlySet<string> = new Set(["evidence-stale", "evidence-after-t"]);
+
 function judgeAtItsTime(question: Question): Verdict {
   const now = appraise(question);
-  if (!now.reasons.some(({ code }) => TOO_OLD.has(code))) return now;
   const times = [now.asOf?.time, ...now.devices.map((d) => d.notAfter ?? d.notBefore)];
   const moment = Math.max(...times.map((time) => time ?? 0));
-  if (moment === 0 || moment >= question.at) return now;
+  const isOld = now.reasons.some(({ code }) => code === "status-stale");
+  if (!isOld || moment === 0 || moment >= question.at) return without(AGES, now, []);
   const then = appraise({ ...question, at: moment });
   const later = now.reasons.filter(
-    ({ code }) => !TOO_OLD.has(code) && !then.reasons.some((reason) => reason.code === code),
+    ({ code }) => code !== "status-stale" && !then.reasons.some((reason) => reason.code === code),
   );
-  const reasons = [...then.reasons, ...later];
-  return { ...then, reasons, word: worst([then.word, ...reasons.map(({ word }) => word)]) };
+  return without(AGES, then, later);
+}
+
+/** The verdict less what is said of its age, and with what came later. */
+function without(codes: ReadonlySet<string>, verdict: Verdict, later: Verdict["reasons"]): Verdict {
+  const reasons = [...verdict.reasons, ...later].filter(({ code }) => !codes.has(code));
+  return { ...verdict, reasons, word: worst(["patched", ...reasons.map(({ word }) => word)]) };
 }

@@ -25,6 +25,8 @@ export interface EpochStart {
 export type FrameKeys = (seq: number) => Uint8Array | null;
 
 export interface Opener {
+  /** Keys came from somebody who granted them, and not from the device: when they open nothing, it isn't the device's fault. */
+  readonly isGrant?: boolean;
   /** The keys of an epoch that begins; null when it has none. Refuses `stream-not-reader`, `stream-keyload-…`. */
   open(start: EpochStart): FrameKeys | null;
 }

@@ -24,6 +24,7 @@ export const STREAM_REASONS = {
   "stream-superseded": "refuted",
   "stream-wrong-signer": "refuted",
   "stream-signature": "refuted",
+  "stream-enrolment": "unproven",
   // order
   "stream-link": "refuted",
   "stream-gap": "refuted",
@@ -45,6 +46,7 @@ export const STREAM_REASONS = {
   "stream-keyload-order": "refuted",
   "stream-keyload-box": "refuted",
   "stream-keyload-key": "refuted",
+  "stream-grant-key": "unproven",
   "stream-not-reader": "note",
   "stream-unread": "unproven",
   // boots and time
@@ -62,6 +64,7 @@ export const STREAM_REASONS = {
   "stream-hanging": "note",
   "stream-stale": "unproven",
   "stream-open": "unproven",
+  "stream-anchor": "unproven",
   // coincidences
   "stream-coincidence": "refuted",
   "stream-recorder": "note",

@@ -183,6 +183,8 @@ function judgeRecord(
     case "fleet-commitment":
       tellFleetCommitment(w, statement, signed);
       break;
+    case "stream-commitment":
+      break; // a hash that says nothing; whoever keeps the salt knows whose
     case "rotation":
     case "revocation":
     case "closing":

@@ -73,6 +73,7 @@ const KINDS = [
   "enrolment-commitment",
   "evidence-commitment",
   "fleet-commitment",
+  "stream-commitment",
   "renewal-commitment",
 ];
 

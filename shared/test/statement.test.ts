@@ -120,6 +120,7 @@ const RENEWAL: Statement = {
   sha3: D1,
   created: CREATED,
 };
+const STREAM: Statement = { kind: "stream-commitment", sha256: D2, created: CREATED };
 const FLEET: Statement = { kind: "fleet-commitment", sha256: D2, size: 200, created: CREATED };
 
 const ALL: readonly Statement[] = [
@@ -135,6 +136,7 @@ const ALL: readonly Statement[] = [
   COMMITTED,
   EVIDENCE,
   FLEET,
+  STREAM,
   RENEWAL,
 ];
 

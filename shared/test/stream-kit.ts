@@ -3,7 +3,7 @@
 // what a field should hold.
 
 import { createPrivateKey, sign } from "node:crypto";
-import { concatBytes, copyBytes } from "@vouch/shared/bytes";
+import { concatBytes } from "@vouch/shared/bytes";
 import {
   encodeGap,
   GROUP_NUMERIC,
@@ -50,8 +50,13 @@ import { x25519Public } from "@vouch/shared/x25519";
 
 const fill = (length: number, byte: number) => new Uint8Array(length).fill(byte);
 
+export interface DeviceKey {
+  publicKey: Uint8Array;
+  sign(message: Uint8Array): Uint8Array;
+}
+
 /** A key made of one byte, and what signs with it: node's, since a mutated stream is verified thousands of times. */
-export function deviceKey(byte: number) {
+export function deviceKey(byte: number): DeviceKey {
   const { publicKey } = keyPairFromSeed(fill(32, byte));
   const pkcs8 = concatBytes([
     new Uint8Array([0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20]),
@@ -83,7 +88,7 @@ export const GROUPS: Group[] = [
 export interface MakerOptions {
   mode?: number;
   readers?: Uint8Array[];
-  device?: ReturnType<typeof deviceKey>;
+  device?: DeviceKey;
   everyFrames?: number;
   everyMillis?: number;
   epoch?: number;
@@ -96,7 +101,7 @@ export interface MakerOptions {
 export interface Spoil extends Partial<Position> {
   flags?: number;
   /** Another key signs. */
-  by?: ReturnType<typeof deviceKey>;
+  by?: DeviceKey;
   signature?: Uint8Array;
   /** The nonce of another frame, whose box then isn't what it says. */
   body?: Uint8Array;
@@ -106,7 +111,7 @@ export interface Spoil extends Partial<Position> {
 
 export class StreamMaker {
   readonly frames: Uint8Array[] = [];
-  readonly device: ReturnType<typeof deviceKey>;
+  readonly device: DeviceKey;
   readonly mode: number;
   id: Uint8Array = fill(16, 0);
   epoch: number;
@@ -257,9 +262,14 @@ export class StreamMaker {
     this.epochKeys.set(this.epoch, { seq: this.seq, key: this.chain });
   }
 
+  /** Frames mostly come in order: the chain is kept where it was used last. */
   private keyOf(seq: number): Uint8Array {
-    let chain = copyBytes(this.chain, 0, 32);
-    for (let at = this.chainSeq; at < seq; at++) chain = nextChain(chain);
-    return frameKey(chain);
+    if (seq < this.chainSeq) {
+      const { seq: first, key } = this.epochKeys.get(this.epoch)!;
+      this.chain = key;
+      this.chainSeq = first;
+    }
+    for (; this.chainSeq < seq; this.chainSeq++) this.chain = nextChain(this.chain);
+    return frameKey(this.chain);
   }
 }

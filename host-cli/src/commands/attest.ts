@@ -12,44 +12,30 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
-import { judgeStardust, rebasedJudge } from "@vouch/shared/anchoring";
 import { equalBytes, toHex, utf8Decode } from "@vouch/shared/bytes";
-import { openCheckpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
-import {
-  type Challenge,
-  formatChallenge,
-  formatEvidenceSalt,
-  MAX_COMPANION,
-  parseEnrolmentFile,
-} from "@vouch/shared/companions";
-import { parseEnvelope } from "@vouch/shared/dsse";
+import { type Challenge, formatChallenge, formatEvidenceSalt, MAX_COMPANION } from "@vouch/shared/companions";
 import { type Claims, challengeNonce } from "@vouch/shared/evidence";
-import { parseNote } from "@vouch/shared/note";
 import type { Policy } from "@vouch/shared/policy";
-import { walkMember } from "@vouch/shared/rebased/walkform";
-import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { quote, Refusal } from "@vouch/shared/refusal";
-import { signersOf } from "@vouch/shared/signers";
-import { type EnrolmentStatement, parseStatement } from "@vouch/shared/statement";
+import type { EnrolmentStatement } from "@vouch/shared/statement";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { type LineFlags, type Link, type LinkOptions, linkFrom, withLine, withLink } from "../device/link";
 import { attestDevice, type Identity, identify, type JobState } from "../device/vouch";
 import { commitTo } from "../endorse";
+import { openEnrolment } from "../enrolment";
 import { type Outstanding, outstanding } from "../evidence";
 import { about, printable } from "../exit";
 import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { listAnchors } from "../log/anchors";
-import { policyNow, policyOf } from "../log/keys";
+import { policyNow } from "../log/keys";
 import { openLog } from "../log/store";
-import { readWalkFile } from "../log/walk";
 import { startProgress } from "../output/terminal";
-import { rebasedOnDemand } from "../rebased";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
-import { stardustOnDemand } from "../stardust";
 import { kidOfKey } from "../upload";
 import { readPolicyNow } from "./policy";
+import { receiptTime } from "./receipt-time";
 
 const DEFAULT_TIMEOUT_S = 600; // a signature takes minutes on the slowest engines
 
@@ -155,51 +141,9 @@ export function newestAnchored(logFolder: string, policy: Policy | null): Dated 
       hint: "`vouch anchor` places one on a ledger",
     });
   }
-  if (policy !== null) checkAnchor(logFolder, newest.note, receipt, policy);
+  // What `verify` would say of it later is better known before the device works for minutes.
+  if (policy !== null) receiptTime(logFolder, newest.note, receipt, policy);
   return { checkpoint: newest.note, ledger: receipt.kind, receipt: receipt.proof };
-}
-
-/** What `verify` would say of it later is better known before the device works for minutes. */
-function checkAnchor(
-  logFolder: string,
-  note: Uint8Array,
-  receipt: { kind: string; proof: Uint8Array },
-  policy: Policy,
-): void {
-  const { size } = parseCheckpoint(parseNote(note).text);
-  openCheckpoint(note, policyOf(openLog(logFolder), policy, size).log, nodeCrypto);
-  if (receipt.kind === "rebased") {
-    const walk = readWalkFile(logFolder);
-    const { open } = rebasedOnDemand(null);
-    const member = walk === null ? undefined : walkMember(walk);
-    rebasedJudge({ policy, crypto: nodeCrypto, rebased: open, walk: member })(receipt.proof, note);
-    return;
-  }
-  if (receipt.kind === "stardust") {
-    judgeStardust({ policy, crypto: nodeCrypto, stardust: stardustOnDemand }, receipt.proof, note);
-    return;
-  }
-  const ledgers = policy.ledgers.flatMap((l) => (l.kind === "directory" ? [l.root] : []));
-  const ledger = receipt.kind === "directory" ? ledgerFor(receipt.proof, ledgers) : undefined;
-  if (ledger === undefined) {
-    throw new Refusal(
-      "ledger-not-trusted",
-      `the newest anchor is on a ${receipt.kind} ledger that the policy does not name`,
-    );
-  }
-  verifyDirectoryReceipt(receipt.proof, note, ledger, nodeCrypto);
-}
-
-/** The statement in an .enrolment file; with a policy, signed by an enroller it names. */
-export function openEnrolment(file: Uint8Array, policy: Policy | null): EnrolmentStatement {
-  const envelope = parseEnvelope(parseEnrolmentFile(file).statement);
-  if (policy !== null) {
-    const enrollers = policy.enrollers.map((vkey) => ({ name: vkey.name, role: "enroller", vkey }));
-    signersOf(envelope, enrollers, nodeCrypto);
-  }
-  const statement = parseStatement(envelope.payload);
-  if (statement.kind === "enrolment") return statement;
-  throw new Refusal("wrong-statement", `found a statement of kind ${statement.kind}, expected enrolment`);
 }
 
 export interface EvidenceFiles {

@@ -32,13 +32,14 @@ import { nodeCrypto } from "../crypto";
 import { type LineFlags, type Link, type LinkOptions, linkFrom, withLine, withLink } from "../device/link";
 import { commitEnrolment, enrolDevice, type Identity, identify } from "../device/vouch";
 import { commitTo, signStatement } from "../endorse";
+import { openEnrolment } from "../enrolment";
 import { outstanding } from "../evidence";
 import { about, printable } from "../exit";
 import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { kidOfKey } from "../upload";
-import { jobProgress, openEnrolment } from "./attest";
+import { jobProgress } from "./attest";
 import { readPolicyNow } from "./policy";
 
 const DEFAULT_TIMEOUT_S = 600; // a signature takes minutes on the slowest engines

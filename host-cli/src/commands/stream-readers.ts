@@ -17,10 +17,7 @@ import { isRefusal } from "@vouch/shared/refusal";
 import { MODE_RESTRICTED } from "@vouch/shared/stream";
 import { about, usage } from "../exit";
 import { readInput, writeWhole } from "../files";
-import { readReader } from "../readerfile";
-
-export const readersPathOf = (recording: string): string =>
-  `${recording.replace(/\.vstream$/, "")}.readers.json`;
+import { readersPathOf, readReader } from "../readerfile";
 
 export interface WatchedReaders {
   readonly path: string;

@@ -4,7 +4,10 @@
 
 import type { Command } from "commander";
 import type { Io } from "../io";
+import { defineAnchor } from "./stream-anchor";
+import { defineGrant, defineRevoke } from "./stream-grant";
 import { defineRecord } from "./stream-record";
+import { defineVerify } from "./stream-verify";
 
 export function define(program: Command, io: Io): void {
   const stream = program
@@ -14,4 +17,10 @@ export function define(program: Command, io: Io): void {
 }
 
 /** In the order `vouch stream --help` lists them; one line each. */
-const SUBCOMMANDS: ((stream: Command, io: Io) => void)[] = [defineRecord];
+const SUBCOMMANDS: ((stream: Command, io: Io) => void)[] = [
+  defineRecord,
+  defineVerify,
+  defineGrant,
+  defineRevoke,
+  defineAnchor,
+];

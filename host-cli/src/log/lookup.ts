@@ -49,6 +49,7 @@ export function keyOf(statement: Statement): Uint8Array | null {
     case "enrolment-commitment":
     case "evidence-commitment":
     case "fleet-commitment":
+    case "stream-commitment":
     case "renewal-commitment":
       return subjectKey(statement.kind, statement.sha256);
     case "rotation":

@@ -1,0 +1,161 @@
+// What became of a stream, for people at night: the verdict first, then each boot's part, then what was found and what
+// nobody looked at. And the same as one JSON object: spec/stream.md, "Verdict".
+
+import { toHex } from "@vouch/shared/bytes";
+import { kidOf } from "@vouch/shared/cose";
+import { isoTime } from "@vouch/shared/time";
+import { EXIT_STATUS, type Word } from "@vouch/shared/verdict";
+import { nodeCrypto } from "../crypto";
+import { printable } from "../exit";
+import type { Io } from "../io";
+import type { Segment, StreamVerdict } from "../streamverdict";
+import { paint, type Style } from "./terminal";
+
+const COLOUR: Readonly<Record<Word, Style>> = {
+  patched: "green",
+  verified: "green",
+  unproven: "yellow",
+  vulnerable: "red",
+  recalled: "red",
+  refuted: "red",
+};
+const MARGIN = 12;
+const RUNS_SHOWN = 4;
+const MODES = ["public", "private", "restricted"];
+
+export function printStream(verdict: StreamVerdict, file: string, explain: boolean, io: Io): void {
+  if (io.json) io.stdout(`${JSON.stringify(streamJson(verdict))}\n`);
+  else io.stdout(streamText(verdict, explain, io));
+  const [reason] = verdict.reasons;
+  if (reason !== undefined && !io.json)
+    for (const line of [`vouch: ${file}: ${reason.message} [${reason.code}]`, hintOf(reason)].filter(Boolean))
+      io.stderr(`${printable(line)}\n`);
+}
+
+const hintOf = ({ hint }: StreamVerdict["reasons"][number]) =>
+  hint === undefined ? "" : `vouch: hint: ${hint}`;
+
+const span = ({ from, to }: { from: number; to: number }, one: string) =>
+  from === to ? `${one} ${from}` : `${one}s ${from} to ${to}`;
+const moment = (micros: number) => isoTime(Math.floor(micros / 1e6));
+
+function streamText(verdict: StreamVerdict, explain: boolean, io: Io): string {
+  const { summary, announce, segments, findings, device } = verdict;
+  const lines = [paint(io, "stdout", COLOUR[verdict.word], verdict.word)];
+  const line = (label: string, text: string) => lines.push(`${label.padEnd(MARGIN)}${printable(text)}`);
+  if (announce !== null && summary.id !== null) {
+    const end = summary.isClosed ? "closed" : "open";
+    line(
+      "stream",
+      `${toHex(summary.id)}, ${MODES[announce.mode]}, ${end}; ${summary.frames} frames, ${summary.proved} of them evidence`,
+    );
+    const whose = device === null ? "on the stream's own word" : `by ${device.by}`;
+    const serial = device?.serial == null ? "" : `serial ${device.serial}, `;
+    line("device", `${serial}ueid ${toHex(announce.ueid)}, key ${kidText(verdict)}, ${whose}`);
+  }
+  for (const { seq, time } of verdict.anchors)
+    if (time !== null) line("anchor", `frame ${seq} was there by ${isoTime(time)}`);
+  for (const segment of segments) {
+    line("", "");
+    const [first = "", ...rest] = segmentLines(segment);
+    line(`boot ${segment.boot.note.boot.bootcount}`, first);
+    for (const text of rest) line("", text);
+  }
+  if (findings.length > 0) line("", "");
+  for (const { code, word, message, at } of findings)
+    if (explain || code !== "stream-boot-change")
+      line(word, `${message} [${code}]${explain && at !== null ? `, byte ${at} of the recording` : ""}`);
+  for (const [code, count] of Object.entries(summary.more)) line("", `and ${count} more [${code}]`);
+  for (const text of notJudged(verdict)) line("not judged", text);
+  return `${lines.map((text) => text.trimEnd()).join("\n")}\n`;
+}
+
+const kidText = ({ announce }: StreamVerdict) => toHex(kidOf(nodeCrypto.sha256(announce!.publicKey)));
+
+function segmentLines({ boot, frames, readings, times }: Segment): string[] {
+  const { verdict, word } = boot;
+  const runs = frames
+    .slice(0, RUNS_SHOWN)
+    .map(({ from, to }) => (from === to ? `${from}` : `${from} to ${to}`));
+  const more = frames.length > RUNS_SHOWN ? ", and more" : "";
+  const what = frames.length === 0 ? "no evidence" : `frames ${runs.join(", ")}${more}`;
+  const counted = readings === null ? what : `${span(readings, "reading")} (${what})`;
+  const release = verdict?.product == null ? "" : ` on ${verdict.product} ${verdict.version}`;
+  const asOf = verdict?.asOf == null ? "" : `, as of log size ${verdict.asOf.logSize}`;
+  return [
+    word === null ? counted : `${word}: ${counted}${release}${asOf}`,
+    ...(times === null
+      ? []
+      : [
+          `received ${moment(times.from)} to ${moment(times.to)}${times.isChecked ? "" : ", by a recorder that nobody named"}`,
+        ]),
+    ...boot.reasons.map((reason) => `${reason.word}: ${reason.message} [${reason.code}]`),
+  ];
+}
+
+/** What nobody asked about, so that a verdict isn't taken for more than it is. */
+function notJudged({ device, isAppraised, announce, summary }: StreamVerdict): string[] {
+  if (announce === null) return [];
+  return [
+    ...(device === null ? ["whose key it is: --policy and an enrolment, or --device-key, tell"] : []),
+    ...(isAppraised ? [] : ["what software took the readings: --policy and --bundle tell"]),
+    ...(summary.unopened > 0 ? [`${summary.unopened} masked frames weren't opened`] : []),
+  ];
+}
+
+function streamJson(verdict: StreamVerdict): object {
+  const { word, summary, announce, device, segments, findings, isAppraised } = verdict;
+  const { head } = summary;
+  return {
+    verdict: word,
+    exit: EXIT_STATUS[word],
+    stream: summary.id && toHex(summary.id),
+    mode: announce === null ? null : MODES[announce.mode],
+    closed: summary.isClosed,
+    device: announce && {
+      ueid: toHex(announce.ueid),
+      kid: kidText(verdict),
+      by: device?.by ?? null,
+      serial: device?.serial ?? null,
+    },
+    frames: summary.frames,
+    proved: summary.proved,
+    opened: summary.opened,
+    unopened: summary.unopened,
+    head: head && { epoch: head.epoch, seq: head.to, link: toHex(head.link) },
+    appraised: isAppraised,
+    anchors: verdict.anchors.map(({ seq, time }) => ({ frame: seq, time: time && isoTime(time) })),
+    boots: segments.map(bootJson),
+    reasons: verdict.reasons,
+    findings: findings.map(({ code, word: level, message, seq, at, other }) => ({
+      code,
+      word: level,
+      message,
+      frame: seq,
+      at,
+      ...(other && { other }),
+    })),
+    more: summary.more,
+    notJudged: notJudged(verdict),
+  };
+}
+
+const bootJson = ({ boot, frames, readings, times }: Segment) => ({
+  bootcount: boot.note.boot.bootcount,
+  epoch: boot.note.epoch,
+  frame: boot.note.seq,
+  evidence: toHex(boot.note.boot.evidence),
+  image: boot.note.boot.image && toHex(boot.note.boot.image),
+  frames,
+  readings,
+  times: times && {
+    from: moment(times.from),
+    to: moment(times.to),
+    checked: times.isChecked,
+  },
+  verdict: boot.word,
+  product: boot.verdict?.product ?? null,
+  version: boot.verdict?.version ?? null,
+  asOf: boot.verdict?.asOf?.logSize ?? null,
+  reasons: boot.reasons,
+});
