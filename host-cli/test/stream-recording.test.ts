@@ -67,7 +67,7 @@ for (const [what, at] of [
   tests(`${what} isn't written`, async () => {
     writeFileSync(path, concatBytes([encodeVstreamHead(), items[0]!]));
     const recording = Recording.open(path);
-    await refuses("stream-forked", () => recording.appendFrame(parseFrame(maker.frames[at]!), items[at]!));
+    await refuses("stream-link", () => recording.appendFrame(parseFrame(maker.frames[at]!), items[at]!));
     recording.close();
     assert.ok(readFileSync(path).equals(concatBytes([encodeVstreamHead(), items[0]!])));
   });
