@@ -129,7 +129,7 @@ for (const [what, bytes, code] of [
   ["what isn't an item", after(new Uint8Array([0, 1, 2, 3])), "vstream-damaged"],
   ["a frame that isn't one", after(encodeFrameItem(new Uint8Array(80))), "stream-malformed"],
   ["a frame of another stream", after(encodeFrameItem(forged.data(1))), "stream-other"],
-  ["a frame out of its turn", after(encodeFrameItem(maker.frames[2]!)), "stream-forked"],
+  ["a frame out of its turn", after(encodeFrameItem(maker.frames[2]!)), "stream-link"],
   ["a checkpoint by another key", after(encodeFrameItem(badSignature)), "stream-signature"],
 ] as const) {
   tests(`refuses ${what}: ${code}`, async () => {

@@ -56,7 +56,7 @@ if (typeof cluster === "string") {
       "--store",
       url,
       "--for",
-      "12s",
+      "20s",
       ...options,
     ];
     const [received] = await Promise.all([
@@ -78,7 +78,7 @@ if (typeof cluster === "string") {
   tests("each row is there once, to the digit, with the time that a recorder vouches for", async () => {
     const signer = newSigner("gateway.example");
     saveSigner(folder, signer);
-    options.push("--recorder", join(folder, "gateway.example.vkey"));
+    options.push("--recorder-key", join(folder, "gateway.example.vkey"));
     const kid = recorderKid(signer.publicKey, nodeCrypto);
     const claim = {
       id: maker.id,

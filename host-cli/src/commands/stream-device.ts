@@ -265,7 +265,7 @@ class Run {
     this.alive();
     if (id !== null && chain !== null && !equalBytes(id, chain.id))
       throw new Refusal(
-        "stream-other",
+        "stream-elsewhere",
         `the device carries on stream ${toHex(id)}, the recording is of ${toHex(chain.id)}`,
         { hint: "the stream it has is in another file; go on with that one" },
       );

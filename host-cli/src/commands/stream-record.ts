@@ -55,7 +55,7 @@ export interface RecordFlags extends SignerOptions, LineFlags, DeliveryFlags {
   group?: number[];
   checkpoint: { frames?: number; millis?: number };
   readerKey?: string;
-  recorder: Uint8Array[];
+  recorderKey: Uint8Array[];
   store?: string;
   for?: number;
   frames?: number;
@@ -89,7 +89,7 @@ export function defineRecord(stream: Command, io: Io): void {
     )
     .option("--reader-key <FILE>", "show and check what this reader's secret key opens")
     .option(
-      "--recorder <VKEY>",
+      "--recorder-key <VKEY>",
       "whose coincidences count, a verifier key or its file; repeatable",
       recorderOf,
       [],
@@ -188,7 +188,7 @@ async function recordFromDevice(
   const port = given ?? (await resolvePort(flags));
   const desk = new RecordDesk(flags, io, {
     enrolment,
-    recorders: [...flags.recorder, ...(signer === null ? [] : [signer.publicKey])],
+    recorders: [...flags.recorderKey, ...(signer === null ? [] : [signer.publicKey])],
     store,
     opener: await openerOf(flags, io),
   });
@@ -294,7 +294,7 @@ async function recordFrom(
       : readEnrolment(flags.enrolment, flags.policy === undefined ? null : readPolicyNow(flags.policy));
   const desk = new RecordDesk(flags, io, {
     enrolment,
-    recorders: flags.recorder,
+    recorders: flags.recorderKey,
     store,
     opener: await openerOf(flags, io),
   });

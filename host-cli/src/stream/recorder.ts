@@ -174,7 +174,7 @@ export class Recorder {
 const SUSPECT: ReadonlySet<string> = new Set([
   "stream-malformed",
   "unsupported-version",
-  "stream-forked",
+  "stream-link",
   "stream-other",
   "stream-signature",
   "stream-wrong-signer",

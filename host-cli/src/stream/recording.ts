@@ -72,7 +72,7 @@ export interface Chain {
   isClosed: boolean;
 }
 
-/** The chain with one more frame; null before the first. Refuses `stream-forked`, `stream-other`, `stream-malformed`. */
+/** The chain with one more frame; null before the first. Refuses `stream-link`, `stream-other`, `stream-malformed`. */
 export function followFrame(chain: Chain | null, frame: Frame): Chain {
   if (chain === null) return beginChain(frame);
   if (!equalBytes(frame.id, chain.id))
@@ -125,7 +125,7 @@ function beginChain(frame: Frame): Chain {
 
 const broken = (frame: Frame, why: string) =>
   new Refusal(
-    "stream-forked",
+    "stream-link",
     `frame ${frame.seq} of type ${frame.type} doesn't go on where the recording ends: ${why}`,
   );
 

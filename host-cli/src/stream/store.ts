@@ -104,7 +104,7 @@ export class ReadingStore {
 
   begin(announce: Announce, id: Uint8Array): void {
     if (this.id !== null)
-      throw new Refusal("stream-other", "a recording of several streams has no place in the store");
+      throw new Refusal("stream-several", "a recording of several streams has no place in the store");
     this.id = id.slice();
     this.announce = announce;
   }
