@@ -94,15 +94,15 @@ export async function verifyStream(
     heads: [...anchored, ...(options.state === undefined ? [] : readHeads(options.state))],
   };
   also?.check(check);
-  const streams = new Set<string>();
-  const announced: StreamEvents = { announce: (_, id) => void streams.add(toHex(id)) };
+  const elsewhere = new Set(anchored.map(({ id }) => toHex(id)));
+  const announced: StreamEvents = { announce: (_, id) => void elsewhere.delete(toHex(id)) };
   const checker = new StreamChecker(check, both(both(eventsInto(seen), announced), also?.events));
   const recorded = readRecording(file, checker);
   for (const { seq, trouble } of anchored)
     if (trouble !== null) find(seen, "stream-anchor", `the anchor of frame ${seq}: ${trouble}`);
-  const own = anchored.filter((head) => streams.has(toHex(head.id)));
+  const own = anchored.filter(({ id }) => !elsewhere.has(toHex(id)));
   for (const { id, seq } of anchored)
-    if (!streams.has(toHex(id)))
+    if (elsewhere.has(toHex(id)))
       find(
         seen,
         "stream-anchor",

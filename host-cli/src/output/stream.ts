@@ -73,7 +73,10 @@ function segmentLines({ boot, frames, readings, times }: Segment, isPartial: boo
   const more = frames.length > RUNS_SHOWN ? ", and more" : "";
   const what = frames.length === 0 ? "no evidence" : `frames ${runs.join(", ")}${more}`;
   const opened = readings === null ? 0 : readings.to - readings.from + 1;
-  const numbered = readings === null || isPartial ? `${opened} readings opened` : span(readings, "reading");
+  const numbered =
+    readings === null || isPartial
+      ? `${opened} reading${opened === 1 ? "" : "s"} opened`
+      : span(readings, "reading");
   const counted = readings === null ? what : `${numbered} (${what})`;
   const release = verdict?.product == null ? "" : ` on ${verdict.product} ${verdict.version}`;
   const asOf = verdict?.asOf == null ? "" : `, as of log size ${verdict.asOf.logSize}`;
