@@ -28,7 +28,11 @@ export interface StreamVerdict {
   readonly device: { readonly by: string; readonly serial: string | null } | null;
   readonly isAppraised: boolean;
   /** Heads that a log's ledger had by then; Unix seconds, null where that isn't proved. */
-  readonly anchors: readonly { readonly seq: number; readonly time: number | null }[];
+  readonly anchors: readonly {
+    readonly id: Uint8Array;
+    readonly seq: number;
+    readonly time: number | null;
+  }[];
   /** Reasons of all kinds that aren't notes, the worst first. */
   readonly reasons: readonly BootReason[];
 }

@@ -129,6 +129,14 @@ anchors("a recording that ends before it, or has another frame there, is refuted
   assert.equal([...codes].sort(), ["stream-anchor", "stream-fork"]);
 });
 
+anchors("the anchor of another stream proves nothing of this one", async () => {
+  writeFileSync(at("another.vstream"), recordedWorld({}, { everyFrames: 32 }).file());
+  const { codes, json } = await verify(at("another.vstream"));
+  assert.equal(codes, ["stream-anchor"]);
+  assert.match(json.reasons[0].message, /^the anchor is of frame [0-9]+ of stream [0-9a-f]{32}, of which/);
+  assert.equal(json.anchors, []);
+});
+
 anchors("nothing is committed to that is refuted, and nothing is written over", async () => {
   const bent = readFileSync(at("pump.vstream"));
   bent[bent.length - 400]! ^= 1;

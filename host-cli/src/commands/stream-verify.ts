@@ -94,10 +94,20 @@ export async function verifyStream(
     heads: [...anchored, ...(options.state === undefined ? [] : readHeads(options.state))],
   };
   also?.check(check);
-  const checker = new StreamChecker(check, both(eventsInto(seen), also?.events));
+  const elsewhere = new Set(anchored.map(({ id }) => toHex(id)));
+  const announced: StreamEvents = { announce: (_, id) => void elsewhere.delete(toHex(id)) };
+  const checker = new StreamChecker(check, both(both(eventsInto(seen), announced), also?.events));
   const recorded = readRecording(file, checker);
   for (const { seq, trouble } of anchored)
     if (trouble !== null) find(seen, "stream-anchor", `the anchor of frame ${seq}: ${trouble}`);
+  const own = anchored.filter(({ id }) => !elsewhere.has(toHex(id)));
+  for (const { id, seq } of anchored)
+    if (elsewhere.has(toHex(id)))
+      find(
+        seen,
+        "stream-anchor",
+        `the anchor is of frame ${seq} of stream ${toHex(id)}, of which the recording holds nothing`,
+      );
   const device = whoseKey(seen, recorded, policy, options);
   const asked = askedOf(policy, options, now);
   const segments = seen.boots.map(({ note, announce, segment }) => ({
@@ -112,7 +122,7 @@ export async function verifyStream(
     segments,
     device: device ?? enrolledIn(segments, policy, seen),
     isAppraised: asked !== null,
-    anchors: anchored.map(({ seq, time }) => ({ seq, time })),
+    anchors: own.map(({ id, seq, time }) => ({ id, seq, time })),
   });
   const { head, id } = summary;
   const isRefuted = verdict.findings.some((finding) => finding.word === "refuted");
