@@ -5,38 +5,42 @@
 // strict.ts run first, exactly as in portableCrypto, and the two agree on every
 // published vector. Keys go in as JWK, which needs no DER of ours.
 //
-// Making a KeyObject costs about as much as a tenth of a signature, and a fleet
-// is verified with few keys many times: those used of late are kept.
+// Making a KeyObject costs about as much as a tenth of a signature, and a fleet is verified with few keys many times:
+// those used of late are kept, from their second use on. A device's own key comes once, and a hundred thousand
+// KeyObjects would wait for the garbage collector, which doesn't know how large they are.
 
-import { createPublicKey, hash, type KeyObject, verify } from "node:crypto";
+import { createPublicKey, hash, type JsonWebKeyInput, type KeyObject, verify } from "node:crypto";
 import type { Crypto } from "@vouch/shared/crypto";
 import { FAULT_NONE } from "@vouch/shared/fault";
 import { checkPublicKey, checkSignature } from "@vouch/shared/strict";
 
-// Two generations: when the young one is full it becomes the old one, and the old one is
-// forgotten. What is used meanwhile is young again. Nothing has to be moved at each use.
+// Two generations: when the young one is full it becomes the old one, and the old one is forgotten. What is used
+// meanwhile is young again. Nothing has to be moved at each use. A key that was seen once is there without its object.
 const GENERATION = 128;
-let young = new Map<string, KeyObject>();
-let old = new Map<string, KeyObject>();
+let young = new Map<string, KeyObject | null>();
+let old = new Map<string, KeyObject | null>();
 
 // Callers have run checkPublicKey.
-function keyObject(publicKey: Uint8Array): KeyObject {
+function keyFor(publicKey: Uint8Array): KeyObject | JsonWebKeyInput {
   const bytes = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.byteLength);
   const name = bytes.toString("latin1");
-  const known = young.get(name);
-  if (known !== undefined) return known;
-  const key =
-    old.get(name) ??
-    createPublicKey({
-      key: { kty: "OKP", crv: "Ed25519", x: bytes.toString("base64url") },
-      format: "jwk",
-    });
+  const known = young.get(name) ?? old.get(name);
+  const jwk = { key: { kty: "OKP", crv: "Ed25519", x: bytes.toString("base64url") }, format: "jwk" } as const;
+  if (known === undefined) {
+    keep(name, null);
+    return jwk;
+  }
+  const key = known ?? createPublicKey(jwk);
+  if (!young.get(name)) keep(name, key);
+  return key;
+}
+
+function keep(name: string, key: KeyObject | null): void {
   if (young.size >= GENERATION) {
     old = young;
     young = new Map();
   }
   young.set(name, key);
-  return key;
 }
 
 export const nodeCrypto: Crypto = {
@@ -49,6 +53,6 @@ export const nodeCrypto: Crypto = {
   },
   verifyEd25519(publicKey, message, signature) {
     if (checkPublicKey(publicKey) !== FAULT_NONE || checkSignature(signature) !== FAULT_NONE) return false;
-    return verify(null, message, keyObject(publicKey), signature);
+    return verify(null, message, keyFor(publicKey), signature);
   },
 };
