@@ -45,7 +45,7 @@ export function parseReader(line: string): Reader {
 }
 
 /** Refuses `reader-order`. */
-export function checkReaderKey(publicKey: Uint8Array): void {
+function checkReaderKey(publicKey: Uint8Array): void {
   const shared = x25519(new Uint8Array(32).fill(1), publicKey);
   if (shared.every((byte) => byte === 0))
     throw new Refusal("reader-order", "the key has small order: what is wrapped for it, everybody reads");

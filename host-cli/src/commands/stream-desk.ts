@@ -11,6 +11,7 @@ import { absentReason, decimalText } from "@vouch/shared/decimal";
 import { MDC_METRICS, MDC_UNITS } from "@vouch/shared/mdc";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import type { EnrolmentStatement } from "@vouch/shared/statement";
+import { MODE_NAMES } from "@vouch/shared/stream";
 import { type GapNote, type ReadingBlock, StreamChecker } from "@vouch/shared/streamcheck";
 import type { Opener } from "@vouch/shared/streamopen";
 import type { StreamFinding } from "@vouch/shared/streamreasons";
@@ -43,8 +44,6 @@ export interface DeskOptions {
   /** Takes readings that were checked. */
   store?: ReadingStore | null;
 }
-
-const MODES = ["public", "private", "restricted"];
 
 /** Timers of Node count 31 bits of milliseconds, and a simulated device's time may lag behind them. */
 const LOOK_AGAIN_MS = 600_000;
@@ -106,7 +105,7 @@ export class RecordDesk {
         this.options.store?.begin(announce, id);
         this.event("started", {
           id: toHex(id),
-          mode: MODES[announce.mode] ?? null,
+          mode: MODE_NAMES[announce.mode] ?? null,
           groups: announce.groups.length,
         });
       },
@@ -249,7 +248,7 @@ export class RecordDesk {
     const readers = f.readers === 0 ? "" : `, ${f.readers} reader${f.readers === 1 ? "" : "s"}`;
     return {
       ...f,
-      mode: f.id === null ? "" : `${MODES[f.mode]}${readers}`,
+      mode: f.id === null ? "" : `${MODE_NAMES[f.mode]}${readers}`,
       signatureAge: f.signedAtMs === null ? null : steadyNow() - f.signedAtMs,
       values: f.last.map(({ code, unit, mantissa, exponent }) => ({
         name: MDC_METRICS.get(code)?.text ?? `MDC ${code}`,

@@ -12,6 +12,7 @@ import { fromHex } from "@vouch/shared/bytes";
 import { MAX_CHALLENGE, MAX_COMPANION, parseChallenge } from "@vouch/shared/companions";
 import type { ReadersFile } from "@vouch/shared/readerkey";
 import { quote, Refusal } from "@vouch/shared/refusal";
+import { MODE_NAMES } from "@vouch/shared/stream";
 import { type Opener, readerOpener } from "@vouch/shared/streamopen";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -128,12 +129,10 @@ function streamId(text: string): Uint8Array {
   throw usage(`found ${quote(text)}, expected a stream's id, 32 hexadecimal digits`);
 }
 
-const MODES = ["public", "private", "restricted"];
-
 function modeOf(text: string): number {
-  const mode = MODES.indexOf(text);
+  const mode = MODE_NAMES.indexOf(text);
   if (mode >= 0) return mode;
-  throw usage(`found ${quote(text)}, expected ${MODES.join(", ")}`);
+  throw usage(`found ${quote(text)}, expected ${MODE_NAMES.join(", ")}`);
 }
 
 function groupsOf(text: string): number[] {
@@ -269,7 +268,7 @@ function samplingOf(flags: RecordFlags, { mode, readers }: ReadersFile, recordin
   const { chain } = recording;
   if (chain !== null && chain.announce.mode !== mode)
     throw usage(
-      `the recording is of a ${MODES[chain.announce.mode]} stream, its readers are those of a ${MODES[mode]} one`,
+      `the recording is of a ${MODE_NAMES[chain.announce.mode]} stream, its readers are those of a ${MODE_NAMES[mode]} one`,
     );
   return {
     mode,
