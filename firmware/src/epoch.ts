@@ -20,7 +20,7 @@ const WRAPPED_BYTES = KID_BYTES + 48;
 
 export const EPOCH_WORKING = 0;
 /** All is made; the frame that begins the epoch can be signed. */
-export const EPOCH_MADE = 1;
+const EPOCH_MADE = 1;
 /** A reader's key is a point of small order. */
 export const EPOCH_BAD_READER = 2;
 

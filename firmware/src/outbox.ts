@@ -10,7 +10,7 @@
 // Memory: OUTBOX_BYTES from the first frame on.
 
 /** Six frames of waveform, or some twenty of single readings. */
-export const OUTBOX_BYTES = 3072;
+const OUTBOX_BYTES = 3072;
 
 export interface Outbox {
   bytes: Uint8Array;

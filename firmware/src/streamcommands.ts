@@ -21,8 +21,13 @@ import {
   MODE_RESTRICTED,
   READERS_MAX,
   readerKid,
+  STREAM_CLOSING,
+  STREAM_FULL,
   STREAM_HEADER_BYTES,
+  STREAM_NONE,
+  STREAM_RUNNING,
   STREAM_SIGNATURE_BYTES,
+  STREAM_SIGNING,
 } from "@vouch/shared/stream";
 import type { Agent } from "./agent";
 import { bytesIn, hasKey, uintIn } from "./body";
@@ -41,12 +46,6 @@ import {
 } from "./streamrecord";
 import { isUploading } from "./upload";
 
-const STATE_NONE = 0;
-const STATE_SIGNING = 1;
-const STATE_RUNNING = 2;
-const STATE_CLOSING = 3;
-const STATE_FULL = 4;
-
 /** Bytes of a read: with the rest of the reply below 512. */
 const READ_BYTES = 384;
 const FRAMES_MAX = 65535;
@@ -60,10 +59,10 @@ function refusal(request: Request, rc: number): CborMap {
 }
 
 function stateOf(s: Stream | null): number {
-  if (s === null) return STATE_NONE;
-  if (s.isClosing) return STATE_CLOSING;
-  if (!s.isOpen || s.next !== null) return STATE_SIGNING;
-  return s.isFull ? STATE_FULL : STATE_RUNNING;
+  if (s === null) return STREAM_NONE;
+  if (s.isClosing) return STREAM_CLOSING;
+  if (!s.isOpen || s.next !== null) return STREAM_SIGNING;
+  return s.isFull ? STREAM_FULL : STREAM_RUNNING;
 }
 
 /** Ends what streams at once: its keys are gone, and what wasn't read with them. */

@@ -12,7 +12,7 @@ import { makeSensors } from "../../host-cli/src/sim/sensors";
 import { enrol, finishJob, flash, makeDevice, makeImage, nodeHash, order, type Plain } from "./kit";
 import type { SimDevice, SimOptions } from "./sim";
 
-export const ATTEST = nodeHash(Buffer.from("stream attest"));
+const ATTEST = nodeHash(Buffer.from("stream attest"));
 
 /** A reader's secret and public key. */
 export function makeReader(name: string): { secret: Uint8Array; key: Uint8Array } {
@@ -64,7 +64,7 @@ export interface Host {
 export const makeHost = (): Host => ({ kept: 0, frames: [], rest: Buffer.alloc(0), state: 1 });
 
 /** Takes one reply's bytes: frames as they become whole. */
-export function take(host: Host, answer: Plain): void {
+function take(host: Host, answer: Plain): void {
   const data = Buffer.from(answer.data, "hex");
   host.kept += data.length;
   host.rest = Buffer.concat([host.rest, data]);

@@ -8,7 +8,7 @@ import { nodeCrypto } from "./crypto";
 import { readChunks } from "./files";
 
 /** A recording may be as long as a disk; it is never in memory at once. */
-export const MAX_RECORDING = 2 ** 44;
+const MAX_RECORDING = 2 ** 44;
 /** Boots whose evidence is kept, and bytes of it. */
 const MAX_EVIDENCE = 1024;
 const MAX_EVIDENCE_BYTES = 64 * 1024 * 1024;

@@ -4,14 +4,13 @@
 import { spawn, spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import pg from "pg";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { skip } from "../../shared/test/skip";
 import { openPostgres } from "../src/audit/postgres";
 import { demoFleet, recordsOf, summaryOf } from "./fleet-kit";
 import { refuses } from "./maker-kit";
-import { startCluster } from "./postgres-kit";
+import { queryOnce, startCluster } from "./postgres-kit";
 
 const test = suite("a store in PostgreSQL");
 
@@ -42,15 +41,7 @@ if (typeof cluster === "string") {
       child.on("close", (status) => done({ status, stdout, stderr }));
     });
 
-  const query = async (text: string) => {
-    const client = new pg.Client({ connectionString: url });
-    await client.connect();
-    try {
-      return (await client.query<Record<string, unknown>>(text)).rows;
-    } finally {
-      await client.end();
-    }
-  };
+  const query = (text: string) => queryOnce(url, text);
 
   const at = ["--at", new Date(fleet.now * 1000).toISOString().replace(/\.\d+Z$/, "Z"), "--json"];
   const withStore = ["--store", url, ...at];

@@ -25,6 +25,17 @@ export const freePort = () =>
     });
   });
 
+/** One statement over a connection of its own; its rows. */
+export async function queryOnce(url: string, text: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
 export interface Cluster {
   readonly url: string;
   stop(): void;

@@ -29,7 +29,7 @@ const KNOWN: Record<string, string> = {
 };
 
 /** Base values go on until others take their place; names are joined, times and values added. */
-export function resolve(records: unknown): Resolved[] {
+function resolve(records: unknown): Resolved[] {
   if (!Array.isArray(records)) throw new Error("a pack is an array");
   const base = { bn: "", bt: 0, bu: undefined as string | undefined, bv: 0 };
   return records.map((record: Rec) => {

@@ -23,7 +23,7 @@ export const DEVICE_VKEY = vkey("device.example", DEVICE);
 export const RECORDER_VKEY = vkey("recorder.example", RECORDER);
 
 /** When the maker's device was started. */
-export const STARTED = Date.parse("2026-11-22T15:00:00Z") * 1000;
+const STARTED = Date.parse("2026-11-22T15:00:00Z") * 1000;
 
 export class Recording {
   readonly maker: StreamMaker;

@@ -6,7 +6,6 @@ import { concatBytes } from "@vouch/shared/bytes";
 import { VALUE_NAN } from "@vouch/shared/readings";
 import { linkOf } from "@vouch/shared/stream";
 import { coincidenceMessage, encodeCoincidence, encodeFrameItem, recorderKid } from "@vouch/shared/vstream";
-import pg from "pg";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { skip } from "../../shared/test/skip";
@@ -15,7 +14,7 @@ import { nodeCrypto } from "../src/crypto";
 import { openReadingStore } from "../src/stream/store";
 import { runVouch } from "./child";
 import { newSigner, refuses, saveSigner } from "./maker-kit";
-import { freePort, startCluster } from "./postgres-kit";
+import { freePort, queryOnce, startCluster } from "./postgres-kit";
 import { temporaryFolder } from "./sim-kit";
 import { recordingOf } from "./stream-delivery-kit";
 
@@ -30,15 +29,7 @@ if (typeof cluster === "string") {
   const { url } = cluster;
   tests.after(() => cluster.stop());
 
-  const query = async (text: string) => {
-    const client = new pg.Client({ connectionString: url });
-    await client.connect();
-    try {
-      return (await client.query<Record<string, unknown>>(text)).rows;
-    } finally {
-      await client.end();
-    }
-  };
+  const query = (text: string) => queryOnce(url, text);
 
   /** Delivers a recording to a receiver that stores it. */
   const deliver = async (name: string, frames: readonly Uint8Array[], more: readonly Uint8Array[] = []) => {

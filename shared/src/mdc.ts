@@ -75,7 +75,7 @@ export const MDC_UNITS: ReadonlyMap<number, MdcUnit> = new Map([
 ]);
 
 export const OXIMETER = 528388;
-export const ELECTROCARDIOGRAPH = 528390;
+const ELECTROCARDIOGRAPH = 528390;
 export const GENERIC_DEVICE = 528457;
 const BLOOD_PRESSURE_MONITOR = 528391;
 const THERMOMETER = 528392;

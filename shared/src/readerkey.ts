@@ -10,12 +10,9 @@
 import { equalBytes, fromBase64, fromHex, toBase64, toHex } from "./bytes";
 import { formatJson, parseJson } from "./json";
 import { quote, Refusal } from "./refusal";
-import { MODE_PRIVATE, MODE_PUBLIC, MODE_RESTRICTED, READERS_MAX, readerKid } from "./stream";
+import { MODE_NAMES, MODE_PRIVATE, MODE_PUBLIC, MODE_RESTRICTED, READERS_MAX, readerKid } from "./stream";
 import { isKeyName } from "./vkey";
 import { x25519 } from "./x25519";
-
-/** MODE_… of stream.ts for people and in JSON. */
-export const MODE_WORDS: readonly string[] = ["public", "private", "restricted"];
 
 export const READERS_VERSION = "vouch-readers/v1";
 export const MAX_READERS_FILE = 16 * 1024;
@@ -48,7 +45,7 @@ export function parseReader(line: string): Reader {
 }
 
 /** Refuses `reader-order`. */
-export function checkReaderKey(publicKey: Uint8Array): void {
+function checkReaderKey(publicKey: Uint8Array): void {
   const shared = x25519(new Uint8Array(32).fill(1), publicKey);
   if (shared.every((byte) => byte === 0))
     throw new Refusal("reader-order", "the key has small order: what is wrapped for it, everybody reads");
@@ -99,7 +96,7 @@ export function checkReaders({ mode, readers }: ReadersFile): void {
   if (readers.length > max || (mode !== MODE_PUBLIC && readers.length === 0))
     throw new Refusal(
       "too-many-readers",
-      `found ${readers.length} readers, a ${MODE_WORDS[mode]} stream has ${max < 2 ? max : `1 to ${max}`}`,
+      `found ${readers.length} readers, a ${MODE_NAMES[mode]} stream has ${max < 2 ? max : `1 to ${max}`}`,
     );
   if (new Set(readers.map(({ publicKey }) => toHex(publicKey))).size < readers.length)
     throw new Refusal("reader-twice", "a reader is named twice");

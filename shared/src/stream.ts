@@ -37,12 +37,21 @@ export const FLAG_MASKED = 1;
 export const MODE_PUBLIC = 0;
 export const MODE_PRIVATE = 1;
 export const MODE_RESTRICTED = 2;
+/** By mode, for people. */
+export const MODE_NAMES = ["public", "private", "restricted"];
+
+/** What a device says of its stream with each reply. */
+export const STREAM_NONE = 0;
+export const STREAM_SIGNING = 1;
+export const STREAM_RUNNING = 2;
+export const STREAM_CLOSING = 3;
+export const STREAM_FULL = 4;
 
 export const STREAM_HEADER_BYTES = 66;
 export const STREAM_ID_BYTES = 16;
 export const STREAM_SIGNATURE_BYTES = 64;
 export const STREAM_NONCE_BYTES = 24;
-export const STREAM_TAG_BYTES = 16;
+const STREAM_TAG_BYTES = 16;
 const PAD = 16;
 
 /** A frame, header to signature, is at most this long; a body is what is left. */

@@ -14,7 +14,7 @@
 // argument and what can't be known.
 
 import { copyBytes, equalBytes, toHex } from "./bytes";
-import { isRefusal, type Refusal } from "./refusal";
+import type { Refusal } from "./refusal";
 import {
   EPOCH_FRAMES_MAX,
   FRAME_ANNOUNCE,
@@ -30,10 +30,11 @@ import { Bodies } from "./streambodies";
 import type { Keyload } from "./streambody";
 import { StreamClock } from "./streamclock";
 import { Ending } from "./streamending";
-import type { CheckOptions, ProvedNote, StreamEvents, StreamSummary, Tell } from "./streamevents";
+import type { CheckOptions, ProvedNote, StreamEvents, StreamSummary } from "./streamevents";
+import { Findings } from "./streamfindings";
 import { type StreamHasher, streamHasher } from "./streamhash";
 import { checkResume, checkSuccessor, ownAnnounce, ownBoot, type Stream } from "./streamlineage";
-import { Numbers } from "./streamnumbers";
+import { Numbers, tellAgain } from "./streamnumbers";
 import {
   decodeAnnounce,
   decodeCheckpoint,
@@ -44,14 +45,12 @@ import {
   parseFrame,
   unsignedWithoutId,
 } from "./streamread";
-import { STREAM_REASONS, type StreamCode, type StreamFinding } from "./streamreasons";
+import type { StreamCode } from "./streamreasons";
 import { WaitingRoom } from "./streamwaiting";
 import type { CoincidenceStatement } from "./vstream";
 
 export type * from "./streamevents";
 
-/** Findings of one code that are told one by one. */
-const TOLD_MAX = 20;
 /** Streams gone by whose frames are known as theirs; those of older ones are of a stream that nobody knows. */
 const EARLIER_KEPT = 64;
 /** Signed frames that a resume may name, the last first. */
@@ -59,7 +58,7 @@ const SIGNED_KEPT = 256;
 
 export class StreamChecker {
   private readonly hasher: StreamHasher;
-  private readonly told = new Map<StreamCode, number>();
+  private readonly told: Findings;
   private stream: Stream | null = null;
   private earlier: Uint8Array[] = [];
   private maxEpoch = 0;
@@ -73,6 +72,7 @@ export class StreamChecker {
     private readonly events: StreamEvents,
   ) {
     this.hasher = streamHasher(options.crypto);
+    this.told = new Findings(events);
     this.waiting = new WaitingRoom(events);
     this.bodies = new Bodies(options, this.hasher);
     this.ending = new Ending(options, events);
@@ -86,14 +86,14 @@ export class StreamChecker {
   /** The next frame; `at` is its place in the recording. */
   frame(bytes: Uint8Array, at = 0): void {
     this.counts.frames++;
-    const frame = this.attempt(null, at, () => parseFrame(bytes));
+    const frame = this.told.attempt(null, at, () => parseFrame(bytes));
     if (frame === null) return;
     if (frame.type === FRAME_ANNOUNCE) {
       this.announce(frame, at);
       return;
     }
     const { stream } = this;
-    const tell = this.teller(frame.seq, at);
+    const tell = this.told.teller(frame.seq, at);
     if (stream === null) {
       tell("stream-unannounced", `frame ${frame.seq} comes before any announce`);
       return;
@@ -111,7 +111,7 @@ export class StreamChecker {
       return;
     }
     if (frame.seq <= stream.last.seq) {
-      this.again(frame, stream, at);
+      tellAgain(frame, stream, at, this.told);
       return;
     }
     const link = this.hasher.link(bytes);
@@ -126,7 +126,7 @@ export class StreamChecker {
   /** A recorder's statement, in its place among the frames. */
   coincidence(statement: CoincidenceStatement, at = 0): void {
     const { stream } = this;
-    const tell = this.teller(statement.seq, at);
+    const tell = this.told.teller(statement.seq, at);
     if (stream !== null && equalBytes(statement.id, stream.id))
       this.ending.coincidence(statement, stream, tell);
     else if (!this.isEarlier(statement.id))
@@ -135,7 +135,7 @@ export class StreamChecker {
 
   /** The recording can't be read on from `at`. */
   damaged(refusal: Refusal, at: number): void {
-    this.attempt(null, at, () => {
+    this.told.attempt(null, at, () => {
       throw refusal;
     });
   }
@@ -144,17 +144,15 @@ export class StreamChecker {
   end(torn = 0): StreamSummary {
     const { stream } = this;
     if (torn > 0)
-      this.find("stream-torn", null, null, `the recording ends inside an item, ${torn} bytes into it`);
-    if (stream === null) this.find("stream-empty", null, null, "the recording holds no stream");
+      this.told.find("stream-torn", null, null, `the recording ends inside an item, ${torn} bytes into it`);
+    if (stream === null) this.told.find("stream-empty", null, null, "the recording holds no stream");
     else {
       this.drop("stream-unsigned-tail", "sent after the last signed frame");
-      this.ending.end(stream, this.teller(stream.last.seq, null));
+      this.ending.end(stream, this.told.teller(stream.last.seq, null));
     }
     const { opened, unopened } = this.bodies;
     if (this.options.opener && opened === 0 && unopened > 0)
-      this.find("stream-unread", null, null, "the key that was given opens none of the masked frames");
-    const more: { [code: string]: number } = {};
-    for (const [code, count] of this.told) if (count > TOLD_MAX) more[code] = count - TOLD_MAX;
+      this.told.find("stream-unread", null, null, "the key that was given opens none of the masked frames");
     return {
       id: stream?.id ?? null,
       isClosed: stream?.isClosed ?? false,
@@ -163,7 +161,7 @@ export class StreamChecker {
       ...this.counts,
       opened,
       unopened,
-      more,
+      more: this.told.more(),
     };
   }
 
@@ -171,9 +169,9 @@ export class StreamChecker {
 
   private announce(frame: Frame, at: number): void {
     const { options } = this;
-    const announce = this.attempt(frame.seq, at, () => decodeAnnounce(frame.body));
+    const announce = this.told.attempt(frame.seq, at, () => decodeAnnounce(frame.body));
     if (announce === null) return;
-    const tell = this.teller(frame.seq, at);
+    const tell = this.told.teller(frame.seq, at);
     if (!equalBytes(frame.id, streamIdOf(unsignedWithoutId(frame)))) {
       tell("stream-id", "the stream's id isn't its announce's hash");
       return;
@@ -233,9 +231,9 @@ export class StreamChecker {
   }
 
   private resume(frame: Frame, stream: Stream, at: number): void {
-    const tell = this.teller(frame.seq, at);
+    const tell = this.told.teller(frame.seq, at);
     this.drop("stream-hanging", "sent before power was lost");
-    const resume = this.attempt(frame.seq, at, () => decodeResume(frame.body, stream.announce.mode));
+    const resume = this.told.attempt(frame.seq, at, () => decodeResume(frame.body, stream.announce.mode));
     this.takeEpoch(frame, stream, at);
     if (resume === null) return;
     checkResume(stream, frame, resume, tell);
@@ -255,7 +253,7 @@ export class StreamChecker {
   }
 
   private next(frame: Frame, stream: Stream, at: number): void {
-    const tell = this.teller(frame.seq, at);
+    const tell = this.told.teller(frame.seq, at);
     const { last } = stream;
     if (frame.seq > last.seq + 1) {
       const missing =
@@ -282,7 +280,7 @@ export class StreamChecker {
       return;
     }
     this.waiting.enter(frame.seq);
-    this.attempt(frame.seq, at, () => this.bodies.read(frame, stream, this.waiting, tell));
+    this.told.attempt(frame.seq, at, () => this.bodies.read(frame, stream, this.waiting, tell));
     if (frame.seq - this.waiting.from! > 2 * stream.announce.everyFrames + 16) {
       tell(
         "stream-stale",
@@ -295,7 +293,7 @@ export class StreamChecker {
   private keyload(frame: Frame, stream: Stream, at: number): void {
     this.takeEpoch(frame, stream, at);
     stream.keys = null;
-    const body = this.attempt(frame.seq, at, () => decodeKeyload(frame.body, stream.announce.mode));
+    const body = this.told.attempt(frame.seq, at, () => decodeKeyload(frame.body, stream.announce.mode));
     if (body === null) return;
     this.tick(frame, stream, body.ticks, at);
     this.openEpoch(frame, stream, body.keyload, at);
@@ -303,19 +301,21 @@ export class StreamChecker {
 
   private checkpoint(frame: Frame, stream: Stream, at: number): void {
     const isClose = frame.type === FRAME_CLOSE;
-    const body = this.attempt(frame.seq, at, () => (isClose ? decodeClose : decodeCheckpoint)(frame.body));
+    const body = this.told.attempt(frame.seq, at, () =>
+      (isClose ? decodeClose : decodeCheckpoint)(frame.body),
+    );
     if (body !== null) this.tick(frame, stream, body.ticks, at);
     if (isClose) stream.isClosed = true;
   }
 
   private tick(frame: Frame, stream: Stream, ticks: number, at: number): void {
-    stream.clock.signed(ticks, this.teller(frame.seq, at));
+    stream.clock.signed(ticks, this.told.teller(frame.seq, at));
   }
 
   // ---- Epochs, and what is in a body
 
   private takeEpoch(frame: Frame, stream: Stream | null, at: number): void {
-    const tell = this.teller(frame.seq, at);
+    const tell = this.told.teller(frame.seq, at);
     if (frame.epoch <= this.maxEpoch)
       tell(
         "stream-epoch-reuse",
@@ -338,7 +338,7 @@ export class StreamChecker {
     stream.isKeyTried = false;
     if (!opener || stream.announce.mode === MODE_PUBLIC) return;
     const start = { id: stream.id, epoch: frame.epoch, seq: frame.seq, keyload };
-    stream.keys = this.attempt(frame.seq, at, () => opener.open(start));
+    stream.keys = this.told.attempt(frame.seq, at, () => opener.open(start));
   }
 
   // ---- What waits, and what becomes of it
@@ -366,7 +366,7 @@ export class StreamChecker {
     const { from } = this.waiting;
     if (from !== null && stream !== null) {
       const { seq } = stream.last;
-      this.find(
+      this.told.find(
         code,
         from,
         null,
@@ -381,83 +381,17 @@ export class StreamChecker {
   // ---- Frames that aren't next
 
   private other(frame: Frame, at: number): void {
-    const tell = this.teller(frame.seq, at);
+    const tell = this.told.teller(frame.seq, at);
     if (this.isEarlier(frame.id))
       tell("stream-superseded", `frame ${frame.seq} is of a stream that another has followed`);
     else tell("stream-other", `frame ${frame.seq} is of stream ${toHex(frame.id)}`);
   }
 
-  private again(frame: Frame, stream: Stream, at: number): void {
-    const tell = this.teller(frame.seq, at);
-    const { seq } = frame;
-    const known = stream.numbers.judge(frame);
-    if (known.kind === "reordered") {
-      tell("stream-reordered", `frame ${seq} comes after ${stream.last.seq}`);
-      return;
-    }
-    if (known.other === null) {
-      tell("stream-rollback", `frame ${seq} comes after ${stream.last.seq}, long after its turn`);
-      return;
-    }
-    const { at: first, isSigned } = known.other;
-    const other = { at: first, isSigned: isSigned && frame.signature !== null };
-    if (known.kind === "repeated") {
-      this.find("stream-repeated", seq, at, `frame ${seq} comes twice`, other);
-      return;
-    }
-    if (known.kind === "nonce-reuse") {
-      this.find(
-        "stream-nonce-reuse",
-        seq,
-        at,
-        `two frames ${seq} are masked with one key and one nonce`,
-        other,
-      );
-      return;
-    }
-    const whose = other.isSigned
-      ? "the device signed both"
-      : "a signed frame settles which is the device's, if any";
-    this.find("stream-fork", seq, at, `there are two frames ${seq}: ${whose}`, other);
-    if (frame.type === FRAME_RESUME)
-      tell("stream-rollback", `a resume takes number ${seq} again: the device's store went back`);
-  }
-
-  // ---- Findings
-
   private isEarlier(id: Uint8Array): boolean {
     return this.earlier.some((other) => equalBytes(other, id));
   }
 
-  private teller(seq: number | null, at: number | null): Tell {
-    return (code, message) => this.find(code, seq, at, message);
-  }
-
   private isSigned(frame: Frame, key: Uint8Array): boolean {
     return this.options.crypto.verifyEd25519(key, streamMessage(frame.unsigned), frame.signature!);
-  }
-
-  private attempt<T>(seq: number | null, at: number, work: () => T): T | null {
-    try {
-      return work();
-    } catch (error) {
-      if (!isRefusal(error)) throw error;
-      const code = error.code in STREAM_REASONS ? (error.code as StreamCode) : "stream-malformed";
-      this.find(code, seq, at, error.message);
-      return null;
-    }
-  }
-
-  private find(
-    code: StreamCode,
-    seq: number | null,
-    at: number | null,
-    message: string,
-    other?: StreamFinding["other"],
-  ): void {
-    const count = (this.told.get(code) ?? 0) + 1;
-    this.told.set(code, count);
-    if (count > TOLD_MAX || (code === "stream-recorder" && count > 1)) return;
-    this.events.finding?.({ code, word: STREAM_REASONS[code], message, seq, at, ...(other && { other }) });
   }
 }

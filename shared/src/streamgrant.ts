@@ -128,7 +128,7 @@ const fileJson = ({ id, kid, ephemeral, box }: GrantFile) => ({
 const malformed = (found: string) => new Refusal("malformed-grant", `found ${found}`);
 
 /** A grant file as anybody may see it: which stream's, and for whom. */
-export function parseGrantFile(file: Uint8Array): GrantFile {
+function parseGrantFile(file: Uint8Array): GrantFile {
   const json = parseJson(file, "grant", MAX_GRANT);
   const found = (typeof json === "object" && json !== null ? json : {}) as Record<string, unknown>;
   const { version } = found;

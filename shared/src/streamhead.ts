@@ -12,7 +12,7 @@ import type { Crypto } from "./crypto";
 import { formatJson, parseJson } from "./json";
 import { quote, Refusal } from "./refusal";
 
-export const STREAM_TAG = "vouch/stream-commitment/v1\n";
+const STREAM_TAG = "vouch/stream-commitment/v1\n";
 const VERSION = "vouch-stream-head/v1";
 export const MAX_HEAD = 4096;
 

@@ -6,7 +6,8 @@
 // Bounded: recent frames in a ring, the last ranges. What is older than the ring can't be told apart any more.
 
 import { copyBytes, equalBytes } from "./bytes";
-import { STREAM_HEADER_BYTES, STREAM_NONCE_BYTES } from "./stream";
+import { FRAME_RESUME, STREAM_HEADER_BYTES, STREAM_NONCE_BYTES } from "./stream";
+import type { Findings } from "./streamfindings";
 import type { Frame } from "./streamread";
 
 /** Frames remembered: more than any block of numbers that a device reserves at once. */
@@ -71,4 +72,46 @@ function isOneNonce(frame: Frame, other: Uint8Array): boolean {
     equalBytes(frame.bytes.subarray(20, 24), other.subarray(20, 24)) &&
     equalBytes(nonce(frame.bytes), nonce(other))
   );
+}
+
+/** Tells what a frame is whose number was taken before. */
+export function tellAgain(
+  frame: Frame,
+  stream: { numbers: Numbers; last: { seq: number } },
+  at: number,
+  findings: Findings,
+): void {
+  const tell = findings.teller(frame.seq, at);
+  const { seq } = frame;
+  const known = stream.numbers.judge(frame);
+  if (known.kind === "reordered") {
+    tell("stream-reordered", `frame ${seq} comes after ${stream.last.seq}`);
+    return;
+  }
+  if (known.other === null) {
+    tell("stream-rollback", `frame ${seq} comes after ${stream.last.seq}, long after its turn`);
+    return;
+  }
+  const { at: first, isSigned } = known.other;
+  const other = { at: first, isSigned: isSigned && frame.signature !== null };
+  if (known.kind === "repeated") {
+    findings.find("stream-repeated", seq, at, `frame ${seq} comes twice`, other);
+    return;
+  }
+  if (known.kind === "nonce-reuse") {
+    findings.find(
+      "stream-nonce-reuse",
+      seq,
+      at,
+      `two frames ${seq} are masked with one key and one nonce`,
+      other,
+    );
+    return;
+  }
+  const whose = other.isSigned
+    ? "the device signed both"
+    : "a signed frame settles which is the device's, if any";
+  findings.find("stream-fork", seq, at, `there are two frames ${seq}: ${whose}`, other);
+  if (frame.type === FRAME_RESUME)
+    tell("stream-rollback", `a resume takes number ${seq} again: the device's store went back`);
 }

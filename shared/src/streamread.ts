@@ -39,8 +39,8 @@ import {
 import * as k from "./streambody";
 
 /** Channels of a group, and groups of a stream. */
-export const CHANNELS_MAX = 8;
-export const GROUPS_MAX = 8;
+const CHANNELS_MAX = 8;
+const GROUPS_MAX = 8;
 /** A period is at most a day. */
 const PERIOD_MAX = 86_400_000;
 const SAFE = Number.MAX_SAFE_INTEGER;

@@ -1,6 +1,5 @@
 // Where a recording goes while it is made: the flags that say so, and the senders they mean.
 
-import { toHex } from "@vouch/shared/bytes";
 import { Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
 import { about, usage } from "../exit";
@@ -116,6 +115,3 @@ export function incomplete(delivery: Delivery, path: string): Refusal {
     hint: `nothing is lost: \`vouch stream record --from ${path} --to ${delivery.where}\` delivers the rest`,
   });
 }
-
-export const streamName = (recording: Recording): string | null =>
-  recording.chain === null ? null : toHex(recording.chain.id);

@@ -9,9 +9,9 @@
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { absentReason, decimalText } from "@vouch/shared/decimal";
 import { MDC_METRICS, MDC_UNITS } from "@vouch/shared/mdc";
-import { MODE_WORDS } from "@vouch/shared/readerkey";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import type { EnrolmentStatement } from "@vouch/shared/statement";
+import { MODE_NAMES } from "@vouch/shared/stream";
 import { type GapNote, type ReadingBlock, StreamChecker } from "@vouch/shared/streamcheck";
 import type { Opener } from "@vouch/shared/streamopen";
 import type { StreamFinding } from "@vouch/shared/streamreasons";
@@ -105,7 +105,7 @@ export class RecordDesk {
         this.options.store?.begin(announce, id);
         this.event("started", {
           id: toHex(id),
-          mode: MODE_WORDS[announce.mode] ?? null,
+          mode: MODE_NAMES[announce.mode] ?? null,
           groups: announce.groups.length,
         });
       },
@@ -248,7 +248,7 @@ export class RecordDesk {
     const readers = f.readers === 0 ? "" : `, ${f.readers} reader${f.readers === 1 ? "" : "s"}`;
     return {
       ...f,
-      mode: f.id === null ? "" : `${MODE_WORDS[f.mode]}${readers}`,
+      mode: f.id === null ? "" : `${MODE_NAMES[f.mode]}${readers}`,
       signatureAge: f.signedAtMs === null ? null : steadyNow() - f.signedAtMs,
       values: f.last.map(({ code, unit, mantissa, exponent }) => ({
         name: MDC_METRICS.get(code)?.text ?? `MDC ${code}`,

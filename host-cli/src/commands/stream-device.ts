@@ -12,17 +12,11 @@ import { randomBytes } from "node:crypto";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import type { EnrolmentStatement } from "@vouch/shared/statement";
+import { STREAM_CLOSING, STREAM_NONE } from "@vouch/shared/stream";
 import { sleep } from "../device/clock";
 import type { Link } from "../device/link";
 import { readParameters } from "../device/smp";
-import {
-  type Round,
-  readStream,
-  STREAM_CLOSING,
-  STREAM_NONE,
-  startStream,
-  stopStream,
-} from "../device/stream";
+import { type Round, readStream, startStream, stopStream } from "../device/stream";
 import { identify } from "../device/vouch";
 import type { Io } from "../io";
 import { waitFor } from "../pace";

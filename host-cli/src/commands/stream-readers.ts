@@ -10,12 +10,11 @@ import {
   checkReaders,
   formatReadersFile,
   MAX_READERS_FILE,
-  MODE_WORDS,
   parseReadersFile,
   type ReadersFile,
 } from "@vouch/shared/readerkey";
 import { isRefusal } from "@vouch/shared/refusal";
-import { MODE_RESTRICTED } from "@vouch/shared/stream";
+import { MODE_NAMES, MODE_RESTRICTED } from "@vouch/shared/stream";
 import { about, usage } from "../exit";
 import { readInput, writeWhole } from "../files";
 import { readersPathOf, readReader } from "../readerfile";
@@ -48,7 +47,7 @@ export function watchReaders(
   if (current === null) {
     if (begun !== null && begun !== wanted.mode)
       throw usage(
-        `${path} is missing, and the recording is of a ${MODE_WORDS[begun]} stream, not a ${MODE_WORDS[wanted.mode]} one`,
+        `${path} is missing, and the recording is of a ${MODE_NAMES[begun]} stream, not a ${MODE_NAMES[wanted.mode]} one`,
         "put that file back beside the recording, or name with --mode and --reader who reads from here on",
       );
     checkReaders(wanted);

@@ -10,8 +10,9 @@
 import { existsSync } from "node:fs";
 import { fromHex } from "@vouch/shared/bytes";
 import { MAX_CHALLENGE, MAX_COMPANION, parseChallenge } from "@vouch/shared/companions";
-import { MODE_WORDS, type ReadersFile } from "@vouch/shared/readerkey";
+import type { ReadersFile } from "@vouch/shared/readerkey";
 import { quote, Refusal } from "@vouch/shared/refusal";
+import { MODE_NAMES } from "@vouch/shared/stream";
 import { type Opener, readerOpener } from "@vouch/shared/streamopen";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -129,9 +130,9 @@ function streamId(text: string): Uint8Array {
 }
 
 function modeOf(text: string): number {
-  const mode = MODE_WORDS.indexOf(text);
+  const mode = MODE_NAMES.indexOf(text);
   if (mode >= 0) return mode;
-  throw usage(`found ${quote(text)}, expected ${MODE_WORDS.join(", ")}`);
+  throw usage(`found ${quote(text)}, expected ${MODE_NAMES.join(", ")}`);
 }
 
 function groupsOf(text: string): number[] {
@@ -268,7 +269,7 @@ function samplingOf(flags: RecordFlags, { mode, readers }: ReadersFile, recordin
   const { chain } = recording;
   if (chain !== null && chain.announce.mode !== mode)
     throw usage(
-      `the recording is of a ${MODE_WORDS[chain.announce.mode]} stream, its readers are those of a ${MODE_WORDS[mode]} one`,
+      `the recording is of a ${MODE_NAMES[chain.announce.mode]} stream, its readers are those of a ${MODE_NAMES[mode]} one`,
     );
   return {
     mode,

@@ -9,7 +9,6 @@
 
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { MAX_COMPANION } from "@vouch/shared/companions";
-import { kidOf } from "@vouch/shared/cose";
 import type { Policy } from "@vouch/shared/policy";
 import { isRefusal } from "@vouch/shared/refusal";
 import { MAX_RENEWED } from "@vouch/shared/renewal";
@@ -41,6 +40,7 @@ import { stardustOnDemand } from "../stardust";
 import { type Recorded, readRecording } from "../streamfile";
 import { keepHead, readHeads } from "../streamheads";
 import { type Segment, type StreamVerdict, settleStream } from "../streamverdict";
+import { kidOfKey } from "../upload";
 import { readVkey } from "../vkeyfile";
 import { readPolicyNow } from "./policy";
 import { type ProvedHead, proveHead } from "./stream-anchor";
@@ -304,7 +304,7 @@ function enrolmentIn(
   }
 }
 
-const kid = ({ publicKey }: Announce) => toHex(kidOf(nodeCrypto.sha256(publicKey)));
+const kid = ({ publicKey }: Announce) => toHex(kidOfKey(publicKey));
 
 function find(seen: Seen, code: StreamCode, message: string): void {
   seen.findings.push({ code, word: STREAM_REASONS[code], message, seq: null, at: null });

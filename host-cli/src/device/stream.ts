@@ -22,17 +22,12 @@ import {
   VOUCH_STREAM_START,
   VOUCH_STREAM_STOP,
 } from "@vouch/shared/smp";
+import { STREAM_FULL, STREAM_NONE } from "@vouch/shared/stream";
 import { bytesField, type Fields, hasField, uintField } from "./body";
 import { sleep } from "./clock";
 import type { Session } from "./session";
 import { call, deviceError, expectOk } from "./smp";
 import { keepOut } from "./trace";
-
-export const STREAM_NONE = 0;
-export const STREAM_SIGNING = 1;
-export const STREAM_RUNNING = 2;
-export const STREAM_CLOSING = 3;
-export const STREAM_FULL = 4;
 
 const ROUND_BYTES = 64 * 1024;
 const WINDOW_MAX = 8;

@@ -8,7 +8,7 @@
 //   value               to the digit; empty where there is none, and `absent` says why
 //   unit, unit_code     UCUM where we know it, MDC's number
 //   proved              yes: a signed frame binds it. no: nobody signed for it (only with --unproved)
-//   flags               no-time, uncertain-time, unproved
+//   flags               no-time, uncertain-time, unnamed-recorder (its time is the word of one that nobody named), unproved
 //
 // Nothing here is text of others, and yet a cell that would begin a formula gets an apostrophe in front. A negative number begins with a
 // minus and is left alone: it computes nothing.
@@ -17,6 +17,7 @@ import { toHex } from "@vouch/shared/bytes";
 import { absentReason, decimalText } from "@vouch/shared/decimal";
 import { MDC_METRICS, MDC_UNITS } from "@vouch/shared/mdc";
 import { isoMillis } from "@vouch/shared/streamtime";
+import { Chunks } from "../chunks";
 import type { Piece } from "../readings";
 
 export const CSV_COLUMNS = [
@@ -38,15 +39,13 @@ export const CSV_COLUMNS = [
   "flags",
 ] as const;
 
-const CHUNK = 128 * 1024;
-
 export class CsvWriter {
   values = 0;
-  private text: string[];
-  private size = 0;
+  private readonly text: Chunks;
 
-  constructor(private readonly out: (chunk: Uint8Array) => void) {
-    this.text = [`${CSV_COLUMNS.join(",")}\r\n`];
+  constructor(out: (chunk: Uint8Array) => void) {
+    this.text = new Chunks(out);
+    this.text.put(`${CSV_COLUMNS.join(",")}\r\n`);
   }
 
   piece({ streamId, block, row, rows, ticks, placed, flags }: Piece): void {
@@ -63,7 +62,7 @@ export class CsvWriter {
         const value = reason === null ? `${decimalText(mantissa, exponent)},` : `,${reason}`;
         const named = `${code},${field(MDC_METRICS.get(code)?.name ?? "")}`;
         const units = `${field(MDC_UNITS.get(unit)?.ucum ?? "")},${unit}`;
-        this.put(
+        this.text.put(
           `${time},${where},${named},${value},${units},${isProved ? "yes" : "no"},${flags.join(" ")}\r\n`,
         );
       });
@@ -72,19 +71,7 @@ export class CsvWriter {
   }
 
   end(): void {
-    this.flush();
-  }
-
-  private put(line: string): void {
-    this.text.push(line);
-    this.size += line.length;
-    if (this.size >= CHUNK) this.flush();
-  }
-
-  private flush(): void {
-    if (this.text.length > 0) this.out(Buffer.from(this.text.join("")));
-    this.text = [];
-    this.size = 0;
+    this.text.flush();
   }
 }
 

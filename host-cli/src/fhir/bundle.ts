@@ -12,6 +12,7 @@ import { toHex } from "@vouch/shared/bytes";
 import type { Channel, Group } from "@vouch/shared/readings";
 import { isoMillis } from "@vouch/shared/streamtime";
 import type { FhirResource, Identifier } from "fhir/r4";
+import { Chunks } from "../chunks";
 import type { Piece, Stamp } from "../readings";
 import {
   deviceIdentifiers,
@@ -60,7 +61,6 @@ export interface Closing extends Pick<Signed, "frame" | "link" | "lastSeq"> {
 
 /** Targets that one Provenance names: past it the run gets another. */
 const TARGETS_MAX = 4096;
-const CHUNK = 128 * 1024;
 
 export class FhirWriter {
   /** Resources written, by type. */
@@ -72,8 +72,7 @@ export class FhirWriter {
   private readonly prefix: string;
   private readonly stamps = new Map<Stamp, string>();
   private readonly writers = new Map<Group, Writer[]>();
-  private text: string[] = [];
-  private size = 0;
+  private readonly text: Chunks;
   private targets: string[] = [];
   private run: Pick<Signed, "streamId" | "firstSeq" | "evidence" | "image"> | null = null;
   private lastSeq = -1;
@@ -82,8 +81,9 @@ export class FhirWriter {
   constructor(
     private readonly facts: FhirFacts,
     private readonly isLines: boolean,
-    private readonly out: (chunk: Uint8Array) => void,
+    out: (chunk: Uint8Array) => void,
   ) {
+    this.text = new Chunks(out);
     const { proven, device, gateway, recorder, patient } = facts;
     this.refer = isLines ? inLines : inBundle;
     const [phd] = deviceIdentifiers(proven, device);
@@ -98,7 +98,7 @@ export class FhirWriter {
     const who = device.eui === undefined ? toHex(proven.ueid) : plainEui(device.eui);
     const { system, value } = patient.identifier ?? { system: "", value: patient.reference ?? "" };
     this.prefix = `${who}-${value}-${system}-`;
-    if (!isLines) this.put('{"resourceType":"Bundle","type":"transaction","entry":[');
+    if (!isLines) this.text.put('{"resourceType":"Bundle","type":"transaction","entry":[');
     this.add(this.device, phdDevice(proven, device), searchFor(phd));
     this.add(this.gateway, phgDevice(gateway, recorder, facts.software), searchFor(phg));
     this.addMetrics(proven.groups, who);
@@ -193,8 +193,8 @@ export class FhirWriter {
 
   /** After the last; what was written is whole with this. */
   end(): void {
-    if (!this.isLines) this.put("]}\n");
-    this.flush();
+    if (!this.isLines) this.text.put("]}\n");
+    this.text.flush();
   }
 
   private add(uuid: string, resource: FhirResource, search: string): void {
@@ -206,25 +206,12 @@ export class FhirWriter {
     this.written[type] = (this.written[type] ?? 0) + 1;
     if (this.isLines) {
       const head = `{"resourceType":"${type}",`;
-      this.put(`${head}"id":"${uuid}",${text.slice(head.length)}\n`);
+      this.text.put(`${head}"id":"${uuid}",${text.slice(head.length)}\n`);
     } else {
-      this.put(
+      this.text.put(
         `${isFirst ? "\n" : ",\n"}{"fullUrl":"urn:uuid:${uuid}","resource":${text},"request":{"method":"POST","url":"${type}","ifNoneExist":"${search}"}}`,
       );
     }
-  }
-
-  private put(text: string): void {
-    this.text.push(text);
-    this.size += text.length;
-    if (this.size >= CHUNK) this.flush();
-  }
-
-  private flush(): void {
-    if (this.size === 0) return;
-    this.out(Buffer.from(this.text.join("")));
-    this.text = [];
-    this.size = 0;
   }
 }
 

@@ -2,14 +2,13 @@
 // nobody looked at. And the same as one JSON object: spec/stream.md, "Verdict".
 
 import { toHex } from "@vouch/shared/bytes";
-import { kidOf } from "@vouch/shared/cose";
-import { MODE_WORDS } from "@vouch/shared/readerkey";
+import { MODE_NAMES } from "@vouch/shared/stream";
 import { isoTime } from "@vouch/shared/time";
 import { EXIT_STATUS } from "@vouch/shared/verdict";
-import { nodeCrypto } from "../crypto";
 import { printable } from "../exit";
 import type { Io } from "../io";
 import type { Segment, StreamVerdict } from "../streamverdict";
+import { kidOfKey } from "../upload";
 import { paint } from "./terminal";
 import { COLOUR } from "./verdict";
 
@@ -39,7 +38,7 @@ function streamText(verdict: StreamVerdict, explain: boolean, io: Io): string {
     const end = summary.isClosed ? "closed" : "open";
     line(
       "stream",
-      `${toHex(summary.id)}, ${MODE_WORDS[announce.mode]}, ${end}; ${summary.frames} frames, ${summary.proved} of them evidence`,
+      `${toHex(summary.id)}, ${MODE_NAMES[announce.mode]}, ${end}; ${summary.frames} frames, ${summary.proved} of them evidence`,
     );
     const whose = device === null ? "on the stream's own word" : `by ${device.by}`;
     const serial = device?.serial == null ? "" : `serial ${device.serial}, `;
@@ -62,7 +61,7 @@ function streamText(verdict: StreamVerdict, explain: boolean, io: Io): string {
   return `${lines.map((text) => text.trimEnd()).join("\n")}\n`;
 }
 
-const kidText = ({ announce }: StreamVerdict) => toHex(kidOf(nodeCrypto.sha256(announce!.publicKey)));
+const kidText = ({ announce }: StreamVerdict) => toHex(kidOfKey(announce!.publicKey));
 
 /** Readings have numbers only where all were opened: those before a frame that wasn't are not known. */
 function segmentLines({ boot, frames, readings, times }: Segment, isPartial: boolean): string[] {
@@ -108,7 +107,7 @@ function streamJson(verdict: StreamVerdict): object {
     verdict: word,
     exit: EXIT_STATUS[word],
     stream: summary.id && toHex(summary.id),
-    mode: announce === null ? null : MODE_WORDS[announce.mode],
+    mode: announce === null ? null : MODE_NAMES[announce.mode],
     closed: summary.isClosed,
     device: announce && {
       ueid: toHex(announce.ueid),

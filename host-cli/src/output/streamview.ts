@@ -105,7 +105,7 @@ function lines(io: Io, now: Now): StreamScreen {
 }
 
 /** One line for a log. */
-export function summaryLine(view: StreamView): string {
+function summaryLine(view: StreamView): string {
   const parts = [count(view.frames, "frame"), count(view.rows, "reading")];
   if (view.unopened > 0) parts.push(`${view.unopened} masked`);
   parts.push(view.lost > 0 ? `${view.lost} lost` : "no gaps");

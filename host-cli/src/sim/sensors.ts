@@ -28,9 +28,8 @@ const PER_MINUTE = 264864;
 const CELSIUS = 268192;
 const MILLIVOLT = 266418;
 
-export const OXIMETER = 0;
-export const THERMOMETER = 1;
-export const ECG = 2;
+const THERMOMETER = 1;
+const ECG = 2;
 
 export const SENSOR_GROUPS: Group[] = [
   {

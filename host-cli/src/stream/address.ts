@@ -7,6 +7,7 @@
 //
 // A password is never part of it: others read it in the list of processes. It comes from a file or from the environment.
 
+import type { SecureVersion } from "node:tls";
 import { checkTopicBase } from "@vouch/shared/delivery";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { usage } from "../exit";
@@ -27,6 +28,18 @@ export interface TlsFiles {
   cert?: Uint8Array;
   key?: Uint8Array;
 }
+
+/** The same for all that speaks TLS here. */
+export const TLS_MIN: SecureVersion = "TLSv1.2";
+
+export const pem = ({ ca, cert, key }: TlsFiles) => ({
+  ...(ca === undefined ? {} : { ca: Buffer.from(ca) }),
+  ...(cert === undefined ? {} : { cert: Buffer.from(cert) }),
+  ...(key === undefined ? {} : { key: Buffer.from(key) }),
+});
+
+/** Names are told to the other side; addresses never are (RFC 6066). */
+export const servername = (host: string) => (/^[0-9.]+$|:/.test(host) ? {} : { servername: host });
 
 const PORTS: Record<string, number> = { mqtt: 1883, mqtts: 8883 };
 

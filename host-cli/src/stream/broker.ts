@@ -6,7 +6,7 @@
 
 import { Refusal } from "@vouch/shared/refusal";
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
-import type { Address, TlsFiles } from "./address";
+import { type Address, pem, servername, TLS_MIN, type TlsFiles } from "./address";
 
 const CONNECT_MS = 10_000;
 const RETRY_MS = 500;
@@ -96,16 +96,8 @@ function clientOptions({ address, tls, clientId, password }: BrokerOptions): ICl
     reconnectOnConnackError: true,
     resubscribe: false, // done at each connection, before anything is told of it
     queueQoSZero: false,
-    ...(isTls
-      ? {
-          rejectUnauthorized: true,
-          minVersion: "TLSv1.2",
-          ...(/^[0-9.]+$|:/.test(host) ? {} : { servername: host }),
-        }
-      : {}),
-    ...(tls.ca === undefined ? {} : { ca: Buffer.from(tls.ca) }),
-    ...(tls.cert === undefined ? {} : { cert: Buffer.from(tls.cert) }),
-    ...(tls.key === undefined ? {} : { key: Buffer.from(tls.key) }),
+    ...(isTls ? { rejectUnauthorized: true, minVersion: TLS_MIN, ...servername(host) } : {}),
+    ...pem(tls),
   };
 }
 

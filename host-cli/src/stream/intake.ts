@@ -104,7 +104,7 @@ function newReader(): VstreamReader {
 }
 
 /** An item as it stands in a file: items have one encoding. */
-export function bytesOf(item: VstreamItem): Uint8Array {
+function bytesOf(item: VstreamItem): Uint8Array {
   if (item.kind === "frame") return encodeFrameItem(item.bytes);
   return item.kind === "coincidence" ? item.bytes : encodeEvidenceItem(item);
 }

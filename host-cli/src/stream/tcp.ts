@@ -31,7 +31,7 @@ import {
   type Stand,
 } from "@vouch/shared/delivery";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
-import { type Address, formatAddress, type TlsFiles } from "./address";
+import { type Address, formatAddress, pem, servername, TLS_MIN, type TlsFiles } from "./address";
 import { type Delivery, Outgoing, type Queue, retryMs } from "./outgoing";
 
 const CONNECT_MS = 10_000;
@@ -41,7 +41,7 @@ const SILENCE_MS = 60_000;
 const CONNECTIONS_MAX = 64;
 
 /** What went wrong with a line, in our words. */
-export function lineTrouble(error: unknown): Refusal {
+function lineTrouble(error: unknown): Refusal {
   if (isRefusal(error)) return error;
   const { message, code, reason } = error as { message?: string; code?: string; reason?: string };
   const said = reason ?? (message || code || String(error)); // OpenSSL's own message is a page of numbers
@@ -51,16 +51,8 @@ export function lineTrouble(error: unknown): Refusal {
 function openSocket(address: Address, tls: TlsFiles): Socket {
   const { host, port } = address;
   if (!address.isTls) return connect({ host, port, noDelay: true });
-  return connectTls({ host, port, ...servername(host), ...pem(tls), minVersion: "TLSv1.2" });
+  return connectTls({ host, port, ...servername(host), ...pem(tls), minVersion: TLS_MIN });
 }
-
-const servername = (host: string) => (/^[0-9.]+$|:/.test(host) ? {} : { servername: host });
-
-export const pem = ({ ca, cert, key }: TlsFiles) => ({
-  ...(ca === undefined ? {} : { ca: Buffer.from(ca) }),
-  ...(cert === undefined ? {} : { cert: Buffer.from(cert) }),
-  ...(key === undefined ? {} : { key: Buffer.from(key) }),
-});
 
 /** Sends a recording, from where the receiver stands. */
 export function deliverOverTcp(address: Address, tls: TlsFiles, queue: Queue): Delivery {
@@ -178,7 +170,7 @@ export function listenOnTcp(address: Address, tls: TlsFiles, receiving: Receivin
     requestCert: tls.ca !== undefined,
     rejectUnauthorized: tls.ca !== undefined,
     handshakeTimeout: CONNECT_MS,
-    minVersion: "TLSv1.2" as const,
+    minVersion: TLS_MIN,
   };
   let current: Socket | null = null;
   const sockets = new Set<Socket>();

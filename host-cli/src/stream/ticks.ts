@@ -25,7 +25,7 @@ interface Stamp {
 export const stampNow = (): Stamp => ({ wallMs: wallNow(), steadyMs: steadyNow() });
 
 /** What an answer says; null when the clock was set in between. */
-export function momentOf(answer: { now: number; sent: Stamp; got: Stamp }): Moment | null {
+function momentOf(answer: { now: number; sent: Stamp; got: Stamp }): Moment | null {
   const { now, sent, got } = answer;
   const wall = got.wallMs - sent.wallMs;
   const steady = got.steadyMs - sent.steadyMs;
