@@ -129,6 +129,14 @@ anchors("a recording that ends before it, or has another frame there, is refuted
   assert.equal([...codes].sort(), ["stream-anchor", "stream-fork"]);
 });
 
+anchors("a head of another stream shows nothing of this one, in a log or not", async () => {
+  const other = recordedWorld({}, { ueid: new Uint8Array(17).fill(9) });
+  writeFileSync(at("else.vstream"), other.file());
+  const { codes, json } = await verify(at("else.vstream"));
+  assert.ok(codes.includes("stream-anchor"), `${codes}`);
+  assert.equal(json.anchors, []);
+});
+
 anchors("nothing is committed to that is refuted, and nothing is written over", async () => {
   const bent = readFileSync(at("pump.vstream"));
   bent[bent.length - 400]! ^= 1;

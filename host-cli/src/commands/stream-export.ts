@@ -201,13 +201,13 @@ function provenOf({ facts, verdict }: Verified): Proven {
   };
 }
 
-/** The earliest that a ledger had of a signed head at or after a frame of the last stream, where --anchor proved it. */
-function anchorsOf({ anchors, summary }: StreamVerdict): FhirFacts["anchorOf"] {
-  const proved = anchors.flatMap(({ seq, time }) => (time === null ? [] : [{ seq, time }]));
+/** The earliest that a ledger had of a signed head at or after a frame of a stream, where --anchor proved it. */
+function anchorsOf({ anchors }: StreamVerdict): FhirFacts["anchorOf"] {
+  const proved = anchors.flatMap(({ id, seq, time }) => (time === null ? [] : [{ id, seq, time }]));
   proved.sort((a, b) => a.time - b.time);
   return (streamId, lastSeq) => {
-    const found = proved.find(({ seq }) => seq >= lastSeq);
-    if (found === undefined || summary.id === null || !equalBytes(streamId, summary.id)) return null;
+    const found = proved.find(({ id, seq }) => seq >= lastSeq && equalBytes(id, streamId));
+    if (found === undefined) return null;
     return {
       system: `${OWN}/NamingSystem/stream-head`,
       value: `${toHex(streamId)}/${found.seq}`,

@@ -69,6 +69,8 @@ const RUNS_MAX = 1000;
 
 interface Seen {
   announces: Announce[];
+  /** Heads by --anchor whose stream is in the recording. */
+  anchored: Set<ProvedHead>;
   boots: { note: BootNote; announce: Announce; segment: Omit<Segment, "boot"> }[];
   findings: StreamFinding[];
   readings: number;
@@ -86,7 +88,14 @@ export async function verifyStream(
 ): Promise<StreamVerdict> {
   const policy = options.policy === undefined ? null : readPolicyNow(options.policy);
   const anchored = anchoredHeads(options, policy);
-  const seen: Seen = { announces: [], boots: [], findings: [], readings: 0, isFull: false };
+  const seen: Seen = {
+    announces: [],
+    anchored: new Set(),
+    boots: [],
+    findings: [],
+    readings: 0,
+    isFull: false,
+  };
   const check: CheckOptions = {
     crypto: nodeCrypto,
     opener: options.signedOnly === true ? null : await openerOf(options, io),
@@ -94,10 +103,16 @@ export async function verifyStream(
     heads: [...anchored, ...(options.state === undefined ? [] : readHeads(options.state))],
   };
   also?.check(check);
-  const checker = new StreamChecker(check, both(eventsInto(seen), also?.events));
+  const checker = new StreamChecker(check, both(eventsInto(seen, anchored), also?.events));
   const recorded = readRecording(file, checker);
-  for (const { seq, trouble } of anchored)
+  for (const head of anchored) {
+    const { id, seq } = head;
+    const elsewhere = seen.anchored.has(head)
+      ? null
+      : `it is of stream ${toHex(id)}, which isn't recorded here`;
+    const trouble = elsewhere ?? head.trouble;
     if (trouble !== null) find(seen, "stream-anchor", `the anchor of frame ${seq}: ${trouble}`);
+  }
   const device = whoseKey(seen, recorded, policy, options);
   const asked = askedOf(policy, options, now);
   const segments = seen.boots.map(({ note, announce, segment }) => ({
@@ -112,7 +127,7 @@ export async function verifyStream(
     segments,
     device: device ?? enrolledIn(segments, policy, seen),
     isAppraised: asked !== null,
-    anchors: anchored.map(({ seq, time }) => ({ seq, time })),
+    anchors: [...seen.anchored].map(({ id, seq, time }) => ({ id, seq, time })),
   });
   const { head, id } = summary;
   const isRefuted = verdict.findings.some((finding) => finding.word === "refuted");
@@ -147,10 +162,14 @@ function both(first: StreamEvents, second: StreamEvents = {}): StreamEvents {
   };
 }
 
-function eventsInto(seen: Seen): ConstructorParameters<typeof StreamChecker>[1] {
+function eventsInto(
+  seen: Seen,
+  anchored: readonly ProvedHead[],
+): ConstructorParameters<typeof StreamChecker>[1] {
   const last = () => (seen.isFull ? undefined : seen.boots[seen.boots.length - 1]?.segment);
   return {
-    announce: (announce) => {
+    announce: (announce, id) => {
+      for (const head of anchored) if (equalBytes(head.id, id)) seen.anchored.add(head);
       if (seen.announces.length < BOOTS_MAX) seen.announces.push(announce);
     },
     boot: (note) => {
