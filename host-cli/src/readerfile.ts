@@ -17,6 +17,7 @@ import type { Io } from "./io";
 import { MAX_KEY_FILE, openKey, publicKeyOf, secretKeyOf } from "./keys";
 import { withFileLock } from "./lock";
 import { readPassphrase } from "./passphrase";
+import { refusePrivate } from "./vkeyfile";
 
 const MAX_READER_FILE = 16 * 1024;
 
@@ -25,6 +26,7 @@ export function readReader(fileOrText: string): Reader {
   if (/^[^+\s]+\+[0-9a-f]{16}\+/.test(fileOrText)) return parseReader(fileOrText);
   return about(fileOrText, () => {
     const text = utf8Decode(readInput(fileOrText, MAX_READER_FILE)) ?? "";
+    refusePrivate(text, ".reader");
     return parseReader(text.replace(/\r?\n$/, ""));
   });
 }

@@ -27,7 +27,7 @@ export interface StreamVerdict {
   /** Who says whose key it is; null when nobody does. */
   readonly device: { readonly by: string; readonly serial: string | null } | null;
   readonly isAppraised: boolean;
-  /** Heads of streams in it that a log's ledger had by then; Unix seconds, null where that isn't proved. */
+  /** Heads that a log's ledger had by then; Unix seconds, null where that isn't proved. */
   readonly anchors: readonly {
     readonly id: Uint8Array;
     readonly seq: number;

@@ -1,6 +1,6 @@
 // The command as people type it: every session in scripts/*.txt, each in a folder
 // of its own, against the built program. What they share, a maker's folder with a
-// device whose verdict is good, is what one `vouch demo --keep` left.
+// device whose verdict is good, is what one `vouch demo --keep` left. VOUCH_SESSION=stream-record.txt runs that one alone.
 
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,7 +26,10 @@ sessions.before(() => {
 });
 sessions.after(() => rmSync(folder, { recursive: true }));
 
+const only = process.env["VOUCH_SESSION"];
+
 for (const file of readdirSync(SCRIPTS).sort()) {
+  if (only !== undefined && file !== only) continue;
   const text = readFileSync(join(SCRIPTS, file), "utf8");
   sessions(`${file}: ${titleOf(text)}`, () => {
     assert.match(titleOf(text), /^[a-z`-].*[^.]$/, "a script begins with a sentence that says what it shows");

@@ -91,7 +91,7 @@ grants("a reader's key is a file nobody else reads, and a line that names it", (
 grants("frames by number: those open and no other, for that reader alone", async () => {
   const out = path("frames.grant");
   const text = await ok(...granting("--frames", "11-20", "-o", out));
-  assert.is(text, "epoch 1: frame 11 to 20, for clinic\n");
+  assert.is(text, "epoch 1: frames 11 to 20, for clinic\n");
   assert.is(statSync(out).mode & 0o777, 0o600);
   const got = await opened(out);
   // 18 is a checkpoint.
@@ -213,6 +213,9 @@ grants("the readers of the next epoch: one more, one less, and never none", asyn
   assert.equal(names(), ["owner", "clinic"]);
   await refused("reader-twice", "stream", "grant", file, "--to", path("clinic.reader"), "--next");
   await refused("reader-unknown", "stream", "revoke", file, "--reader", await stranger());
+  await refused("reader-unknown", "stream", "revoke", file, "--reader", "nobody-of-that-name");
+  await refused("private-key", "stream", "grant", file, "--to", path("clinic.key"), "--next");
+  await refused("private-key", "stream", "revoke", file, "--reader", path("clinic.key"));
   const io = await vouch("stream", "revoke", file, "--reader", "clinic");
   assert.match(io.err(), /what was readable until then stays so/);
   assert.equal(names(), ["owner"]);

@@ -14,6 +14,9 @@ import { MODE_PRIVATE, MODE_PUBLIC, MODE_RESTRICTED, READERS_MAX, readerKid } fr
 import { isKeyName } from "./vkey";
 import { x25519 } from "./x25519";
 
+/** MODE_… of stream.ts for people and in JSON. */
+export const MODE_WORDS: readonly string[] = ["public", "private", "restricted"];
+
 export const READERS_VERSION = "vouch-readers/v1";
 export const MAX_READERS_FILE = 16 * 1024;
 
@@ -96,7 +99,7 @@ export function checkReaders({ mode, readers }: ReadersFile): void {
   if (readers.length > max || (mode !== MODE_PUBLIC && readers.length === 0))
     throw new Refusal(
       "too-many-readers",
-      `${readers.length} readers, a stream of mode ${mode} has ${max < 2 ? max : `1 to ${max}`}`,
+      `found ${readers.length} readers, a ${MODE_WORDS[mode]} stream has ${max < 2 ? max : `1 to ${max}`}`,
     );
   if (new Set(readers.map(({ publicKey }) => toHex(publicKey))).size < readers.length)
     throw new Refusal("reader-twice", "a reader is named twice");

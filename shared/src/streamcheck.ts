@@ -147,7 +147,7 @@ export class StreamChecker {
       this.find("stream-torn", null, null, `the recording ends inside an item, ${torn} bytes into it`);
     if (stream === null) this.find("stream-empty", null, null, "the recording holds no stream");
     else {
-      this.drop("stream-unsigned-tail", "were sent after the last signed frame");
+      this.drop("stream-unsigned-tail", "sent after the last signed frame");
       this.ending.end(stream, this.teller(stream.last.seq, null));
     }
     const { opened, unopened } = this.bodies;
@@ -197,7 +197,7 @@ export class StreamChecker {
         tell("stream-repeated", "an announce comes again");
         return;
       }
-      this.drop("stream-hanging", "were sent before another stream began");
+      this.drop("stream-hanging", "sent before another stream began");
       checkSuccessor(before, announce, tell);
       this.ending.checkSeen(before, tell);
       this.earlier.push(before.id);
@@ -234,7 +234,7 @@ export class StreamChecker {
 
   private resume(frame: Frame, stream: Stream, at: number): void {
     const tell = this.teller(frame.seq, at);
-    this.drop("stream-hanging", "were sent before power was lost");
+    this.drop("stream-hanging", "sent before power was lost");
     const resume = this.attempt(frame.seq, at, () => decodeResume(frame.body, stream.announce.mode));
     this.takeEpoch(frame, stream, at);
     if (resume === null) return;
@@ -370,7 +370,9 @@ export class StreamChecker {
         code,
         from,
         null,
-        `${from === seq ? `frame ${from}` : `frames ${from} to ${seq}`} ${what}: nobody signed for them`,
+        from === seq
+          ? `frame ${from} was ${what}: nobody signed for it`
+          : `frames ${from} to ${seq} were ${what}: nobody signed for them`,
       );
     }
     this.waiting.leave(false);

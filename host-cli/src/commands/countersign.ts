@@ -92,6 +92,10 @@ function attach(path: string, flags: { countersignature: string; output?: string
   about(path, () => releaseMessage(parseBundle(bundle).release.statement));
   writeBundle(path, flags, inFront(line, content), io);
   tell({ file: flags.output, of: line.of, keyid: line.keyid }, io);
+  if (!io.json && !io.quiet)
+    io.stderr(
+      "not checked: that it is of this release; `vouch verify` does, by a policy that names its key\n",
+    );
 }
 
 const requireFile = ({ output }: { output?: string }, io: Io) => {

@@ -18,6 +18,7 @@ import { parseRenewalDraft, parseRenewed, renewalsOf } from "@vouch/shared/renew
 import { parseStatement } from "@vouch/shared/statement";
 import { decodeEnvelope, splitUpload } from "@vouch/shared/suit";
 import { parseVkey } from "@vouch/shared/vkey";
+import { encodeVstreamHead } from "@vouch/shared/vstream";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, printable } from "../exit";
@@ -111,6 +112,11 @@ const READERS: readonly Reader[] = [
   },
 ];
 
+function isRecording(bytes: Uint8Array): boolean {
+  const head = encodeVstreamHead();
+  return equalBytes(bytes.subarray(0, head.length), head);
+}
+
 /** Throws `private-key`, `unknown-artefact`, or what the artefact's own parser refuses with. */
 export function tell(bytes: Uint8Array): Told {
   const text = utf8Decode(bytes);
@@ -124,6 +130,7 @@ export function tell(bytes: Uint8Array): Told {
     throw new Refusal(
       "unknown-artefact",
       `${bytes.length} bytes that are no artefact of vouch (sha256 ${sha256(bytes)})`,
+      isRecording(bytes) ? { hint: "this is a recording of a stream: `vouch stream verify` reads it" } : {},
     );
   }
   return { kind: reader.kind, ...reader.tell(bytes) };

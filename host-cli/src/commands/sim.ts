@@ -35,6 +35,7 @@ import {
   startBoard,
 } from "../sim/mps2";
 import { openPty } from "../sim/pty";
+import { refusePrivate } from "../vkeyfile";
 
 const MAX_VKEY_FILE = 1024;
 
@@ -104,12 +105,14 @@ export function engineOf(options: SimOptions): Uint8Array | undefined {
 const NEW_DEVICE =
   "the maker's manifest key is built in: `vouch keygen NAME`, then --vendor NAME.vkey --product P --model M";
 
-const vkeyOf = (keyOrFile: string) =>
-  /^[^+]+\+[0-9a-f]{8}\+/.test(keyOrFile)
-    ? keyOrFile
-    : Buffer.from(readInput(keyOrFile, MAX_VKEY_FILE))
-        .toString("utf8")
-        .replace(/\r?\n$/, "");
+function vkeyOf(keyOrFile: string): string {
+  if (/^[^+]+\+[0-9a-f]{8}\+/.test(keyOrFile)) return keyOrFile;
+  return about(keyOrFile, () => {
+    const text = Buffer.from(readInput(keyOrFile, MAX_VKEY_FILE)).toString("utf8");
+    refusePrivate(text, ".vkey");
+    return text.replace(/\r?\n$/, "");
+  });
+}
 
 /** Makes the file of a new device. Refuses `exists`. */
 export function createSim(options: SimOptions & { state: string }): void {

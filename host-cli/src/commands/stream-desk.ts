@@ -9,6 +9,7 @@
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { absentReason, decimalText } from "@vouch/shared/decimal";
 import { MDC_METRICS, MDC_UNITS } from "@vouch/shared/mdc";
+import { MODE_WORDS } from "@vouch/shared/readerkey";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import type { EnrolmentStatement } from "@vouch/shared/statement";
 import { type GapNote, type ReadingBlock, StreamChecker } from "@vouch/shared/streamcheck";
@@ -43,8 +44,6 @@ export interface DeskOptions {
   /** Takes readings that were checked. */
   store?: ReadingStore | null;
 }
-
-const MODES = ["public", "private", "restricted"];
 
 /** Timers of Node count 31 bits of milliseconds, and a simulated device's time may lag behind them. */
 const LOOK_AGAIN_MS = 600_000;
@@ -106,7 +105,7 @@ export class RecordDesk {
         this.options.store?.begin(announce, id);
         this.event("started", {
           id: toHex(id),
-          mode: MODES[announce.mode] ?? null,
+          mode: MODE_WORDS[announce.mode] ?? null,
           groups: announce.groups.length,
         });
       },
@@ -249,7 +248,7 @@ export class RecordDesk {
     const readers = f.readers === 0 ? "" : `, ${f.readers} reader${f.readers === 1 ? "" : "s"}`;
     return {
       ...f,
-      mode: f.id === null ? "" : `${MODES[f.mode]}${readers}`,
+      mode: f.id === null ? "" : `${MODE_WORDS[f.mode]}${readers}`,
       signatureAge: f.signedAtMs === null ? null : steadyNow() - f.signedAtMs,
       values: f.last.map(({ code, unit, mantissa, exponent }) => ({
         name: MDC_METRICS.get(code)?.text ?? `MDC ${code}`,
@@ -293,7 +292,7 @@ export class RecordDesk {
     await this.stored();
     const view = this.view(recording, deliveries);
     this.screen.end(view);
-    const { frames, rows, lost } = this.keeper.figures;
+    const { frames, rows, unopened, lost } = this.keeper.figures;
     this.event("ended", {
       how: this.ending,
       frames,
@@ -309,8 +308,9 @@ export class RecordDesk {
     if (this.ending === null) return; // an error is on its way up
     if (!this.io.json) {
       const how = this.ending === "closed" ? "the stream is closed" : "the stream goes on";
+      const masked = unopened > 0 ? `, ${unopened} masked` : "";
       this.io.stdout(
-        `${recording.path}  ${view.id ?? "no stream"}  ${frames} frames, ${rows} readings; ${how}\n`,
+        `${recording.path}  ${view.id ?? "no stream"}  ${frames} frames, ${rows} readings${masked}; ${how}\n`,
       );
     }
     if (late !== null) throw late;

@@ -203,12 +203,12 @@ function provenOf({ facts, verdict }: Verified): Proven {
   };
 }
 
-/** The earliest that a ledger had of a signed head at or after a frame of a stream, where --anchor proved it. */
+/** The earliest that a ledger had of a signed head of a stream at or after a frame, where --anchor proved it. */
 function anchorsOf({ anchors }: StreamVerdict): FhirFacts["anchorOf"] {
   const proved = anchors.flatMap(({ id, seq, time }) => (time === null ? [] : [{ id, seq, time }]));
   proved.sort((a, b) => a.time - b.time);
   return (streamId, lastSeq) => {
-    const found = proved.find(({ id, seq }) => seq >= lastSeq && equalBytes(id, streamId));
+    const found = proved.find(({ id, seq }) => equalBytes(id, streamId) && seq >= lastSeq);
     if (found === undefined) return null;
     return {
       system: `${OWN}/NamingSystem/stream-head`,

@@ -10,7 +10,7 @@
 import { randomBytes } from "node:crypto";
 import { toHex } from "@vouch/shared/bytes";
 import { formatReader, type Reader } from "@vouch/shared/readerkey";
-import { quote, Refusal } from "@vouch/shared/refusal";
+import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { MODE_PUBLIC, readerKid } from "@vouch/shared/stream";
 import { type GrantPart, grantPart, sealGrant } from "@vouch/shared/streamgrant";
 import type { Command } from "commander";
@@ -102,15 +102,17 @@ function spanOf({ since, until, minutes }: GrantFlags, end: number | null): Span
 
 async function grantFrames(file: string, flags: GrantFlags, reader: Reader, io: Io): Promise<void> {
   const { readerKey, output, frames = [], from } = flags;
-  if (readerKey === undefined || output === undefined)
+  const isDryRun = flags.dryRun === true;
+  if (readerKey === undefined)
     throw usage(
-      "expected --reader-key FILE, the owner's, and -o FILE",
-      "--next grants what is recorded from now on",
+      "expected --reader-key FILE, the owner's own key",
+      "--next grants what is recorded from now on, and needs none",
     );
+  if (output === undefined && !isDryRun) throw usage("expected -o FILE, where the grant is written");
   const asked = [frames.length > 0, from !== undefined, isTimed(flags)].filter(Boolean).length;
   if (asked !== 1) throw usage("expected one of --frames, --from, and a time: --since, --until, --minutes");
   if (file === "-" && isTimed(flags)) throw usage("a time is looked for in a file, not in stdin");
-  checkFree(output);
+  if (output !== undefined) checkFree(output);
   const owner = await loadReaderKey(readerKey, flags.passphraseFile, io);
   const recorders = (flags.recorderKey ?? []).map((key) => readVkey(key).publicKey);
   const times = isTimed(flags) ? readTimes(file, recorders) : null;
@@ -126,7 +128,7 @@ async function grantFrames(file: string, flags: GrantFlags, reader: Reader, io: 
   const secret = new Uint8Array(randomBytes(32));
   const grant = sealGrant({ id: stream.id, parts }, reader.publicKey, secret);
   secret.fill(0);
-  if (flags.dryRun !== true) writeWhole(output, grant, { mode: 0o600, overwrite: false });
+  if (output !== undefined && !isDryRun) writeWhole(output, grant, { mode: 0o600, overwrite: false });
   const shown = parts.map(({ epoch, seq, kind, keys }) => ({
     epoch,
     from: seq,
@@ -135,16 +137,23 @@ async function grantFrames(file: string, flags: GrantFlags, reader: Reader, io: 
   const kid = toHex(readerKid(reader.publicKey));
   if (io.json) {
     io.stdout(
-      `${JSON.stringify({ grant: output, stream: toHex(stream.id), reader: reader.name, kid, parts: shown })}\n`,
+      `${JSON.stringify({ grant: output ?? null, stream: toHex(stream.id), reader: reader.name, kid, parts: shown })}\n`,
     );
     return;
   }
   for (const part of shown)
-    io.stdout(
-      `epoch ${part.epoch}: frame ${part.from} ${part.to === null ? "and all after it" : `to ${part.to}`}, for ${reader.name}\n`,
-    );
+    io.stdout(`epoch ${part.epoch}: ${wordsOf(part.from, part.to)}, for ${reader.name}\n`);
   if (!io.quiet)
-    io.stderr(`${output} opens them with key ${kid} and no other; who has it can pass them on\n`);
+    io.stderr(
+      isDryRun
+        ? `nothing is written; a grant would open them with key ${kid} and no other\n`
+        : `${output} opens them with key ${kid} and no other; who has it can pass them on\n`,
+    );
+}
+
+function wordsOf(from: number, to: number | null): string {
+  if (to === null) return `frame ${from} and all after it`;
+  return from === to ? `frame ${from}` : `frames ${from} to ${to}`;
 }
 
 function rangeOf(text: string, before: readonly FrameRange[] = []): FrameRange[] {
@@ -219,7 +228,7 @@ export function defineRevoke(stream: Command, io: Io): void {
 function withoutReader(readers: readonly Reader[], wanted: string): Reader[] {
   const kidOf = (reader: Reader) => toHex(readerKid(reader.publicKey));
   const named = readers.filter((reader) => reader.name === wanted || kidOf(reader) === wanted);
-  const key = named.length > 0 ? null : toHex(readReader(wanted).publicKey);
+  const key = named.length > 0 ? null : keyOf(wanted, readers);
   const out = key === null ? named : readers.filter(({ publicKey }) => toHex(publicKey) === key);
   if (out.length === 0) throw new Refusal("reader-unknown", `${quote(wanted)} isn't among the readers`);
   if (out.length > 1) throw usage(`${out.length} readers are named ${quote(wanted)}`, "name it by its kid");
@@ -228,6 +237,17 @@ function withoutReader(readers: readonly Reader[], wanted: string): Reader[] {
       hint: "add another reader first: `vouch stream grant --next`",
     });
   return readers.filter((reader) => reader !== out[0]);
+}
+
+/** The key in a line or a file of that name; refuses `reader-unknown` where it is neither. */
+function keyOf(wanted: string, readers: readonly Reader[]): string {
+  try {
+    return toHex(readReader(wanted).publicKey);
+  } catch (error) {
+    if (!isRefusal(error) || error.code !== "not-found") throw error;
+    const names = readers.map(({ name }) => name).join(", ");
+    throw new Refusal("reader-unknown", `found ${quote(wanted)}, expected one of the readers: ${names}`);
+  }
 }
 
 function reportReaders(path: string, readers: readonly Reader[], isDryRun: boolean, io: Io): void {

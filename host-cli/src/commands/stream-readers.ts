@@ -10,6 +10,7 @@ import {
   checkReaders,
   formatReadersFile,
   MAX_READERS_FILE,
+  MODE_WORDS,
   parseReadersFile,
   type ReadersFile,
 } from "@vouch/shared/readerkey";
@@ -30,10 +31,14 @@ export interface ReaderFlags {
   reader: readonly string[];
 }
 
-/** Refuses `usage`, and what the file or a reader's key is refused for. */
+/**
+ * `begun` is the mode of the stream in the recording, null before there is one. Refuses `usage`, and what the file or a
+ * reader's key is refused for; a file that would not fit the stream isn't written.
+ */
 export function watchReaders(
   recording: string,
   flags: ReaderFlags,
+  begun: number | null,
   say: (text: string) => void,
 ): WatchedReaders {
   const path = readersPathOf(recording);
@@ -42,13 +47,20 @@ export function watchReaders(
   let seen = stampOf(path); // before it is read or made: a change in between is seen later
   let current = readFile(path);
   if (current === null) {
+    if (begun !== null && begun !== wanted.mode)
+      throw usage(
+        `${path} is missing, and the recording is of a ${MODE_WORDS[begun]} stream, not a ${MODE_WORDS[wanted.mode]} one`,
+        "put that file back beside the recording, or name with --mode and --reader who reads from here on",
+      );
     checkReaders(wanted);
     writeWhole(path, formatReadersFile(wanted), { overwrite: false });
     current = wanted;
   } else if (isOther(flags, wanted, current)) {
     throw usage(
       `${path} says who reads this stream, and --mode or --reader says otherwise`,
-      "`vouch stream grant` and `vouch stream revoke` change it",
+      begun === null
+        ? "no stream is begun yet: without that file, the flags say who reads"
+        : "`vouch stream grant` and `vouch stream revoke` change it",
     );
   }
   let known = current;

@@ -10,7 +10,7 @@
 import { existsSync } from "node:fs";
 import { fromHex } from "@vouch/shared/bytes";
 import { MAX_CHALLENGE, MAX_COMPANION, parseChallenge } from "@vouch/shared/companions";
-import type { ReadersFile } from "@vouch/shared/readerkey";
+import { MODE_WORDS, type ReadersFile } from "@vouch/shared/readerkey";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { type Opener, readerOpener } from "@vouch/shared/streamopen";
 import type { Command } from "commander";
@@ -128,19 +128,17 @@ function streamId(text: string): Uint8Array {
   throw usage(`found ${quote(text)}, expected a stream's id, 32 hexadecimal digits`);
 }
 
-const MODES = ["public", "private", "restricted"];
-
 function modeOf(text: string): number {
-  const mode = MODES.indexOf(text);
+  const mode = MODE_WORDS.indexOf(text);
   if (mode >= 0) return mode;
-  throw usage(`found ${quote(text)}, expected ${MODES.join(", ")}`);
+  throw usage(`found ${quote(text)}, expected ${MODE_WORDS.join(", ")}`);
 }
 
 function groupsOf(text: string): number[] {
   const groups = text.split(",");
   if (groups.every((group) => /^[0-7]$/.test(group)) && new Set(groups).size === groups.length)
     return groups.map(Number);
-  throw usage(`found ${quote(text)}, expected numbers of groups such as 0,2`);
+  throw usage(`found ${quote(text)}, expected numbers of groups, 0 to 7, such as 0,2`);
 }
 
 function countOf(text: string): number {
@@ -194,7 +192,8 @@ async function recordFromDevice(
   });
   await withRecording(output, { take: (item, at) => desk.past(item, at) }, async (recording) => {
     desk.opened(recording);
-    const readers = watchReaders(output, flags, (text) => desk.say(text));
+    const begun = recording.chain?.announce.mode ?? null;
+    const readers = watchReaders(output, flags, begun, (text) => desk.say(text));
     const recorder = new Recorder(recording, recording.chain?.announce.publicKey ?? null, {
       crypto: nodeCrypto,
       signer,
@@ -269,7 +268,7 @@ function samplingOf(flags: RecordFlags, { mode, readers }: ReadersFile, recordin
   const { chain } = recording;
   if (chain !== null && chain.announce.mode !== mode)
     throw usage(
-      `the recording is of a ${MODES[chain.announce.mode]} stream, its readers are those of a ${MODES[mode]} one`,
+      `the recording is of a ${MODE_WORDS[chain.announce.mode]} stream, its readers are those of a ${MODE_WORDS[mode]} one`,
     );
   return {
     mode,

@@ -69,8 +69,6 @@ const RUNS_MAX = 1000;
 
 interface Seen {
   announces: Announce[];
-  /** Heads by --anchor whose stream is in the recording. */
-  anchored: Set<ProvedHead>;
   boots: { note: BootNote; announce: Announce; segment: Omit<Segment, "boot"> }[];
   findings: StreamFinding[];
   readings: number;
@@ -88,14 +86,7 @@ export async function verifyStream(
 ): Promise<StreamVerdict> {
   const policy = options.policy === undefined ? null : readPolicyNow(options.policy);
   const anchored = anchoredHeads(options, policy);
-  const seen: Seen = {
-    announces: [],
-    anchored: new Set(),
-    boots: [],
-    findings: [],
-    readings: 0,
-    isFull: false,
-  };
+  const seen: Seen = { announces: [], boots: [], findings: [], readings: 0, isFull: false };
   const check: CheckOptions = {
     crypto: nodeCrypto,
     opener: options.signedOnly === true ? null : await openerOf(options, io),
@@ -103,16 +94,20 @@ export async function verifyStream(
     heads: [...anchored, ...(options.state === undefined ? [] : readHeads(options.state))],
   };
   also?.check(check);
-  const checker = new StreamChecker(check, both(eventsInto(seen, anchored), also?.events));
+  const elsewhere = new Set(anchored.map(({ id }) => toHex(id)));
+  const announced: StreamEvents = { announce: (_, id) => void elsewhere.delete(toHex(id)) };
+  const checker = new StreamChecker(check, both(both(eventsInto(seen), announced), also?.events));
   const recorded = readRecording(file, checker);
-  for (const head of anchored) {
-    const { id, seq } = head;
-    const elsewhere = seen.anchored.has(head)
-      ? null
-      : `it is of stream ${toHex(id)}, which isn't recorded here`;
-    const trouble = elsewhere ?? head.trouble;
+  for (const { seq, trouble } of anchored)
     if (trouble !== null) find(seen, "stream-anchor", `the anchor of frame ${seq}: ${trouble}`);
-  }
+  const own = anchored.filter(({ id }) => !elsewhere.has(toHex(id)));
+  for (const { id, seq } of anchored)
+    if (elsewhere.has(toHex(id)))
+      find(
+        seen,
+        "stream-anchor",
+        `the anchor is of frame ${seq} of stream ${toHex(id)}, of which the recording holds nothing`,
+      );
   const device = whoseKey(seen, recorded, policy, options);
   const asked = askedOf(policy, options, now);
   const segments = seen.boots.map(({ note, announce, segment }) => ({
@@ -127,7 +122,7 @@ export async function verifyStream(
     segments,
     device: device ?? enrolledIn(segments, policy, seen),
     isAppraised: asked !== null,
-    anchors: [...seen.anchored].map(({ id, seq, time }) => ({ id, seq, time })),
+    anchors: own.map(({ id, seq, time }) => ({ id, seq, time })),
   });
   const { head, id } = summary;
   const isRefuted = verdict.findings.some((finding) => finding.word === "refuted");
@@ -162,14 +157,10 @@ function both(first: StreamEvents, second: StreamEvents = {}): StreamEvents {
   };
 }
 
-function eventsInto(
-  seen: Seen,
-  anchored: readonly ProvedHead[],
-): ConstructorParameters<typeof StreamChecker>[1] {
+function eventsInto(seen: Seen): ConstructorParameters<typeof StreamChecker>[1] {
   const last = () => (seen.isFull ? undefined : seen.boots[seen.boots.length - 1]?.segment);
   return {
-    announce: (announce, id) => {
-      for (const head of anchored) if (equalBytes(head.id, id)) seen.anchored.add(head);
+    announce: (announce) => {
       if (seen.announces.length < BOOTS_MAX) seen.announces.push(announce);
     },
     boot: (note) => {

@@ -3,6 +3,7 @@
 
 import { toHex } from "@vouch/shared/bytes";
 import { kidOf } from "@vouch/shared/cose";
+import { MODE_WORDS } from "@vouch/shared/readerkey";
 import { isoTime } from "@vouch/shared/time";
 import { EXIT_STATUS } from "@vouch/shared/verdict";
 import { nodeCrypto } from "../crypto";
@@ -14,8 +15,6 @@ import { COLOUR } from "./verdict";
 
 const MARGIN = 12;
 const RUNS_SHOWN = 4;
-const MODES = ["public", "private", "restricted"];
-
 export function printStream(verdict: StreamVerdict, file: string, explain: boolean, io: Io): void {
   if (io.json) io.stdout(`${JSON.stringify(streamJson(verdict))}\n`);
   else io.stdout(streamText(verdict, explain, io));
@@ -40,7 +39,7 @@ function streamText(verdict: StreamVerdict, explain: boolean, io: Io): string {
     const end = summary.isClosed ? "closed" : "open";
     line(
       "stream",
-      `${toHex(summary.id)}, ${MODES[announce.mode]}, ${end}; ${summary.frames} frames, ${summary.proved} of them evidence`,
+      `${toHex(summary.id)}, ${MODE_WORDS[announce.mode]}, ${end}; ${summary.frames} frames, ${summary.proved} of them evidence`,
     );
     const whose = device === null ? "on the stream's own word" : `by ${device.by}`;
     const serial = device?.serial == null ? "" : `serial ${device.serial}, `;
@@ -50,7 +49,7 @@ function streamText(verdict: StreamVerdict, explain: boolean, io: Io): string {
     if (time !== null) line("anchor", `frame ${seq} was there by ${isoTime(time)}`);
   for (const segment of segments) {
     line("", "");
-    const [first = "", ...rest] = segmentLines(segment);
+    const [first = "", ...rest] = segmentLines(segment, summary.unopened > 0);
     line(`boot ${segment.boot.note.boot.bootcount}`, first);
     for (const text of rest) line("", text);
   }
@@ -65,14 +64,20 @@ function streamText(verdict: StreamVerdict, explain: boolean, io: Io): string {
 
 const kidText = ({ announce }: StreamVerdict) => toHex(kidOf(nodeCrypto.sha256(announce!.publicKey)));
 
-function segmentLines({ boot, frames, readings, times }: Segment): string[] {
+/** Readings have numbers only where all were opened: those before a frame that wasn't are not known. */
+function segmentLines({ boot, frames, readings, times }: Segment, isPartial: boolean): string[] {
   const { verdict, word } = boot;
   const runs = frames
     .slice(0, RUNS_SHOWN)
     .map(({ from, to }) => (from === to ? `${from}` : `${from} to ${to}`));
   const more = frames.length > RUNS_SHOWN ? ", and more" : "";
   const what = frames.length === 0 ? "no evidence" : `frames ${runs.join(", ")}${more}`;
-  const counted = readings === null ? what : `${span(readings, "reading")} (${what})`;
+  const opened = readings === null ? 0 : readings.to - readings.from + 1;
+  const numbered =
+    readings === null || isPartial
+      ? `${opened} reading${opened === 1 ? "" : "s"} opened`
+      : span(readings, "reading");
+  const counted = readings === null ? what : `${numbered} (${what})`;
   const release = verdict?.product == null ? "" : ` on ${verdict.product} ${verdict.version}`;
   const asOf = verdict?.asOf == null ? "" : `, as of log size ${verdict.asOf.logSize}`;
   return [
@@ -103,7 +108,7 @@ function streamJson(verdict: StreamVerdict): object {
     verdict: word,
     exit: EXIT_STATUS[word],
     stream: summary.id && toHex(summary.id),
-    mode: announce === null ? null : MODES[announce.mode],
+    mode: announce === null ? null : MODE_WORDS[announce.mode],
     closed: summary.isClosed,
     device: announce && {
       ueid: toHex(announce.ueid),

@@ -170,4 +170,4 @@ function countLine(view: StreamView, rate: number | null): string {
 const signatureLine = (view: StreamView): string =>
   view.unsigned === 0
     ? signature(view)
-    : `${signature(view)}, ${count(view.unsigned, "frame")} wait for the next`;
+    : `${signature(view)}, ${count(view.unsigned, "frame")} wait${view.unsigned === 1 ? "s" : ""} for the next`;
