@@ -43,19 +43,26 @@ export interface OwnedStream {
 /** Wall time in microseconds of tick 0 of each boot, by its count. */
 type Starts = ReadonlyMap<number, number>;
 
-/** When each boot's ticks began, by its first coincidence; and when the last reading was taken, as far as one tells. */
-export function readTimes(path: string): { starts: Starts; end: number | null } {
+/**
+ * When each boot's ticks began, by its first coincidence; and when the last reading was taken, as far as one tells. Where
+ * recorders are named, by theirs alone.
+ */
+export function readTimes(
+  path: string,
+  recorders: readonly Uint8Array[],
+): { starts: Starts; end: number | null } {
   const starts = new Map<number, number>();
   let boot = 0;
   let end: number | null = null;
   const checker = new StreamChecker(
-    { crypto: nodeCrypto },
+    { crypto: nodeCrypto, recorders },
     {
       announce: () => starts.clear(),
       boot: (note) => {
         boot = note.boot.bootcount;
       },
-      coincidence: ({ micros, ticks }: Coincidence) => {
+      coincidence: ({ micros, ticks }: Coincidence, isChecked) => {
+        if (recorders.length > 0 && !isChecked) return;
         if (!starts.has(boot)) starts.set(boot, micros - ticks * 1000);
         end = micros;
       },

@@ -4,14 +4,16 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { concatBytes } from "@vouch/shared/bytes";
 import { formatReader } from "@vouch/shared/readerkey";
 import { streamMessage } from "@vouch/shared/stream";
 import { StreamChecker } from "@vouch/shared/streamcheck";
 import { parseFrame } from "@vouch/shared/streamread";
-import { encodeVstreamHead } from "@vouch/shared/vstream";
+import { encodeFrameItem, encodeVstreamHead } from "@vouch/shared/vstream";
 import { Command } from "commander";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { deviceKey, StreamMaker } from "../../shared/test/stream-kit";
 import { refusal } from "../../shared/test/vectors";
 import { defineExport } from "../src/commands/stream-export";
 import { ExportFacts } from "../src/commands/stream-facts";
@@ -20,6 +22,7 @@ import { exportAgain } from "../src/commands/stream-passes";
 import { nodeCrypto } from "../src/crypto";
 import { EXIT, statusOf } from "../src/exit";
 import { createKey } from "../src/keys";
+import type { Piece } from "../src/readings";
 import { readRecording } from "../src/streamfile";
 import { CHOICE, type Json, keyOf, resourcesOf } from "./fhir-kit";
 import { fhirIssues, medplumIssues } from "./fhir-oracles";
@@ -249,7 +252,7 @@ exports("a file that is another one the second time is told, and what was append
   const rowsOf = (path: string) => {
     let rows = 0;
     const taker = { piece: () => rows++, proved: () => {} };
-    exportAgain(path, check, summary.head, facts.named, CHOICE, taker);
+    exportAgain(path, check, { head: summary.head, ids: facts.ids }, facts.named, CHOICE, taker);
     return rows;
   };
   assert.is(rowsOf(first), 80);
@@ -257,6 +260,41 @@ exports("a file that is another one the second time is told, and what was append
   const other = write("other.vstream", new Recording().seconds(79).seconds(81).timed().closed());
   for (const path of [other, write("none.vstream", encodeVstreamHead())])
     assert.throws(() => rowsOf(path), refusal("recording-changed"));
+});
+
+exports("a stream by another key, put in front or behind between two readings, leaves nothing", () => {
+  const make = () => new Recording().seconds(20).timed();
+  const facts = new ExportFacts();
+  const check = { crypto: nodeCrypto, recorders: [RECORDER.publicKey] };
+  const own = make().closed();
+  const { summary } = readRecording(write("own.vstream", own), new StreamChecker(check, facts.events));
+  const maker = new StreamMaker({ device: deviceKey(99), epoch: 0 });
+  maker.announce();
+  maker.data(3);
+  maker.close();
+  const foreign = maker.frames.map(encodeFrameItem);
+  const body = own.subarray(encodeVstreamHead().length);
+  const seen: number[] = [];
+  const taker = { piece: ({ block }: Piece) => void seen.push(block.seq), proved: () => {} };
+  const again = (bytes: Uint8Array[]) =>
+    exportAgain(
+      write("bent.vstream", concatBytes([encodeVstreamHead(), ...bytes])),
+      check,
+      { head: summary.head, ids: facts.ids },
+      facts.named,
+      { ...CHOICE, isStrict: false, takesUnproved: true },
+      taker,
+    );
+  assert.throws(() => again([...foreign, body]), refusal("recording-changed"));
+  assert.equal(seen, []);
+  const whole = again([body]).counts.exported;
+  assert.is(again([body, ...foreign]).counts.exported, whole);
+});
+
+exports("SenML has no time that would be read as counted from now", async () => {
+  const file = write("never-set.vstream", new Recording().seconds(20).timed(0, { started: 60e6 }).closed());
+  await refused("no-readings", file, "--senml", ...KEYS);
+  assert.match((await run(file, "--csv", ...KEYS)).out(), /1970-01-01T/);
 });
 
 exports("from and to are the recording's own time", async () => {

@@ -3,15 +3,20 @@
 import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { concatBytes } from "@vouch/shared/bytes";
 import { formatReadersFile, parseReader, parseReadersFile, type Reader } from "@vouch/shared/readerkey";
 import { MODE_PRIVATE, MODE_RESTRICTED } from "@vouch/shared/stream";
 import { isoTime } from "@vouch/shared/time";
+import { formatVkey, makeVkey } from "@vouch/shared/vkey";
+import { coincidenceMessage, decodeCoincidence, encodeCoincidence, recorderKid } from "@vouch/shared/vstream";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { recordedWorld } from "../../shared/test/stream-world";
+import { deviceKey } from "../../shared/test/stream-kit";
+import { RECORDER, recordedWorld } from "../../shared/test/stream-world";
 import { T0 } from "../../shared/test/world";
 import * as keygen from "../src/commands/keygen";
 import * as stream from "../src/commands/stream";
+import { nodeCrypto } from "../src/crypto";
 import { run } from "../src/main";
 import { memoryIo } from "./memory-io";
 
@@ -103,6 +108,38 @@ grants("readings by time: ten seconds' worth is ten readings", async () => {
   await ok(...granting(...span, "-o", out));
   assert.is((await opened(out)).opened, 10);
 });
+
+grants(
+  "readings by a named recorder's time: what anybody else wrote moves no frame into the span",
+  async () => {
+    const world = recordedWorld({}, { mode: MODE_PRIVATE, readers: [owner.publicKey] });
+    world.file();
+    const said = decodeCoincidence(world.items[3]!);
+    const moved = { ...said, micros: said.micros + 5e6 };
+    const liar = deviceKey(55);
+    const kid = recorderKid(liar.publicKey, nodeCrypto);
+    world.items.splice(3, 0, encodeCoincidence(moved, kid, liar.sign(coincidenceMessage(moved, kid))));
+    writeFileSync(path("moved.vstream"), concatBytes(world.items));
+    const span = ["--since", isoTime(T0 + 210), "--until", isoTime(T0 + 220)];
+    const partsOf = async (recording: string, name: string, ...more: string[]) => {
+      const args = [
+        "--to",
+        path("clinic.reader"),
+        ...asOwner(),
+        ...span,
+        ...more,
+        "-o",
+        path(name),
+        "--json",
+      ];
+      return JSON.parse(await ok("stream", "grant", recording, ...args)).parts;
+    };
+    const right = await partsOf(file, "right.grant");
+    const named = ["--recorder-key", formatVkey(makeVkey("gateway", 1, RECORDER.publicKey))];
+    assert.equal(await partsOf(path("moved.vstream"), "named.grant", ...named), right);
+    assert.not.equal(await partsOf(path("moved.vstream"), "anybody.grant"), right);
+  },
+);
 
 grants("the last minute before the end, of the boot that ran then", async () => {
   const out = path("minute.grant");

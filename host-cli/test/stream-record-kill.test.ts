@@ -5,19 +5,27 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fsyncSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { toHex } from "@vouch/shared/bytes";
 import { parseChallenge } from "@vouch/shared/companions";
-import { FRAME_CLOSE } from "@vouch/shared/stream";
+import { FRAME_ANNOUNCE, FRAME_CLOSE, FRAME_KEYLOAD, MODE_RESTRICTED, readerKid } from "@vouch/shared/stream";
+import type { Keyload } from "@vouch/shared/streambody";
+import { decodeAnnounce, decodeKeyload, parseFrame } from "@vouch/shared/streamread";
+import { VstreamReader } from "@vouch/shared/vstream";
+import { x25519Public } from "@vouch/shared/x25519";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { skip } from "../../shared/test/skip";
-import { recordDevice, Stopper } from "../src/commands/stream-device";
+import { recordDevice, type Sampling, Stopper } from "../src/commands/stream-device";
 import { nodeCrypto } from "../src/crypto";
 import { openLink } from "../src/device/link";
+import { startStream } from "../src/device/stream";
+import { openDevice } from "../src/device/transport";
+import { attestDevice } from "../src/device/vouch";
 import { Recorder } from "../src/stream/recorder";
 import { type Disk, withRecording } from "../src/stream/recording";
 import { newSigner } from "./maker-kit";
 import { memoryIo } from "./memory-io";
-import { temporaryFolder } from "./sim-kit";
+import { hash, temporaryFolder, withSession } from "./sim-kit";
 import { type Bench, isWhole, readRecording, startBench } from "./stream-device-kit";
 
 const KILLS = Number(process.env["VOUCH_KILLS"] ?? 4);
@@ -46,7 +54,15 @@ function dyingDisk(left: number): Disk & { done: number } {
 
 const signer = newSigner("gateway.example");
 
-async function record(bench: Bench, path: string, disk: Disk, stopAfter: number): Promise<string> {
+const PUBLIC: Sampling = { mode: 0, readers: [], groups: null, everyFrames: 4, everyMillis: 200 };
+
+async function record(
+  bench: Bench,
+  path: string,
+  disk: Disk,
+  stopAfter: number,
+  sampling = PUBLIC,
+): Promise<string> {
   const io = memoryIo();
   const anchor = parseChallenge(readFileSync(bench.challenge));
   return withRecording(path, { disk }, async (recording) => {
@@ -65,7 +81,7 @@ async function record(bench: Bench, path: string, disk: Disk, stopAfter: number)
           random: null,
           enrolment: null,
           enrolmentFile: null,
-          sampling: () => ({ mode: 0, readers: [], groups: null, everyFrames: 4, everyMillis: 200 }),
+          sampling: () => sampling,
           patienceMs: 20_000,
           say() {},
           flushed() {
@@ -79,6 +95,18 @@ async function record(bench: Bench, path: string, disk: Disk, stopAfter: number)
       await link.close();
     }
   });
+}
+
+/** Those of all epochs of a restricted stream. */
+function keyloadsOf(path: string): Keyload[] {
+  const keyloads: (Keyload | null)[] = [];
+  new VstreamReader().push(readFileSync(path), (item) => {
+    if (item.kind !== "frame") return;
+    const { type, body } = parseFrame(item.bytes.slice());
+    if (type === FRAME_ANNOUNCE) keyloads.push(decodeAnnounce(body).keyload);
+    if (type === FRAME_KEYLOAD) keyloads.push(decodeKeyload(body, MODE_RESTRICTED).keyload);
+  });
+  return keyloads.flatMap((keyload) => keyload ?? []);
 }
 
 let bench: Bench | string;
@@ -116,6 +144,22 @@ if (typeof bench === "string") {
     assert.is(types.at(-1), FRAME_CLOSE);
     assert.is(chain?.isClosed, true);
     assert.ok(coincidences >= 1);
+  });
+
+  tests("a stream that another began for more readers has another epoch for those of now", async () => {
+    const path = join(folder, "taken-over.vstream");
+    const [kept, revoked] = [x25519Public(hash("kept")), x25519Public(hash("revoked"))];
+    const sampling: Sampling = { ...PUBLIC, mode: MODE_RESTRICTED, readers: [kept] };
+    await withSession(openDevice(device.sim.port), async (session) => {
+      await attestDevice(session, hash("taken over"));
+      const readers = [kept, revoked];
+      await startStream(session, { ...sampling, readers, resume: false, seed: hash("a seed") }, 20_000);
+    });
+    const disk = dyingDisk(Number.POSITIVE_INFINITY);
+    assert.is(await record(device, path, disk, 8, sampling), "closed");
+    const named = keyloadsOf(path).map(({ readers }) => readers.length);
+    assert.equal(named, [2, 1]);
+    assert.is(toHex(keyloadsOf(path)[1]!.readers[0]!.kid), toHex(readerKid(kept)));
   });
 
   tests(`killed ${KILLS} times, every frame is there once`, async () => {

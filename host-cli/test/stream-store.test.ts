@@ -167,6 +167,48 @@ if (typeof cluster === "string") {
   });
 
   tests(
+    "a named recorder's time counts before anybody's, who is nearer or came first; far ones are no date",
+    async () => {
+      const store = await openReadingStore(url, process.env);
+      const id = new Uint8Array(16).fill(8);
+      const group = { kind: 0, code: 0, period: 1000, channels: [{ code: 1, unit: 1, exponent: 0 }] };
+      const boot = { bootcount: 7, bootseed: id, ticks: 0, evidence: id, image: null, keyload: null };
+      const who = { ueid: new Uint8Array(17), publicKey: new Uint8Array(32) };
+      store.begin(
+        { ...boot, ...who, mode: 0, groups: [group], everyFrames: 1, everyMillis: 1, parent: null },
+        id,
+      );
+      store.booted(7);
+      const row = { seq: 1, epoch: 1, boot, groupIndex: 0, group, rows: 1, values: new Int32Array([5]) };
+      store.put({ ...row, ticks: 10_000, isProved: true });
+      const said = (ticks: number, seconds: number) => ({
+        epoch: 1,
+        ticks,
+        micros: seconds * 1e6,
+        uncertainty: 1000,
+        seq: 0,
+        kid: id,
+        signature: id,
+      });
+      const taken = async () => {
+        await store.flush();
+        const [found] = await query(
+          `select extract(epoch from taken)::text as taken, uncertainty::text from vouch_reading where stream = '\\x${"08".repeat(16)}'`,
+        );
+        return [found!["taken"] === null ? null : Number(found!["taken"]), Number(found!["uncertainty"])];
+      };
+      store.time(said(Number.MAX_SAFE_INTEGER, 0), false);
+      assert.is((await taken())[0], null);
+      store.time(said(10_000, 5), false);
+      store.time(said(4000, 5), false);
+      assert.equal(await taken(), [5, 1000]);
+      store.time(said(4000, 1_700_000_000), true);
+      assert.equal(await taken(), [1_700_000_006, 4000]);
+      await store.close();
+    },
+  );
+
+  tests(
     "a password in the address is refused, and a store that fails leaves the recording whole",
     async () => {
       await refuses("usage", () =>
@@ -181,7 +223,7 @@ if (typeof cluster === "string") {
       const { status, stderr } = await deliver("failed", other.frames);
       await query("alter table gone rename to vouch_stream_row");
       assert.is(status, 1);
-      assert.match(stderr, /\[store-failed\]/);
+      assert.match(stderr, /\[store-failed\]/, stderr);
       assert.ok(readFileSync(join(folder, "failed.vstream")).equals(recordingOf(other.frames)));
     },
   );

@@ -220,7 +220,7 @@ export class StreamChecker {
       signed: new Map(),
     };
     this.stream = stream;
-    this.ending.begin();
+    this.ending.begin(frame.epoch);
     stream.clock.boot(announce.ticks);
     stream.numbers.remember(frame, link, at);
     this.events.announce?.(stream.announce, id);
@@ -240,7 +240,7 @@ export class StreamChecker {
     tell("stream-boot-change", `boot ${resume.bootcount} goes on at frame ${frame.seq}`);
     stream.boot = ownBoot(resume);
     stream.clock.boot(resume.ticks);
-    this.ending.boot();
+    this.ending.boot(frame.epoch);
     this.events.boot?.({
       id: stream.id,
       kind: "resume",

@@ -22,14 +22,15 @@ export class StreamClock {
   private latestRow = 0;
   /** Where each group's next row belongs; null when the frame before wasn't read. */
   private next: (number | null)[] = [];
-  private before: Coincidence | null = null;
+  /** The last coincidence by a recorder who was named, and by anybody else. */
+  private before: { named: Coincidence | null; other: Coincidence | null } = { named: null, other: null };
 
   /** Another boot counts from its own start. */
   boot(ticks: number): void {
     this.ticks = ticks;
     this.latestRow = 0;
     this.next = [];
-    this.before = null;
+    this.before = { named: null, other: null };
   }
 
   /** A frame whose content wasn't read: the next one can't be compared. */
@@ -63,11 +64,13 @@ export class StreamClock {
 
   /**
    * Between two coincidences of one boot both clocks went on alike. A recorder takes the best of several answers, so one
-   * may be of a moment before the frame that was signed last.
+   * may be of a moment before the frame that was signed last. Those of a named recorder are held against each other:
+   * anybody can write one between them that is as vague as it takes.
    */
-  coincidence(now: Coincidence, tell: Tell): void {
-    const { before } = this;
-    this.before = now;
+  coincidence(now: Coincidence, isNamed: boolean, tell: Tell): void {
+    const who = isNamed ? "named" : "other";
+    const before = this.before[who];
+    this.before[who] = now;
     if (before === null) return;
     if (now.ticks < before.ticks) {
       tellBack(before.ticks, now.ticks, tell);

@@ -12,6 +12,8 @@ export class Ending {
   private heads: KnownHead[];
   /** The last coincidence of this boot; and the last by a known recorder. */
   private latest: Coincidence | null = null;
+  /** The epoch that this boot began with. */
+  private bootEpoch = 0;
   private covered: Coincidence | null = null;
   private readonly recorders: Map<string, Uint8Array>;
 
@@ -26,13 +28,15 @@ export class Ending {
   }
 
   /** Another stream's beginning. */
-  begin(): void {
-    this.covered = this.latest = null;
+  begin(epoch: number): void {
+    this.covered = null;
+    this.boot(epoch);
   }
 
   /** Another boot counts other ticks. */
-  boot(): void {
+  boot(epoch: number): void {
     this.latest = null;
+    this.bootEpoch = epoch;
   }
 
   /** A statement about the stream that runs. */
@@ -53,9 +57,15 @@ export class Ending {
       );
     else if (known === undefined || !equalBytes(known.link, statement.link) || statement.epoch > stream.epoch)
       tell("stream-coincidence", `the recorder had received another frame ${statement.seq}`);
+    else if (statement.epoch < this.bootEpoch)
+      // Shown again there, it would say when another boot's ticks stood so.
+      tell(
+        "stream-coincidence",
+        `a coincidence of epoch ${statement.epoch} comes in a boot that began with epoch ${this.bootEpoch}`,
+      );
     else {
-      if (statement.epoch === stream.epoch) stream.clock.coincidence(statement, tell);
-      this.latest = statement;
+      stream.clock.coincidence(statement, key !== undefined, tell);
+      if (this.latest === null || this.latest.ticks <= statement.ticks) this.latest = statement;
       if (key !== undefined) this.covered = statement;
       this.events.coincidence?.(statement, key !== undefined);
     }

@@ -195,6 +195,12 @@ function decodeParts(bytes: Uint8Array): GrantPart[] {
 export function grantOpener({ id, parts }: Grant, crypto: Pick<Crypto, "sha256">): Opener {
   const hasher = streamHasher(crypto);
   const name = toHex(id);
+  const byEpoch = new Map<number, GrantPart[]>();
+  for (const part of parts) {
+    const own = byEpoch.get(part.epoch);
+    if (own === undefined) byEpoch.set(part.epoch, [part]);
+    else own.push(part);
+  }
   const keysOf = (part: GrantPart): FrameKeys => {
     if (part.kind === "forward") return ratchet(hasher, part.keys, part.seq);
     const end = part.seq + part.keys.length / KEY;
@@ -207,14 +213,12 @@ export function grantOpener({ id, parts }: Grant, crypto: Pick<Crypto, "sha256">
     isGrant: true,
     open(start) {
       if (toHex(start.id) !== name) return null;
-      const own = parts.filter(({ epoch }) => epoch === start.epoch).map(keysOf);
-      if (own.length === 0) return null;
+      const own = byEpoch.get(start.epoch)?.map((part) => ({ seq: part.seq, keys: keysOf(part) }));
+      if (own === undefined) return null;
+      let at = 0; // frames are asked for in rising order, and parts rise
       return (seq) => {
-        for (const keys of own) {
-          const key = keys(seq);
-          if (key !== null) return key;
-        }
-        return null;
+        while (at + 1 < own.length && seq >= own[at + 1]!.seq) at++;
+        return own[at]!.keys(seq);
       };
     },
   };

@@ -720,6 +720,34 @@ const ROWS: Row[] = [
     },
   ],
   [
+    "a coincidence that is shown again in the next boot",
+    "stream-coincidence",
+    () => {
+      const maker = begun({});
+      const said = seen(maker, 0);
+      maker.data();
+      maker.checkpoint();
+      maker.resume();
+      return [[...maker.frames, said, maker.close()], recorded];
+    },
+  ],
+  [
+    "clocks that differ, with a vague word by nobody put between",
+    "stream-clock-jump",
+    () => {
+      const maker = begun({});
+      const before = seen(maker, 0);
+      const vague = seen(maker, 30 * SECOND, {
+        uncertainty: Number.MAX_SAFE_INTEGER,
+      });
+      vague.coincidence.kid = new Uint8Array(8);
+      return [
+        [...maker.frames, before, vague, maker.data(5), seen(maker, 60 * SECOND), maker.close()],
+        recorded,
+      ];
+    },
+  ],
+  [
     "a recorder whom nobody named",
     "stream-recorder",
     () => {

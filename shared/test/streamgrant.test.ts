@@ -55,6 +55,17 @@ grants("frames 100 to 199 of a thousand open, and no other: all are tried", () =
   assert.ok(ran.blocks.every(({ isProved }) => isProved));
 });
 
+grants("many windows of an epoch, and a forward part behind them, open theirs and no frame between", () => {
+  const known = epochOf(LONG, 1);
+  const windows = numbers(10, 800).filter((seq) => seq % 3 === 0);
+  const parts = windows.map((seq) => grantPart(known, seq, seq, nodeCrypto));
+  const ran = granted(LONG, [...parts, grantPart(known, 950, null, nodeCrypto)]);
+  assert.equal(
+    ran.blocks.map(({ seq }) => seq),
+    [...windows, ...numbers(950, 999)],
+  );
+});
+
 grants("the window's keys open nothing else when used for other frames", () => {
   const { keys } = grantPart(epochOf(LONG, 1), 100, 199, nodeCrypto);
   for (const seq of [1, 99, 201, 999]) {

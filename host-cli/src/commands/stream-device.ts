@@ -137,7 +137,8 @@ class Run {
   private readonly ticks = new TickWatch();
   private bootcount = 0;
   private window = 1;
-  private readers = "";
+  /** Of the epoch that runs; null where we took it over, and nobody knows whose it is. */
+  private readers: string | null = "";
   private isStopSent = false;
 
   constructor(
@@ -224,7 +225,7 @@ class Run {
       await this.start();
     } else if (chain === null) {
       this.source.say("the device streams already, and nothing of it was acknowledged: recording that");
-      this.readers = readersKey(this.source.sampling());
+      this.readers = null;
     } else if (state !== STREAM_CLOSING) await this.start();
   }
 
@@ -267,9 +268,11 @@ class Run {
 
   /** Readers that changed while it runs get an epoch, or lose it, at once. */
   private async changeReaders(): Promise<void> {
-    if (this.isStopSent || readersKey(this.source.sampling()) === this.readers) return;
-    await this.start();
-    this.source.say("other readers: another epoch begins");
+    const { readers } = this;
+    if (this.isStopSent || readersKey(this.source.sampling()) === readers) return;
+    if (readers === null && this.source.recorder.recording.chain === null) return;
+    await this.start(); // the device does nothing when they are its own
+    if (readers !== null) this.source.say("other readers: another epoch begins");
   }
 
   private async coincide(isLast: boolean): Promise<void> {

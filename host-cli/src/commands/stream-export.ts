@@ -34,6 +34,8 @@ import { csvWriter, fhirWriter, type Out, senmlWriter, type Told, type Writer } 
 /** Readings are of a person. */
 const PRIVATE = { mode: 0o600 };
 const SECOND_MS = 1000;
+/** SenML reads smaller times as counted from now (RFC 8428 section 4.5.3): those of clocks that were never set. */
+const SENML_ABSOLUTE = 2 ** 28 * 1e6;
 /** Reasons of a verdict that are said. */
 const TOLD_MAX = 5;
 
@@ -89,7 +91,7 @@ function choiceOf(form: FormName, flags: ExportFlags): Choice {
     isStrict: form !== "csv",
     takesUnproved: flags.unproved === true,
     maxUncertainty: (flags.maxUncertainty ?? SECOND_MS) * 1000,
-    from,
+    from: form === "senml" ? Math.max(from ?? 0, SENML_ABSOLUTE) : from,
     to,
   };
 }
@@ -231,7 +233,14 @@ function write(file: string, asked: Asked, verified: Verified, io: Io): void {
   const feed: Feed = (out) =>
     about(file, () => {
       const writer = writerFor(asked, verified, proven, timeline, out);
-      const { counts } = exportAgain(file, check, verdict.summary.head, timeline, choice, writer);
+      const { counts } = exportAgain(
+        file,
+        check,
+        { head: verdict.summary.head, ids: facts.ids },
+        timeline,
+        choice,
+        writer,
+      );
       const told = writer.told();
       const lines = remarks(counts, told);
       if (counts.exported === 0 || told.values === 0) throw nothing(lines, verified);

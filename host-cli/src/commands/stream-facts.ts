@@ -39,6 +39,8 @@ export class Boots {
 
 export class ExportFacts {
   announces: Announce[] = [];
+  /** Of the streams that they begin. */
+  ids: Uint8Array[] = [];
   readonly images = new Map<string, Uint8Array>();
   readonly named = new Timeline<Stamp>();
   readonly anybody = new Timeline<Stamp>();
@@ -50,6 +52,7 @@ export class ExportFacts {
   readonly events: StreamEvents = {
     announce: (announce, id) => {
       this.announces.push(announce);
+      this.ids.push(id);
       this.boots.begin(id);
     },
     boot: ({ boot, epoch }) => {

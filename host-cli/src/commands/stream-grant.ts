@@ -22,6 +22,7 @@ import { parseMoment } from "../moment";
 import { changeReaders, loadReaderKey, readersPathOf, readReader } from "../readerfile";
 import { type FrameRange, type OwnedStream, readOwned, readTimes, type Span } from "../streamrange";
 import { refuseRefuted } from "../streamverdict";
+import { readVkey } from "../vkeyfile";
 
 interface GrantFlags {
   to: string;
@@ -32,6 +33,7 @@ interface GrantFlags {
   since?: string;
   until?: string;
   minutes?: number;
+  recorderKey?: readonly string[];
   output?: string;
   next?: boolean;
   dryRun?: boolean;
@@ -64,6 +66,7 @@ export function partsOf(stream: OwnedStream, ranges: readonly FrameRange[]): Gra
   }
   for (let i = 1; i < parts.length; i++) {
     const [a, b] = [parts[i - 1]!, parts[i]!];
+    if (a.epoch > b.epoch) throw usage("the frames overlap: name each once");
     if (a.epoch === b.epoch && (a.kind === "forward" || a.seq + a.keys.length / 32 > b.seq))
       throw usage("the frames overlap: name each once");
   }
@@ -111,7 +114,10 @@ async function grantFrames(file: string, flags: GrantFlags, reader: Reader, io: 
   if (file === "-" && isTimed(flags)) throw usage("a time is looked for in a file, not in stdin");
   if (output !== undefined) checkFree(output);
   const owner = await loadReaderKey(readerKey, flags.passphraseFile, io);
-  const times = isTimed(flags) ? readTimes(file) : null;
+  const recorders = (flags.recorderKey ?? []).map((key) => readVkey(key).publicKey);
+  const times = isTimed(flags) ? readTimes(file, recorders) : null;
+  if (times !== null && recorders.length === 0 && !io.quiet)
+    io.stderr("no --recorder-key: times are those of anybody who wrote into the recording\n");
   const span = times === null ? null : spanOf(flags, times.end);
   const stream = readOwned(file, owner, span, times?.starts ?? new Map());
   refuseRefuted(stream.findings);
@@ -175,6 +181,11 @@ export function defineGrant(stream: Command, io: Io): void {
     .option("--since <TIME>", "readings taken from this moment on (2026-01-15T09:00:00Z)")
     .option("--until <TIME>", "readings taken before this moment")
     .option("--minutes <N>", "so long after --since, or before --until or the end", whole)
+    .option(
+      "--recorder-key <VKEY>",
+      "whose coincidences say when readings were taken (repeatable)",
+      (key: string, before: readonly string[] = []) => [...before, key],
+    )
     .option("--next", "put the reader among those of the next epoch, in NAME.readers.json")
     .option("-o, --output <FILE>", "the grant; never overwritten")
     .option("--dry-run", "say what would be granted, and write nothing")

@@ -1,6 +1,7 @@
 // A recording read twice: first verified whole, then again while what is proved goes out, a run of frames at a time.
 //
-// Both times the same signed heads must come, and with them, by their links, the same frames. What a recorder appends
+// Both times the same streams must come, by their ids, and in the end the same signed head: with it, by their links, the
+// same frames. What a recorder appends
 // in between isn't waited for; a file that was changed is told, and then nothing has been written.
 
 import { equalBytes } from "@vouch/shared/bytes";
@@ -51,30 +52,36 @@ class Watching extends StreamChecker {
 export function exportAgain(
   path: string,
   options: CheckOptions,
-  head: ProvedNote | null,
+  { head, ids }: { head: ProvedNote | null; ids: readonly Uint8Array[] },
   timeline: Timeline<Stamp>,
   choice: Choice,
   taker: Taker,
 ): { counts: Counts; summary: StreamSummary } {
   const selector = new Selector(timeline, choice);
   let streamId: Uint8Array = new Uint8Array(0);
+  let begun = 0;
   let boot = "";
   let isOver = false; // at the head that the first reading ended with
+  let isNew = false;
   let isOther = false; // told after: what is thrown in here counts as damage of the recording
   const signed = () => signedFrame(checker.current, boot);
   const events: StreamEvents = {
     announce: (_, id) => {
       streamId = id;
+      const expected = ids[begun++];
+      // A stream that was begun since is nobody's yet.
+      isOther ||= expected === undefined ? !isOver : !equalBytes(id, expected);
+      isNew = expected === undefined;
     },
     boot: (note) => {
       boot = bootKey(note.boot);
     },
     block: (block) => {
-      if (isOver && block.isProved && !choice.takesUnproved) return;
+      if (isOther || isNew || (isOver && block.isProved && !choice.takesUnproved)) return;
       for (const piece of selector.pieces(streamId, block)) taker.piece(piece, signed);
     },
     proved: (note) => {
-      if (isOver) return;
+      if (isOver || isOther) return;
       taker.proved(note, signed);
       isOver = head !== null && equalBytes(note.id, head.id) && note.to === head.to;
       isOther ||= isOver && !equalBytes(note.link, head!.link);

@@ -43,6 +43,7 @@ export function watchReaders(
   const path = readersPathOf(recording);
   const readers = flags.reader.map(readReader);
   const wanted = { mode: flags.mode ?? Math.min(readers.length, MODE_RESTRICTED), readers };
+  let seen = stampOf(path); // before it is read or made: a change in between is seen later
   let current = readFile(path);
   if (current === null) {
     if (begun !== null && begun !== wanted.mode)
@@ -61,7 +62,7 @@ export function watchReaders(
         : "`vouch stream grant` and `vouch stream revoke` change it",
     );
   }
-  let [seen, known] = [stampOf(path), current];
+  let known = current;
   return {
     path,
     now() {

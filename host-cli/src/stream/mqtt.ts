@@ -31,6 +31,8 @@ import { type Delivery, Outgoing, type Queue } from "./outgoing";
 /** A receiver that misses something says so again after so long, then twice as long. */
 const ASK_MS = 1000;
 const ASK_MS_MAX = 60_000;
+/** Streams that are looked after while none is chosen yet: who publishes may make up any number of names. */
+const STREAMS_MAX = 100;
 /** A sender that just went back to a place doesn't do it again for as long. */
 const AGAIN_MS = 1000;
 /** What is with the broker is waited for so long, until a receiver says that it has it. */
@@ -200,6 +202,11 @@ export function receiveFromMqtt(
         () => taker.received,
         () => void tell(id, taker, true).catch(receiving.failed),
       );
+    const [oldest] = heads;
+    if (!heads.has(id) && heads.size >= STREAMS_MAX && oldest !== undefined) {
+      oldest[1].stop();
+      heads.delete(oldest[0]);
+    }
     heads.set(id, known);
     return known;
   };

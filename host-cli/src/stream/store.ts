@@ -19,6 +19,7 @@ import {
 import { Refusal } from "@vouch/shared/refusal";
 import type { Announce } from "@vouch/shared/streambody";
 import type { Coincidence, ReadingBlock } from "@vouch/shared/streamcheck";
+import { DRIFT_PPM } from "@vouch/shared/streamtime";
 import type { Database, Schema } from "../postgres";
 
 /** Rows sent at once. */
@@ -52,6 +53,20 @@ const SCHEMA: Schema = {
          on c.stream = r.stream and c.group_index = r.group_index and c.channel = m.place - 1
        left join lateral (select * from vouch_stream_time t where t.stream = r.stream and t.boot = r.boot
          order by abs(t.ticks - r.ticks) limit 1) t on true;`,
+    // A time by a recorder who was named counts before what anybody wrote nearer by; away from it a crystal drifts.
+    `create or replace view vouch_reading as
+       select r.stream, r.seq, r.row, c.channel, c.code, c.unit, r.boot, r.ticks, r.proved,
+         case when m.mantissa in (${SPECIAL.join()}) then null
+           else round(m.mantissa * power(10::numeric, c.exponent), greatest(-c.exponent, 0)) end as value,
+         case when t.micros + (r.ticks - t.ticks) * 1000 between 0 and 253402300799000000
+           then to_timestamp((t.micros + (r.ticks - t.ticks) * 1000) / 1e6) end as taken,
+         t.uncertainty + (abs(r.ticks - t.ticks) * ${DRIFT_PPM} + 999) / 1000 as uncertainty, t.checked as time_checked
+       from vouch_stream_row r
+       cross join lateral unnest(r.mantissas) with ordinality as m(mantissa, place)
+       join vouch_stream_channel c
+         on c.stream = r.stream and c.group_index = r.group_index and c.channel = m.place - 1
+       left join lateral (select * from vouch_stream_time t where t.stream = r.stream and t.boot = r.boot
+         order by t.checked desc, abs(t.ticks - r.ticks) limit 1) t on true;`,
   ],
 };
 
@@ -203,9 +218,13 @@ export class ReadingStore {
   private async sendTimes(times: typeof this.times): Promise<void> {
     await this.database.query({
       name: "times",
-      text: `insert into vouch_stream_time
-             select $1, u.* from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[]) as u
-             on conflict do nothing`,
+      text: `insert into vouch_stream_time as t
+             select distinct on (u.boot, u.ticks) $1::bytea, u.* from unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[])
+               as u(boot, ticks, micros, uncertainty, checked)
+             order by u.boot, u.ticks, u.checked desc
+             on conflict (stream, boot, ticks) do update
+               set micros = excluded.micros, uncertainty = excluded.uncertainty, checked = true
+               where excluded.checked and not t.checked`,
       values: [
         this.id,
         times.map(({ boot }) => boot),

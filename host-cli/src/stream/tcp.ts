@@ -39,6 +39,8 @@ const CONNECT_MS = 10_000;
 const KEEPALIVE_MS = 15_000;
 const SILENCE_MS = 60_000;
 const CONNECTIONS_MAX = 64;
+/** Bytes that a sender may leave unread. */
+const UNREAD_MAX = 64 * 1024;
 
 /** What went wrong with a line, in our words. */
 function lineTrouble(error: unknown): Refusal {
@@ -244,7 +246,11 @@ interface Turn {
 function serve(socket: Socket, receiving: Receiving, turn: Turn): void {
   const reader = new MessageReader();
   let isFlushing = false;
-  const say = (stand: Stand) => socket.write(frameMessage(DELIVERY_STAND, encodeStand(stand)));
+  const say = (stand: Stand) => {
+    // Who sends and never reads would have us keep all that was said.
+    if (socket.writableLength > UNREAD_MAX) socket.destroy();
+    else socket.write(frameMessage(DELIVERY_STAND, encodeStand(stand)));
+  };
   const refuse = (error: unknown) => {
     const refusal = lineTrouble(error);
     receiving.remark(
