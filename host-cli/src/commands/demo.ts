@@ -152,6 +152,14 @@ export async function play(keep: string | undefined, io: Io, ledger: Ledger = DI
   }
 }
 
+interface Flags {
+  keep?: string;
+  ledger?: string;
+  root?: string;
+  fleet?: string;
+  streams?: boolean;
+}
+
 export function define(program: Command, io: Io): void {
   program
     .command("demo")
@@ -162,21 +170,20 @@ export function define(program: Command, io: Io): void {
     .option("--fleet <DIR>", "instead, write what an auditor of 200 simulated devices is handed")
     .option("--streams", "instead, the story of a stream of readings, in simulated time")
     .option("--json", "print the outcome as one JSON object")
-    .action(
-      (options: { keep?: string; ledger?: string; root?: string; fleet?: string; streams?: boolean }) => {
-        if (options.streams === true) return playStreams(options.keep, io);
-        return options.fleet === undefined
-          ? play(options.keep, io, ledgerOf(options.ledger, options.root))
-          : playFleet(options.fleet, options, io);
-      },
-    );
+    .action((options: Flags) => {
+      const { streams, fleet, ledger, root } = options;
+      if (streams === true) {
+        if (fleet !== undefined || ledger !== undefined || root !== undefined)
+          throw usage("--streams goes with none of --fleet, --ledger and --root");
+        return playStreams(options.keep, io);
+      }
+      return fleet === undefined
+        ? play(options.keep, io, ledgerOf(ledger, root))
+        : playFleet(fleet, options, io);
+    });
 }
 
-async function playFleet(
-  folder: string,
-  { keep, ledger, root }: { keep?: string; ledger?: string; root?: string },
-  io: Io,
-): Promise<void> {
+async function playFleet(folder: string, { keep, ledger, root }: Flags, io: Io): Promise<void> {
   if (keep !== undefined || ledger !== undefined || root !== undefined)
     throw usage("--fleet goes with none of --keep, --ledger and --root");
   const { devices } = await makeDemoFleet(folder, Math.floor(Date.now() / 1000));
