@@ -26,7 +26,8 @@ export interface StreamVerdict {
   readonly segments: readonly Segment[];
   /** Who says whose key it is; null when nobody does. */
   readonly device: { readonly by: string; readonly serial: string | null } | null;
-  readonly isAppraised: boolean;
+  /** The moment that software was judged for, Unix seconds; null when it wasn't. */
+  readonly at: number | null;
   /** Heads that a log's ledger had by then; Unix seconds, null where that isn't proved. */
   readonly anchors: readonly {
     readonly id: Uint8Array;

@@ -140,6 +140,9 @@ verify(
     const year = NOW + 365 * 86400;
     const verdict = await verifyStream(file, options, year, memoryIo());
     assert.is(verdict.word, "verified", JSON.stringify(verdict.reasons));
+    const io = memoryIo();
+    printStream(verdict, "pump.vstream", false, io);
+    assert.match(io.out(), /not judged {2}what was said of boot 3's release after 2026-[^:]+:/);
     const late = recordedWorld({
       advisories: [{ id: "ACME-2026-1", affects: true, listed: false, late: true }],
     });

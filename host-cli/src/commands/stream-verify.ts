@@ -121,7 +121,7 @@ export async function verifyStream(
     findings: seen.findings,
     segments,
     device: device ?? enrolledIn(segments, policy, seen),
-    isAppraised: asked !== null,
+    at: asked?.at ?? null,
     anchors: own.map(({ id, seq, time }) => ({ id, seq, time })),
   });
   const { head, id } = summary;

@@ -91,17 +91,23 @@ function segmentLines({ boot, frames, readings, times }: Segment, isPartial: boo
 }
 
 /** What nobody asked about, so that a verdict isn't taken for more than it is. */
-function notJudged({ device, isAppraised, announce, summary }: StreamVerdict): string[] {
+function notJudged({ device, at, announce, summary, segments }: StreamVerdict): string[] {
   if (announce === null) return [];
+  // streamjudge.ts goes back to the evidence's time where a status is too old for the moment that was asked about.
+  const old = segments.filter(({ boot }) => boot.verdict !== null && boot.verdict.at !== at);
   return [
     ...(device === null ? ["whose key it is: --policy and an enrolment, or --device-key, tell"] : []),
-    ...(isAppraised ? [] : ["what software took the readings: --policy and --bundle tell"]),
+    ...(at !== null ? [] : ["what software took the readings: --policy and --bundle tell"]),
+    ...old.map(
+      ({ boot: { note, verdict } }) =>
+        `what was said of boot ${note.boot.bootcount}'s release after ${isoTime(verdict!.at)}: the bundle's status is too old to tell; a newer bundle does`,
+    ),
     ...(summary.unopened > 0 ? [`${summary.unopened} masked frames weren't opened`] : []),
   ];
 }
 
 function streamJson(verdict: StreamVerdict): object {
-  const { word, summary, announce, device, segments, findings, isAppraised } = verdict;
+  const { word, summary, announce, device, segments, findings, at } = verdict;
   const { head } = summary;
   return {
     verdict: word,
@@ -120,7 +126,7 @@ function streamJson(verdict: StreamVerdict): object {
     opened: summary.opened,
     unopened: summary.unopened,
     head: head && { epoch: head.epoch, seq: head.to, link: toHex(head.link) },
-    appraised: isAppraised,
+    appraised: at !== null,
     anchors: verdict.anchors.map(({ seq, time }) => ({ frame: seq, time: time && isoTime(time) })),
     boots: segments.map(bootJson),
     reasons: verdict.reasons,
