@@ -24,15 +24,13 @@ let old = new Map<string, KeyObject | null>();
 function keyFor(publicKey: Uint8Array): KeyObject | JsonWebKeyInput {
   const bytes = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.byteLength);
   const name = bytes.toString("latin1");
-  const known = young.get(name) ?? old.get(name);
+  const recent = young.get(name);
+  if (recent) return recent;
+  const known = recent === undefined ? old.get(name) : recent;
   const jwk = { key: { kty: "OKP", crv: "Ed25519", x: bytes.toString("base64url") }, format: "jwk" } as const;
-  if (known === undefined) {
-    keep(name, null);
-    return jwk;
-  }
-  const key = known ?? createPublicKey(jwk);
-  if (!young.get(name)) keep(name, key);
-  return key;
+  const key = known === null ? createPublicKey(jwk) : known;
+  keep(name, key ?? null);
+  return key ?? jwk;
 }
 
 function keep(name: string, key: KeyObject | null): void {
