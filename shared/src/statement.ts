@@ -17,33 +17,19 @@
 //
 // One encoding: canonical JSON, exactly these keys in this order, lists that are sets
 // sorted. Spec: spec/predicates.md. In memory a statement is flat and tagged by `kind`:
-// digests are hex text, subjects {name, sha256}. That the enrolment's subject is the hash of
-// its key is checked here; every other comparison between fields of different statements
-// is the verifier's.
+// digests are hex text, subjects {name, sha256}. How subjects and predicate become that, and
+// what of them must agree, is in statementform.ts, kind by kind; every comparison between
+// fields of different statements is the verifier's.
 
-import {
-  type AdvisoryStatement,
-  type AdvisoryWithdrawal,
-  advisoryParts,
-  readAdvisory,
-  readWithdrawal,
-  withdrawalParts,
-} from "./advisoryform";
-import { toBase64, toHex, utf8Encode } from "./bytes";
+import type { AdvisoryStatement, AdvisoryWithdrawal } from "./advisoryform";
+import { utf8Encode } from "./bytes";
 import { object, oneOf, readJson, type Shape, text } from "./json";
-import {
-  closingFrom,
-  isKeyStatement,
-  type KeyStatement,
-  keyStatementParts,
-  revocationFrom,
-  rotationFrom,
-} from "./keychange";
-import { component, distinct, PREDICATES, type Predicate, type StatementKind, subjects } from "./predicates";
+import type { KeyStatement } from "./keychange";
+import { PREDICATES, type StatementKind, subjects } from "./predicates";
 import { quote, Refusal } from "./refusal";
 import { scanStatement } from "./scanstatement";
 import { sha256 } from "./sha256";
-import { checkPublicKey } from "./strict";
+import { fromParts, partsOf } from "./statementform";
 
 export type { AdvisoryStatement, AdvisoryWithdrawal } from "./advisoryform";
 
@@ -158,12 +144,6 @@ export type Statement =
 
 type Hash = (bytes: Uint8Array) => Uint8Array;
 
-interface Wire {
-  subject: { name: string; digest: { sha256: string } }[];
-  kind: StatementKind;
-  predicate: unknown;
-}
-
 const wireBy =
   (hash: Hash): Shape<Statement> =>
   (value, at) => {
@@ -183,7 +163,8 @@ const wireBy =
         `${at} is of type ${quote(outer.predicateType)}, not known here`,
       );
     }
-    const statement = fromWire({ subject: outer.subject, kind, predicate: outer.predicate }, at, hash);
+    const list = outer.subject.map(({ name, digest }) => ({ name, sha256: digest.sha256 }));
+    const statement = fromParts(kind, list, outer.predicate, at, hash);
     if (typeOf(statement) !== outer.predicateType)
       throw new Refusal(
         "malformed-json",
@@ -219,229 +200,8 @@ export function formatStatement(statement: Statement): Uint8Array {
   return bytes;
 }
 
-function fromWire({ subject, kind, predicate }: Wire, at: string, hash: Hash): Statement {
-  const where = `${at}.predicate`;
-  const list = subject.map(({ name, digest }) => ({ name, sha256: digest.sha256 }));
-  switch (kind) {
-    case "release": {
-      const { suit, sbom, source, entry, ...rest } = PREDICATES.release(predicate, where);
-      if (rest.floor > rest.securityVersion) {
-        throw new Refusal(
-          "malformed-json",
-          `${where}.floor is ${rest.floor}, above its own securityVersion ${rest.securityVersion}`,
-        );
-      }
-      for (const { name } of list) component(name, `${at}.subject`);
-      distinct(
-        text(32),
-        1,
-        4,
-      )(
-        list.map((s) => s.name),
-        `${at}.subject`,
-      );
-      return {
-        kind,
-        subjects: list,
-        ...rest,
-        entry: { offset: 0, length: entry.length },
-        suitDigest: suit.digest.sha256,
-        ...(sbom && { sbom: { sha256: sbom.digest.sha256, mediaType: sbom.mediaType } }),
-        ...(source && { sourceCommit: source.commit }),
-      };
-    }
-    case "advisory":
-      return readAdvisory(list, predicate, at);
-    case "advisory-withdrawal":
-      return readWithdrawal(list, predicate, at);
-    case "status": {
-      const { advisories, withdrawn, rotations, revocations, ...rest } = PREDICATES.status(predicate, where);
-      const listed: readonly { index: number; id?: string }[] = [
-        ...advisories,
-        ...(rotations ?? []),
-        ...(revocations ?? []),
-      ];
-      const beyond = listed.find(({ index }) => index >= rest.logSize);
-      if (beyond) {
-        const what = beyond.id === undefined ? "a change of keys" : quote(beyond.id);
-        throw new Refusal(
-          "malformed-json",
-          `${where} lists ${what} as record ${beyond.index} of a log of size ${rest.logSize}`,
-        );
-      }
-      const [log] = single(list, null, at);
-      return {
-        kind,
-        origin: log.name,
-        rootSha256: log.sha256,
-        ...rest,
-        advisories: advisories.map(({ id, index, digest }) => ({ id, index, sha256: digest.sha256 })),
-        withdrawn: withdrawn.map(({ digest, reason }) => ({ sha256: digest.sha256, reason })),
-        ...(rotations && {
-          rotations: rotations.map(({ index, digest }) => ({ index, sha256: digest.sha256 })),
-        }),
-        ...(revocations && {
-          revocations: revocations.map(({ key, index, digest }) => ({ key, index, sha256: digest.sha256 })),
-        }),
-      };
-    }
-    case "enrolment": {
-      const claims = PREDICATES.enrolment(predicate, where);
-      const [key] = single(list, "device-key", at);
-      if (toHex(hash(claims.publicKey)) !== key.sha256) {
-        throw new Refusal("malformed-json", `${at}.subject isn't the SHA-256 of ${where}.publicKey`);
-      }
-      if (checkPublicKey(claims.publicKey) !== 0) {
-        throw new Refusal("malformed-json", `${where}.publicKey isn't a proper Ed25519 key`);
-      }
-      if (!claims.ueid.startsWith("01"))
-        throw new Refusal("malformed-json", `${where}.ueid isn't of type RAND (01)`);
-      return { kind, ...claims };
-    }
-    case "enrolment-commitment":
-    case "evidence-commitment": {
-      const { created } = PREDICATES[kind](predicate, where);
-      const [committed] = single(list, kind === "enrolment-commitment" ? "enrolment" : "evidence", at);
-      return { kind, sha256: committed.sha256, created };
-    }
-    case "renewal-commitment": {
-      const { digest: longer, created } = PREDICATES[kind](predicate, where);
-      const [committed] = single(list, "renewal", at);
-      return { kind, sha256: committed.sha256, sha512: longer.sha512, sha3: longer["sha3-256"], created };
-    }
-    case "fleet-commitment": {
-      const [tree] = single(list, "fleet", at);
-      return { kind, sha256: tree.sha256, ...PREDICATES[kind](predicate, where) };
-    }
-    case "stream-commitment": {
-      const [head] = single(list, "stream", at);
-      return { kind, sha256: head.sha256, ...PREDICATES[kind](predicate, where) };
-    }
-    case "rotation":
-      return rotationFrom(single(list, null, at)[0], PREDICATES.rotation(predicate, where), at);
-    case "revocation":
-      return revocationFrom(single(list, "device-key", at)[0], PREDICATES.revocation(predicate, where), at);
-    case "closing":
-      return closingFrom(single(list, null, at)[0], PREDICATES.closing(predicate, where), at);
-    default:
-      return kind satisfies never;
-  }
-}
-
-function single(list: Subject[], name: string | null, at: string): [Subject] {
-  const [only, second] = list;
-  if (only === undefined || second !== undefined || (name !== null && only.name !== name)) {
-    throw new Refusal(
-      "malformed-json",
-      `${at}.subject isn't one item${name === null ? "" : ` named ${quote(name)}`}`,
-    );
-  }
-  return [only];
-}
-
 function toWire(statement: Statement): unknown {
-  const { subject, predicate } = partsOf(statement);
+  const { subjects, predicate } = partsOf(statement);
+  const subject = subjects.map(({ name, sha256: hash }) => ({ name, digest: { sha256: hash } }));
   return { _type: STATEMENT_TYPE, subject, predicateType: typeOf(statement), predicate };
-}
-
-const digest = (hexText: string) => ({ digest: { sha256: hexText } });
-
-const subjectsOf = (list: readonly Subject[]) =>
-  list.map(({ name, sha256 }) => ({ name, ...digest(sha256) }));
-
-const keyListsOf = ({ rotations, revocations }: StatusStatement) => ({
-  ...(rotations && { rotations: rotations.map(({ index, sha256 }) => ({ index, ...digest(sha256) })) }),
-  ...(revocations && {
-    revocations: revocations.map(({ key, index, sha256 }) => ({ key, index, ...digest(sha256) })),
-  }),
-});
-
-// Keys in the order of PREDICATES: it is the order in which they are printed.
-function partsOf(s: Statement): { subject: unknown; predicate: object } {
-  if (isKeyStatement(s)) {
-    const { subject, predicate } = keyStatementParts(s);
-    return { subject: subjectsOf([subject]), predicate };
-  }
-  switch (s.kind) {
-    case "release": {
-      const { product, version, securityVersion, floor, hardware, entry, changeClass, created } = s;
-      const predicate: Predicate<"release"> = {
-        product,
-        version,
-        securityVersion,
-        floor,
-        hardware: { model: hardware.model, revisions: [...hardware.revisions] },
-        entry: { offset: entry.offset, length: entry.length },
-        suit: digest(s.suitDigest),
-        changeClass,
-        created,
-        ...(s.udiDi !== undefined && { udiDi: s.udiDi }),
-        ...(s.sbom && { sbom: { ...digest(s.sbom.sha256), mediaType: s.sbom.mediaType } }),
-        ...(s.sourceCommit !== undefined && { source: { commit: s.sourceCommit } }),
-        ...(s.supportEnds !== undefined && { supportEnds: s.supportEnds }),
-      };
-      return { subject: subjectsOf(s.subjects), predicate };
-    }
-    case "advisory": {
-      const { subjects, predicate } = advisoryParts(s);
-      return { subject: subjectsOf(subjects), predicate };
-    }
-    case "advisory-withdrawal": {
-      const { subjects, predicate } = withdrawalParts(s);
-      return { subject: subjectsOf(subjects), predicate };
-    }
-    case "status": {
-      const { product, logSize, created } = s;
-      const advisories = s.advisories.map(({ id, index, sha256 }) => ({ id, index, ...digest(sha256) }));
-      const withdrawn = s.withdrawn.map(({ sha256, reason }) => ({ ...digest(sha256), reason }));
-      return {
-        subject: subjectsOf([{ name: s.origin, sha256: s.rootSha256 }]),
-        predicate: {
-          product,
-          logSize,
-          advisories,
-          withdrawn,
-          ...keyListsOf(s),
-          created,
-          ...(s.newest && { newest: s.newest }),
-        },
-      };
-    }
-    case "enrolment": {
-      const { product, model, serial, ueid, keyOrigin, created } = s;
-      const publicKey = toBase64(s.publicKey);
-      const hash = toHex(sha256(s.publicKey));
-      return {
-        subject: subjectsOf([{ name: "device-key", sha256: hash }]),
-        predicate: { product, model, serial, ueid, publicKey, keyOrigin, created },
-      };
-    }
-    case "enrolment-commitment":
-      return {
-        subject: subjectsOf([{ name: "enrolment", sha256: s.sha256 }]),
-        predicate: { created: s.created },
-      };
-    case "evidence-commitment":
-      return {
-        subject: subjectsOf([{ name: "evidence", sha256: s.sha256 }]),
-        predicate: { created: s.created },
-      };
-    case "fleet-commitment":
-      return {
-        subject: subjectsOf([{ name: "fleet", sha256: s.sha256 }]),
-        predicate: { size: s.size, created: s.created },
-      };
-    case "stream-commitment":
-      return {
-        subject: subjectsOf([{ name: "stream", sha256: s.sha256 }]),
-        predicate: { created: s.created },
-      };
-    case "renewal-commitment":
-      return {
-        subject: subjectsOf([{ name: "renewal", sha256: s.sha256 }]),
-        predicate: { digest: { sha512: s.sha512, "sha3-256": s.sha3 }, created: s.created },
-      };
-    default:
-      return s satisfies never;
-  }
 }
