@@ -6,7 +6,7 @@
 //   2. log          everybody sees the same releases         published.ts
 //   3. ledger       no later than these times                published.ts
 //   4. advisories   none in force affects it                 published.ts
-//   5. enrolment    this key is that device's                attested.ts
+//   5. enrolment    this key is that device's                enrolled.ts
 //   6. evidence     the device measured these bytes, then    attested.ts
 //   7. measured     they are the released bytes              attested.ts
 //

@@ -1,7 +1,6 @@
 // Claims 5 to 7: what one device showed.
 //
-//   5. enrolment   an enroller the policy trusts tied a key to this device, and the log
-//                  holds a salted commitment to that statement;
+//   5. enrolment   the key is this device's: enrolled.ts;
 //   6. evidence    that key signed an EAT (RFC 9711) over the nonce that an anchored
 //                  checkpoint, its receipt and 32 random bytes give: not before that
 //                  receipt's time; where the log holds a commitment to it: not after
@@ -12,39 +11,27 @@
 import type { Receipt } from "./anchoring";
 import type { Bundle, BundledDevice } from "./bundle";
 import { equalBytes, fromHex, toHex, utf8Decode } from "./bytes";
-import { commitment, ENROLMENT_TAG, EVIDENCE_TAG } from "./commitment";
+import { commitment, EVIDENCE_TAG } from "./commitment";
 import type { Challenge } from "./companions";
 import { kidOf } from "./cose";
 import type { Crypto } from "./crypto";
-import { keyidOf, parseEnvelope } from "./dsse";
+import { checkEnrolment, type EnrolledKey, keyidOnce, type Member, openEnrollers } from "./enrolled";
 import { type Claims, challengeBase, decodeEvidence, evidenceMessage, nonceAt } from "./evidence";
-import {
-  type Anchored,
-  type Case,
-  checkLogged,
-  firstHolding,
-  type History,
-  horizonOf,
-  timedBy,
-} from "./history";
+import { type Anchored, type Case, checkLogged, type History, horizonOf, timedBy } from "./history";
 import { checkNotRevoked, enrolledKeyHash } from "./keyrecords";
-import { policyAt, refuseReplaced } from "./keyring";
 import { checkMeasured, type Image } from "./measured";
 import type { Release } from "./published";
 import { faultRefusal, quote, Refusal } from "./refusal";
-import { signersOf } from "./signers";
-import { type EnrolmentStatement, parseStatement } from "./statement";
 import { isoTime } from "./time";
 import type { DeviceResult } from "./verdict";
-import type { Vkey } from "./vkey";
 
 /** Evidence as presented for judgement: from the bundle, or handed over beside it. */
 export interface Presented {
   readonly evidence: Uint8Array;
   /** The bundle names its challenge's checkpoint by size, a challenge file carries note and receipt. */
   readonly challenge: BundledDevice["challenge"] | Challenge;
-  /** The member of the bundle that says whose key this is; null when the bundle has none. */
-  readonly member: Omit<BundledDevice, "evidence" | "challenge"> | null;
+  /** Null when the bundle says nowhere whose key this is. */
+  readonly member: Member | null;
   /** The evidence taken apart; nothing of it is verified. */
   readonly decoded: ReturnType<typeof decodeEvidence>;
 }
@@ -78,16 +65,6 @@ export function labelOf(device: Presented, place: number): string {
 function enrolledKid(device: BundledDevice, crypto: Crypto): Uint8Array {
   const hash = enrolledKeyHash(device, crypto);
   return hash === null ? new Uint8Array(0) : kidOf(hash);
-}
-
-type Member = NonNullable<Presented["member"]>;
-
-interface Key {
-  readonly enrolment: EnrolmentStatement;
-  readonly kid: Uint8Array;
-  readonly publicKey: Uint8Array;
-  readonly enroller: string;
-  readonly enrolled: number | null;
 }
 
 interface Shown {
@@ -127,96 +104,6 @@ export function checkDevice(
   };
 }
 
-/** The few keys of a policy, asked about once for each device. */
-const keyids = new WeakMap<Vkey, string>();
-
-function keyidOnce(vkey: Vkey, crypto: Crypto): string {
-  const known = keyids.get(vkey);
-  if (known !== undefined) return known;
-  const keyid = keyidOf(vkey.publicKey, crypto);
-  keyids.set(vkey, keyid);
-  return keyid;
-}
-
-/** Opens a statement signed by exactly one enroller that the policy has at this place of the log. */
-function openEnrollers(c: Case, bytes: Uint8Array, place: bigint) {
-  const envelope = parseEnvelope(bytes);
-  refuseReplaced(c.keys.ring, envelope, place, c.crypto);
-  const candidates = policyAt(c.keys.ring, place).enrollers.map((vkey) => ({
-    name: vkey.name,
-    role: "enroller",
-    vkey,
-    keyid: keyidOnce(vkey, c.crypto),
-  }));
-  const signers = signersOf(envelope, candidates, c.crypto);
-  if (signers.length !== 1)
-    throw new Refusal("surplus-signature", `${signers.length} enrollers signed, expected one`);
-  return { statement: parseStatement(envelope.payload, c.crypto.sha256), enroller: signers[0]! };
-}
-
-/** 5. The key belongs to this device. */
-function checkEnrolment(c: Case, device: Member | null, release: Release, history: History): Key {
-  if (device === null) {
-    throw new Refusal(
-      "enrolment-missing",
-      "the bundle holds no enrolment for the key that signed the evidence",
-      {
-        hint: "ask the device's owner for a bundle that does",
-      },
-    );
-  }
-  const { statement, enroller } = openEnrollers(c, device.enrolment, device.commitment.index);
-  if (statement.kind !== "enrolment")
-    throw new Refusal("wrong-statement", `the enrolment is a statement of kind ${statement.kind}`);
-  const digest = toHex(commitment(ENROLMENT_TAG, device.salt, device.enrolment, c.crypto));
-  const committed = openEnrollers(c, device.commitment.statement, device.commitment.index).statement;
-  if (committed.kind !== "enrolment-commitment")
-    throw new Refusal("wrong-statement", `the enrolment's record is a statement of kind ${committed.kind}`);
-  if (committed.sha256 !== digest) {
-    throw new Refusal(
-      "commitment-mismatch",
-      `salt and enrolment hash to ${digest}, the log's commitment is ${committed.sha256}`,
-    );
-  }
-  checkLogged(c, device.commitment, history.head);
-  const { time } = firstHolding(history, device.commitment);
-  if (time !== null && time > horizonOf(c)) {
-    c.out.failed(
-      "enrolment",
-      "enrolment-after-t",
-      `the enrolment was recorded at ${isoTime(time)}, the question is about ${isoTime(c.at)}`,
-    );
-  }
-  const { product, model } = statement;
-  if (product !== release.statement.product || model !== release.statement.hardware.model) {
-    throw new Refusal(
-      "wrong-product",
-      `the device is enrolled as ${quote(product)} ${quote(model)}, the release is for ${quote(release.statement.product)} ${quote(release.statement.hardware.model)}`,
-    );
-  }
-  const kid = kidOf(c.crypto.sha256(statement.publicKey));
-  c.out.established(
-    "enrolment",
-    `serial ${plainOrQuoted(statement.serial)}, key ${toHex(kid)}, enrolled by ${enroller.name}, record ${device.commitment.index}`,
-    [
-      `rule: one enroller's signature; SHA-256(tag, salt, statement) is the commitment in the log`,
-      `bytes: enrolment of ${device.enrolment.length} bytes, commitment ${digest}; key made on the ${statement.keyOrigin}`,
-    ],
-  );
-  if (statement.keyOrigin === "station")
-    c.out.note("the device key was made at the enrolment station, not on the device");
-  return {
-    enrolment: statement,
-    kid,
-    publicKey: statement.publicKey,
-    enroller: enroller.name,
-    enrolled: time,
-  };
-}
-
-/** A serial number as it stands, unless it could be read as part of the line around it. */
-const plainOrQuoted = (text: string) => (/^[\w.-]{1,40}$/.test(text) ? text : quote(text));
-
 /** Evidence in its one form. Who signed it is another question. */
 function openEvidence({ decoded: { fault, sign1, claims } }: Presented) {
   if (fault !== 0 || sign1 === null || claims === null) throw faultRefusal(fault, "the evidence");
@@ -224,7 +111,13 @@ function openEvidence({ decoded: { fault, sign1, claims } }: Presented) {
 }
 
 /** 6. The device signed this, over our nonce, between two times. */
-function checkEvidence(c: Case, device: Presented, key: Key, release: Release, history: History): Shown {
+function checkEvidence(
+  c: Case,
+  device: Presented,
+  key: EnrolledKey,
+  release: Release,
+  history: History,
+): Shown {
   const { sign1, claims } = openEvidence(device);
   if (sign1.kid === null || !equalBytes(sign1.kid, key.kid)) {
     throw new Refusal(
@@ -314,7 +207,7 @@ function evidenceText({ notBefore, notAfter }: Shown): string {
 }
 
 /** What the device says of itself must be what the enrolment and the release say. */
-function checkIdentity(key: Key, claims: Claims, release: Release, crypto: Crypto): void {
+function checkIdentity(key: EnrolledKey, claims: Claims, release: Release, crypto: Crypto): void {
   const { hardware, securityVersion } = release.statement;
   if (toHex(claims.ueid) !== key.enrolment.ueid)
     throw new Refusal(

@@ -10,7 +10,7 @@
 // serves many devices (for the devices inside a bundle of their own it is asked: auditBundle).
 //
 // **Which result may stand for another moment.** Below claim 4 nothing reads T but three comparisons
-// (attested.ts): a receipt's time with T (and with the 300 s that clocks may run ahead when T is now), T with
+// (enrolled.ts, attested.ts): a receipt's time with T (and with the 300 s that clocks may run ahead when T is now), T with
 // a receipt's time plus the policy's max-age, and, for evidence that no log holds, whether T is now. All
 // those times are of receipts in the context. So for one context, policy, program and device the outcome is
 // a function of: the findings about the release at T, the keys that the policy distrusts by then, all those comparisons, and whether T is now. `moment` is
