@@ -10,7 +10,7 @@
 import { equalBytes, toHex } from "./bytes";
 import type { Crypto } from "./crypto";
 import type { Anchored, Case } from "./history";
-import { rebasedLines, stardustRoots } from "./policy";
+import { rebasedLines, stardustRoots } from "./policylines";
 import type { RebasedProof } from "./rebased/proof";
 import { addressText, type Root } from "./rebased/root";
 import type { WalkMember } from "./rebased/walkform";

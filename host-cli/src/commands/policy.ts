@@ -5,7 +5,8 @@
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { trustedAt } from "@vouch/shared/distrust";
 import { formatMldsaKey, type MldsaKey } from "@vouch/shared/mldsakey";
-import { type LedgerRoot, type Policy, parsePolicy, stardustRoots } from "@vouch/shared/policy";
+import { type Policy, parsePolicy } from "@vouch/shared/policy";
+import { type LedgerRoot, stardustRoots } from "@vouch/shared/policylines";
 import { addressText, formatRoot } from "@vouch/shared/rebased/root";
 import { PRESETS } from "@vouch/shared/stardust/presets";
 import { formatStardustRoot } from "@vouch/shared/stardust/root";

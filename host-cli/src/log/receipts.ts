@@ -1,7 +1,8 @@
 // What the receipt of an anchored checkpoint proves, as far as a policy says by whom.
 
 import { judgeStardust, rebasedJudge } from "@vouch/shared/anchoring";
-import { type Policy, rebasedLines, stardustRoots } from "@vouch/shared/policy";
+import type { Policy } from "@vouch/shared/policy";
+import { rebasedLines, stardustRoots } from "@vouch/shared/policylines";
 import { walkMember } from "@vouch/shared/rebased/walkform";
 import { ledgerFor, verifyDirectoryReceipt } from "@vouch/shared/receipt";
 import { nodeCrypto } from "../crypto";
