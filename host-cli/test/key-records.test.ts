@@ -22,6 +22,19 @@ import { nodeCrypto } from "../src/crypto";
 import { keptKeyRecords } from "../src/log/keys";
 import { readPending } from "../src/log/pending";
 import { addToLog, initLog, openLog } from "../src/log/store";
+import {
+  addUnder,
+  alice,
+  bob,
+  enroller,
+  line,
+  log,
+  log2,
+  newLogIn,
+  policyWith,
+  rotation,
+  signed,
+} from "./keychange-kit";
 import { NOON, newFolder, newSigner, refuses, smallRecord, type TestSigner, withCut } from "./maker-kit";
 import { lineBy, witnessKeyOf } from "./witness-kit";
 
@@ -31,60 +44,10 @@ const folder = newFolder("keys");
 keys.after(() => rmSync(folder, { recursive: true }));
 
 const named = (name: string) => newSigner(name);
-const [log, log2, alice, alice2, bob, status, status2, enroller] = [
-  named("log.example"),
-  named("log.example"),
-  named("alice"),
-  named("alice2"),
-  named("bob"),
-  named("status"),
-  named("status2"),
-  named("enroller"),
-];
-const line = (signer: TestSigner) => formatVkey(signer.vkey);
-const policy = parsePolicy(
-  utf8Encode(
-    `log ${line(log)}\nquorum none\napprover alice eng ${line(alice)}\napprover bob qa ${line(bob)}\napprove pump 2 qa\nstatus ${line(status)}\nenroller ${line(enroller)}\n`,
-  ),
-  nodeCrypto,
-);
-
-async function signed(statement: KeyStatement, ...signers: TestSigner[]): Promise<Uint8Array> {
-  const payload = formatStatement(statement);
-  let envelope = { payloadType: IN_TOTO, payload, signatures: [] } as Parameters<typeof addSignature>[0];
-  for (const signer of signers)
-    envelope = addSignature(envelope, signer.publicKey, await signer.sign(pae(IN_TOTO, payload)), nodeCrypto);
-  return formatEnvelope(envelope);
-}
-
-const rotation = (
-  role: "log" | "approver" | "status",
-  from: number,
-  old: TestSigner,
-  successor: TestSigner,
-): KeyStatement => ({
-  kind: "rotation",
-  role,
-  log: "log.example",
-  from,
-  old: line(old),
-  new: line(successor),
-  reason: "as planned",
-  created: isoTime(NOON),
-});
-
-let made = 0;
-/** A log of some small records. */
-async function newLog(size: number): Promise<string> {
-  const path = join(folder, `log${made++}`);
-  await initLog(path, undefined, log);
-  const records = await Promise.all(Array.from({ length: size }, (_, i) => smallRecord(enroller, i)));
-  if (size > 0) await addToLog(path, records, log);
-  return path;
-}
-
-const add = (path: string, record: Uint8Array, signer: TestSigner) =>
-  addToLog(path, [record], signer, 5, null, policy);
+const [alice2, status, status2] = [named("alice2"), named("status"), named("status2")];
+const policy = policyWith(`status ${line(status)}\nenroller ${line(enroller)}\n`);
+const newLog = (size: number) => newLogIn(folder, size);
+const add = (path: string, record: Uint8Array, signer: TestSigner) => addUnder(policy, path, record, signer);
 
 keys("a rotation enters by the policy's approvers alone, and only after what it follows", async () => {
   const path = await newLog(3);
@@ -311,12 +274,7 @@ keys("who speaks for the log finds a kept record that is lost", async () => {
 const vault = named("vault.example");
 const witnessed: Policy = {
   ...policy,
-  ...parsePolicy(
-    utf8Encode(
-      `log ${line(log)}\nwitness vault ${formatVkey(witnessKeyOf(vault))}\nquorum vault\napprover alice eng ${line(alice)}\napprover bob qa ${line(bob)}\napprove pump 2 qa\n`,
-    ),
-    nodeCrypto,
-  ),
+  ...policyWith("", `witness vault ${formatVkey(witnessKeyOf(vault))}\nquorum vault\n`),
 };
 
 async function addWitnessed(path: string, record: Uint8Array, signer: TestSigner) {

@@ -2,18 +2,24 @@
 
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { utf8Encode } from "@vouch/shared/bytes";
-import { addSignature, formatEnvelope, IN_TOTO, pae } from "@vouch/shared/dsse";
 import type { KeyStatement } from "@vouch/shared/keychange";
-import { parsePolicy } from "@vouch/shared/policy";
-import { formatStatement } from "@vouch/shared/statement";
-import { isoTime } from "@vouch/shared/time";
-import { formatVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { newClosing } from "../src/commands/log-close";
-import { nodeCrypto } from "../src/crypto";
 import { addToLog, initLog } from "../src/log/store";
+import {
+  addUnder,
+  alice,
+  bob,
+  line,
+  log,
+  log2,
+  newLogIn,
+  policyWith,
+  rotation as rotationOf,
+  signed as signedBy,
+  enroller as station,
+} from "./keychange-kit";
 import { NOON, newSigner, smallRecord, type TestSigner } from "./maker-kit";
 import { fastFolder, runMonitor } from "./monitor-kit";
 
@@ -22,53 +28,12 @@ const keys = suite("a monitor and changes of keys");
 const folder = fastFolder("monitor-keys");
 keys.after(() => rmSync(folder, { recursive: true }));
 
-const [log, log2, thief, alice, bob, station, station2] = [
-  "log.example",
-  "log.example",
-  "log.example",
-  "alice",
-  "bob",
-  "station",
-  "station2",
-].map(newSigner) as [TestSigner, TestSigner, TestSigner, TestSigner, TestSigner, TestSigner, TestSigner];
-const line = (signer: TestSigner) => formatVkey(signer.vkey);
-const policy = parsePolicy(
-  utf8Encode(
-    `log ${line(log)}\nquorum none\napprover alice eng ${line(alice)}\napprover bob qa ${line(bob)}\napprove pump 2 qa\nenroller ${line(station)}\n`,
-  ),
-  nodeCrypto,
-);
-
-async function signed(statement: KeyStatement): Promise<Uint8Array> {
-  const payload = formatStatement(statement);
-  let envelope = { payloadType: IN_TOTO, payload, signatures: [] } as Parameters<typeof addSignature>[0];
-  for (const signer of [alice, bob])
-    envelope = addSignature(envelope, signer.publicKey, await signer.sign(pae(IN_TOTO, payload)), nodeCrypto);
-  return formatEnvelope(envelope);
-}
-
-const rotation = (role: "log" | "enroller", from: number, old: TestSigner, successor: TestSigner) =>
-  signed({
-    kind: "rotation",
-    role,
-    log: "log.example",
-    from,
-    old: line(old),
-    new: line(successor),
-    reason: "as planned",
-    created: isoTime(NOON),
-  });
-
-let made = 0;
-async function newLog(size: number): Promise<string> {
-  const path = join(folder, `log${made++}`);
-  await initLog(path, undefined, log);
-  for (let n = 0; n < size; n++) await addToLog(path, [await smallRecord(station, n)], log);
-  return path;
-}
-
-const add = (path: string, record: Uint8Array, signer: TestSigner) =>
-  addToLog(path, [record], signer, 5, null, policy);
+const [thief, station2] = [newSigner("log.example"), newSigner("station2")];
+const policy = policyWith(`enroller ${line(station)}\n`);
+const signed = (statement: KeyStatement) => signedBy(statement, alice, bob);
+const rotation = (...change: Parameters<typeof rotationOf>) => signed(rotationOf(...change));
+const newLog = (size: number) => newLogIn(folder, size);
+const add = (path: string, record: Uint8Array, signer: TestSigner) => addUnder(policy, path, record, signer);
 const look = (state: string, ...places: string[]) => runMonitor(join(folder, state), places, { policy });
 
 keys("a log's key that changes is news, read in one look or in many", async () => {
