@@ -20,6 +20,7 @@ import { fromBase64, utf8Encode } from "../src/bytes";
 import { ANCHORS } from "../src/rebased/anchors";
 import { decodeCommittee } from "../src/rebased/committee";
 import { appraiseAlike } from "./alike";
+import { bent, codesOf, questionOf, type Receipts, worldUnder } from "./ledger-claims";
 import { anchorNote, certify, closeEpoch, committeeOf, makeValidators } from "./rebased-kit";
 import { directoryReceipt, keyOf, makeWorld, NOW, T0, type World, type WorldOptions } from "./world";
 
@@ -38,7 +39,7 @@ const { sender } = anchored(new Uint8Array(1), T0, 0);
 
 type Spoil = (receipt: RebasedReceipt, n: number, note: Uint8Array, time: number) => RebasedReceipt;
 const receiptsBy =
-  (spoil: Spoil): NonNullable<WorldOptions["receipts"]> =>
+  (spoil: Spoil): Receipts =>
   (note, time, n) => {
     const proof = formatRebasedReceipt(spoil(anchored(note, time, n).receipt, n, note, time));
     return [{ kind: "rebased", proof }];
@@ -46,31 +47,15 @@ const receiptsBy =
 
 const LINE = `ledger rebased ${formatRoot(root)}`;
 
-function worldOf(lines: readonly string[] = [LINE], spoil: Spoil = (receipt) => receipt): World {
-  return makeWorld({
-    receipts: receiptsBy(spoil),
-    walk: walkTo(7),
-    dropPolicyLines: /^ledger/,
-    policyLines: lines,
-  });
-}
+const worldOf = (lines: readonly string[] = [LINE], spoil: Spoil = (receipt) => receipt): World =>
+  worldUnder(lines, receiptsBy(spoil), { walk: walkTo(7) });
 
 const ask = (world: World, question: Partial<Question> = {}): Verdict =>
   // A verifier that is handed in remembers what it proved: it is asked once.
-  (question.rebased === undefined ? appraiseAlike : appraise)({
-    bundle: formatBundle(world.bundle),
-    policy: world.policy,
-    crypto,
-    at: NOW,
-    now: NOW,
-    releaseOnly: false,
-    images: world.images,
-    handed: null,
-    rebased: makeRebasedVerifier().open,
-    ...question,
-  });
+  (question.rebased === undefined ? appraiseAlike : appraise)(
+    questionOf(world, { rebased: makeRebasedVerifier().open, ...question }),
+  );
 
-const codesOf = (verdict: Verdict) => [...new Set(verdict.reasons.map((r) => r.code))].join();
 const good = worldOf();
 const withBundle = (change: Partial<Bundle>): World => ({ ...good, bundle: { ...good.bundle, ...change } });
 
@@ -147,7 +132,6 @@ test("without a verifier of such receipts, or without a walk, nothing is said of
   assert.is(verdict.word, "unproven");
 });
 
-const bent = (bytes: Uint8Array, at: number) => bytes.map((byte, i) => (i === at ? byte ^ 1 : byte));
 const spoils: readonly [name: string, spoil: Spoil, word: string, codes: string][] = [
   [
     "another note's",

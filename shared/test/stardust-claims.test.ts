@@ -2,7 +2,6 @@
 // unproven under another; and what each spoiled piece is called.
 
 import type { Question } from "@vouch/shared/appraise";
-import { formatBundle } from "@vouch/shared/bundle";
 import { earOf } from "@vouch/shared/ear";
 import { PRESETS } from "@vouch/shared/stardust/presets";
 import {
@@ -26,9 +25,10 @@ import { rootOf } from "../src/rebased/walk";
 import { walkMember } from "../src/rebased/walkform";
 import { decodeMilestone, encodeMilestone } from "../src/stardust/milestone";
 import { appraiseAlike } from "./alike";
+import { bent, codesOf, ledgerLines, questionOf, type Receipts, worldUnder } from "./ledger-claims";
 import { anchorNote, committeeOf, makeValidators } from "./rebased-kit";
 import { anchorOnTangle, makeTangle, type Wishes } from "./stardust-kit";
-import { directoryReceipt, keyOf, makeWorld, NOW, T0, type World, type WorldOptions } from "./world";
+import { directoryReceipt, keyOf, makeWorld, NOW, T0, type World } from "./world";
 
 const test = suite("claims on a private Tangle");
 
@@ -41,29 +41,14 @@ const anchored = (note: Uint8Array, time: number, n: number, wishes: Partial<Wis
 type Spoil = (receipt: StardustReceipt, n: number, note: Uint8Array, time: number) => StardustReceipt;
 const stardust = (receipt: StardustReceipt) => ({ kind: "stardust", proof: formatStardustReceipt(receipt) });
 const receiptsBy =
-  (spoil: Spoil): NonNullable<WorldOptions["receipts"]> =>
+  (spoil: Spoil): Receipts =>
   (note, time, n) => [stardust(spoil(anchored(note, time, n), n, note, time))];
 
 const worldOf = (lines: readonly string[] = [LINE], spoil: Spoil = (receipt) => receipt): World =>
-  makeWorld({ receipts: receiptsBy(spoil), dropPolicyLines: /^ledger/, policyLines: lines });
+  worldUnder(lines, receiptsBy(spoil));
 
 const ask = (world: World, question: Partial<Question> = {}): Verdict =>
-  appraiseAlike({
-    bundle: formatBundle(world.bundle),
-    policy: world.policy,
-    crypto,
-    at: NOW,
-    now: NOW,
-    releaseOnly: false,
-    images: world.images,
-    handed: null,
-    stardust: verifyStardustReceipt,
-    ...question,
-  });
-
-const codesOf = (verdict: Verdict) => [...new Set(verdict.reasons.map((r) => r.code))].join();
-const ledgerLines = (verdict: Verdict) =>
-  verdict.steps.filter(({ claim }) => claim === "ledger").map(({ text }) => text);
+  appraiseAlike(questionOf(world, { stardust: verifyStardustReceipt, ...question }));
 const good = worldOf();
 
 test("is patched under the trust file's line, and says what claim 3 rests on", () => {
@@ -146,7 +131,6 @@ test("without a verifier of such receipts nothing is said of them", () => {
   assert.is(verdict.word, "unproven");
 });
 
-const bent = (bytes: Uint8Array, at: number) => bytes.map((byte, i) => (i === at ? byte ^ 1 : byte));
 const last = (bytes: Uint8Array) => bytes.length - 1;
 const resigned = (receipt: StardustReceipt, places: readonly number[]) => {
   const { signatures } = decodeMilestone(receipt.milestone);
