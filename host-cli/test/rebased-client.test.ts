@@ -268,7 +268,7 @@ else process.stdout.write(sign(null, readFileSync(0), createPrivateKey(readFileS
   );
   chmodSync(program, 0o700);
   const args = ["anchor", bench.log, "--ledger", bench.node.where, "--root", bench.anchor()[5]!, "--yes"];
-  const { status, stderr } = await bench.vouch([...args, "--signer-cmd", `"${process.execPath}" ${program}`]);
+  const { status, stderr } = await bench.vouch([...args, "--signer-cmd", `"${process.execPath}" '${program}'`]);
   assert.is(status, 0, stderr);
   assert.is(proveAll(bench.log).length, 1);
 });
