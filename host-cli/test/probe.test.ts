@@ -85,7 +85,7 @@ async function replay(...prefixes: string[]): Promise<{ pty: Pty; asked: string[
 }
 
 /** For what answers the first question: it is given the time that a busy machine takes. */
-const ANSWERS = 10_000;
+const ANSWER_MS = 10_000;
 
 async function probePty(pty: Pty, replyMs = 200): Promise<Probe> {
   const line = await openDevice(pty.path);
@@ -103,7 +103,7 @@ for (const [name, prefix, buffers] of [
 ] as const) {
   probes(`${name} is known by its images, and never sent an echo`, async () => {
     const { pty, asked } = await replay(`${prefix}-image-state-read`, `${prefix}-os-mcumgr`);
-    const probe = await probePty(pty, ANSWERS);
+    const probe = await probePty(pty, ANSWER_MS);
     assert.is(probe.kind, "mcuboot-recovery");
     assert.is(asked[0], "0 1/0", "image state comes first");
     assert.not(asked.includes("2 0/0"), "no echo");
@@ -121,7 +121,7 @@ for (const [name, prefix, buffers] of [
 probes("a Zephyr application under MCUboot is an SMP server, with its name, buffers and images", async () => {
   const base = "mcuboot-2048-app";
   const { pty } = await replay(`${base}-image-state-read.`, `${base}-os-mcumgr`, `${base}-os-info`);
-  const probe = await probePty(pty, ANSWERS);
+  const probe = await probePty(pty, ANSWER_MS);
   assert.is(probe.kind, "smp");
   if (probe.kind !== "smp") return;
   assert.equal([probe.name, probe.buffers], ["Zephyr", { size: 2048, count: 4 }]);
@@ -135,7 +135,7 @@ probes("a Zephyr application under MCUboot is an SMP server, with its name, buff
 
 probes("an SMP server without images is one too", async () => {
   const { pty } = await replay("native-serial-os-mcumgr");
-  const probe = await probePty(pty, ANSWERS);
+  const probe = await probePty(pty, ANSWER_MS);
   assert.equal([probe.kind, probe.kind === "smp" && probe.images], ["smp", null]);
 });
 
