@@ -143,7 +143,7 @@ function runFile(file, bundle, verbose) {
       clearTimeout(graceful);
       clearInterval(poll);
       running.delete(child);
-      setTimeout(() => {
+      const end = () => {
         endGroup(child);
         tally(file, readReport(report), {
           code,
@@ -155,7 +155,10 @@ function runFile(file, bundle, verbose) {
         });
         lookThrough(file, keep);
         settle();
-      }, 20); // what it printed last may still be in the pipe
+      };
+      // What it printed last may still be in the pipe: on a busy machine the 20 ms may be over before anybody has read
+      // it, so the pipes are polled once more after them.
+      setTimeout(() => setImmediate(end), 20);
     });
   });
 }

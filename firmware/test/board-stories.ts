@@ -62,7 +62,8 @@ export async function restart(session: Session): Promise<void> {
   const { bootCount } = await identify(session);
   await resetDevice(session);
   for (let tries = 0; tries < 500; tries++) {
-    if ((await identify(session, { replyMs: 100, tries: 20 })).bootCount > bootCount) return;
+    // It answers nothing while it starts: two seconds, and many on a busy machine.
+    if ((await identify(session, { replyMs: 100, tries: 200 })).bootCount > bootCount) return;
     await new Promise((done) => setTimeout(done, 20));
   }
   assert.unreachable("it did not restart");

@@ -134,9 +134,10 @@ language("a build that would break the rules fails, and names the line", async (
       "--input-type=module",
       "-e",
       `import * as esbuild from "esbuild"; import typescript from "typescript";
-       import { writeFileSync, mkdtempSync } from "node:fs"; import { join } from "node:path"; import { tmpdir } from "node:os";
+       import { writeFileSync, mkdtempSync, rmSync } from "node:fs"; import { join } from "node:path"; import { tmpdir } from "node:os";
        const { buildAgent } = await import(${JSON.stringify(pathToFileURL(resolve("scripts/build.mjs")).href)});
-       const entry = join(mkdtempSync(join(tmpdir(), "vouch-language-")), "main.ts");
+       const folder = mkdtempSync(join(tmpdir(), "vouch-language-")), entry = join(folder, "main.ts");
+       process.on("exit", () => rmSync(folder, { recursive: true }));
        writeFileSync(entry, "k(early()); function early() { return later; } const later = k(1); declare function k(x: number): number;");
        await buildAgent({ esbuild, typescript }, entry);`,
     ],

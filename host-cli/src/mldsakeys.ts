@@ -57,6 +57,7 @@ export async function openMldsaSeed(
   if (label === "PRIVATE KEY") return seedOf(der);
   const sealed = sealedOf(der);
   const pkcs8 = unseal(sealed, await passphrase());
+  if (!looksOpened(pkcs8)) throw wrongPassphrase();
   const seed = seedOf(pkcs8);
   pkcs8.fill(0);
   return seed;
@@ -126,13 +127,27 @@ function unseal({ salt, iterations, iv, ciphertext }: Sealed, passphrase: string
     const decipher = createDecipheriv("aes-256-cbc", key, iv);
     return concatBytes([decipher.update(ciphertext), decipher.final()]);
   } catch (cause) {
-    throw new Refusal("wrong-passphrase", "the passphrase doesn't open this key, or the file is damaged", {
-      cause,
-    });
+    throw wrongPassphrase(cause);
   } finally {
     key.fill(0);
   }
 }
+
+// A wrong passphrase shows as bad padding or, once in 256 times, as bytes that are no PrivateKeyInfo at all.
+function looksOpened(pkcs8: Uint8Array): boolean {
+  try {
+    const all = derReader(pkcs8);
+    const info = all.open(0x30);
+    all.end();
+    info.take(0x02); // the version
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const wrongPassphrase = (cause?: unknown) =>
+  new Refusal("wrong-passphrase", "the passphrase doesn't open this key, or the file is damaged", { cause });
 
 /** DER of lengths below 65536, read front to back. */
 function derReader(der: Uint8Array) {

@@ -51,6 +51,7 @@ export function normal(text: string): string {
     .replace(/(bootcount +)\d+/, "$1N")
     .replace(/^(milestone +)\d+$/, "$1N")
     .replace(/^(final +)\d+\.\d s$/, "$1N s")
+    .replace(/^(\w+ \d+%) {2}\S.*$/, "$1") // the rate, told once a work has gone on for a while
     .replace(/127\.0\.0\.1:\d+/g, "ADDRESS")
     .replace(/pid":\d+/, 'pid":N')
     .replace(

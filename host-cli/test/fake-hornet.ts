@@ -125,7 +125,7 @@ export async function startFakeHornet(options: FakeOptions = {}): Promise<FakeHo
       tangle.dropPending();
     },
     restart: async () => {
-      await Promise.all(servers.map((server, i) => listen(server, ports[i] as number)));
+      await Promise.all(servers.map((server, i) => listenAgain(server, ports[i] as number)));
     },
     stop: async () => {
       clearInterval(clock);
@@ -141,6 +141,19 @@ const listen = (server: Server, port: number) =>
     server.once("error", fail);
     server.listen(port, "127.0.0.1", () => done((server.address() as AddressInfo).port));
   });
+
+/** At the port it had. While nobody listened there, the system may have given it to whoever asked for the node. */
+async function listenAgain(server: Server, port: number): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      await listen(server, port);
+      return;
+    } catch (error) {
+      if ((error as { code?: string }).code !== "EADDRINUSE" || tries === 600) throw error;
+      await new Promise((later) => setTimeout(later, 50));
+    }
+  }
+}
 
 /** "POST blocks", "GET metadata", "GET create": what a route is called, without what it is asked for. */
 function nameOf({ method, url = "" }: IncomingMessage): string {

@@ -1,7 +1,8 @@
 // Files in and out: limits, names that are taken, folders without space or
 // permission, devices that must be written to and never replaced.
 
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -108,14 +109,19 @@ writing("refuses a folder, and a folder that isn't there", () => {
   assert.equal(left(), []);
 });
 
-writing("never shows half a file to a reader, nor loses it to a kill", () => {
-  // A child rewrites one file over and over until it is killed; every look at it finds one whole version.
+writing("never shows half a file to a reader, nor loses it to a kill", async () => {
+  // A child rewrites one file over and over until it is killed; every look at it finds one whole version. It says when
+  // it has begun, or on a busy machine it would be killed before.
   const script = path("writer.mjs");
   execFileSync(process.execPath, ["-e", BUNDLE_WRITER, script], { cwd: process.cwd() });
   for (let round = 0; round < 5; round++) {
     const target = path(`round${round}`);
     writeWhole(target, "0".repeat(100_000));
-    spawnSync(process.execPath, [script, target], { timeout: 150 + round * 20, killSignal: "SIGKILL" });
+    const child = spawn(process.execPath, [script, target], { stdio: ["ignore", "pipe", "inherit"] });
+    await once(child.stdout, "data");
+    await new Promise((later) => setTimeout(later, round * 20));
+    child.kill("SIGKILL");
+    assert.equal(await once(child, "close"), [null, "SIGKILL"]);
     const seen = fs.readFileSync(target, "utf8");
     assert.is(seen.length, 100_000);
     assert.is(new Set(seen).size, 1, "a mix of two versions");
@@ -142,7 +148,7 @@ writing.after(() => fs.rmSync(folder, { recursive: true }));
 const BUNDLE_WRITER = `
   require("esbuild").buildSync({
     stdin: {
-      contents: 'import { writeWhole } from "./host-cli/src/files"; for (let i = 0; ; i++) writeWhole(process.argv[2], String(i % 10).repeat(100000));',
+      contents: 'import { writeWhole } from "./host-cli/src/files"; for (let i = 0; ; i++) { writeWhole(process.argv[2], String(i % 10).repeat(100000)); if (i === 2) console.log("begun"); }',
       resolveDir: process.cwd(),
     },
     bundle: true, platform: "node", format: "esm", outfile: process.argv[1],

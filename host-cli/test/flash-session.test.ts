@@ -2,7 +2,8 @@
 // pseudo-terminal with a device that keeps slots behind it.
 
 import { spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -26,18 +27,40 @@ interface Ended {
   all: string;
 }
 
-/** Runs the built command while this process plays the device. */
-function vouch(folder: string, args: readonly string[]): Promise<Ended> {
-  const child = spawn(process.execPath, [resolve("host-cli/bin/vouch.mjs"), ...args], { cwd: folder });
-  child.stdin.end();
-  const out: string[] = [];
-  const all: string[] = [];
-  child.stdout.on("data", (bytes: Buffer) => out.push(bytes.toString()) && all.push(bytes.toString()));
-  child.stderr.on("data", (bytes: Buffer) => void all.push(bytes.toString()));
-  return new Promise((done) => {
-    child.on("close", (status) => done({ status, stdout: out.join(""), all: all.join("") }));
+/** Runs the built command while this process plays the device; what it says is kept in files. */
+async function run(
+  folder: string,
+  args: readonly string[],
+  out: string,
+  err: string,
+): Promise<number | null> {
+  const fds = [out, err].map((name) => openSync(join(folder, name), "a"));
+  const child = spawn(process.execPath, [resolve("host-cli/bin/vouch.mjs"), ...args], {
+    cwd: folder,
+    stdio: ["ignore", ...fds],
   });
+  for (const fd of fds) closeSync(fd);
+  const [status] = await once(child, "close");
+  return status;
 }
+
+async function vouch(folder: string, args: readonly string[]): Promise<Ended> {
+  const [out, err] = ["stdout", "stderr"].map((name) => `${name}${++commands}`) as [string, string];
+  const status = await run(folder, args, out, err);
+  const [stdout, stderr] = [out, err].map((name) => readFileSync(join(folder, name), "utf8")) as [
+    string,
+    string,
+  ];
+  return { status, stdout, all: `${stderr}${stdout}` };
+}
+
+/** Both of its streams, in the order in which it wrote: of two pipes nobody can tell that. */
+async function printed(folder: string, args: readonly string[]): Promise<string> {
+  const both = `both${++commands}`;
+  await run(folder, args, both, both);
+  return readFileSync(join(folder, both), "utf8");
+}
+let commands = 0;
 
 /** Devices at pseudo-terminals, in a folder with what the session uses. */
 async function bench(count: number) {
@@ -85,7 +108,7 @@ session("host-cli/README.md prints what it says of an MCUboot device", async () 
   const path = racks[0]?.pty.path ?? "";
   for (const { command, expected } of steps) {
     const [, ...args] = command.replace("/dev/ttyACM0", path).split(" ");
-    const { all } = await vouch(folder, args);
+    const all = await printed(folder, args);
     const there = expected.map((line) => line.replaceAll("/dev/ttyACM0", path));
     assert.ok(isLike(all.replace(/\n$/, "").split("\n"), there), `$ ${command}\n${all}`);
   }

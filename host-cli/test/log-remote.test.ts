@@ -11,7 +11,7 @@ import { tilePath } from "@vouch/shared/tiles";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { nodeCrypto } from "../src/crypto";
-import { filesAt, filesIn } from "../src/log/files";
+import { filesAt, filesIn, type LogFiles, type ReadOptions } from "../src/log/files";
 import { fetchCheckpoint, openLogReader, readLogAt } from "../src/log/remote";
 import { addToLog, initLog } from "../src/log/store";
 import { newFolder, newSigner, refuses, smallRecord } from "./maker-kit";
@@ -61,7 +61,13 @@ async function withServer(serve: Serve, work: (address: string) => Promise<void>
   return asked;
 }
 
-const QUICK = { timeoutMs: 900, askMs: 300 };
+/** How long is waited for what a server is slow with, and for what it breaks off; all else is told at once. */
+const PATIENCE: Readonly<Record<string, ReadOptions>> = {
+  "server-slow": { timeoutMs: 900, askMs: 300 },
+  "server-cut": { timeoutMs: 1500, askMs: 1000 },
+  "server-unreachable": { timeoutMs: 1500, askMs: 1000 },
+  "server-answer": { timeoutMs: 1500, askMs: 1000 },
+};
 
 remote(
   "every record and its proof, every older size and its proof, from a folder and over HTTP",
@@ -168,6 +174,7 @@ for (const file of [tilePath(0, 0n), tilePath(1, 0n, 2), tilePath(0, 2n, 88), ti
     });
   });
 
+const BOMB = gzipSync(Buffer.alloc(1 << 24)); // packing it takes longer than a server has to answer
 /** Each answers one file wrongly. */
 const HOSTILE: [name: string, code: string, serve: Serve][] = [
   ["never ends its body", "server-too-large", (_, response) => void drip(response, Buffer.alloc(65536), 0)],
@@ -191,7 +198,7 @@ const HOSTILE: [name: string, code: string, serve: Serve][] = [
   [
     "sends a gzip bomb",
     "server-encoding",
-    (_, r) => r.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync(Buffer.alloc(1 << 24))),
+    (_, r) => r.writeHead(200, { "content-encoding": "gzip" }).end(BOMB),
   ],
   ["answers with an error", "server-answer", (_, r) => r.writeHead(503).end()],
   ["refuses", "server-answer", (_, r) => r.writeHead(403).end()],
@@ -212,13 +219,40 @@ for (const [name, code, serve] of HOSTILE)
     await withServer(
       (path, response) => (path === tilePath(0, 0n) ? serve(path, response) : plainly(path, response)),
       async (address) => {
-        const reader = await openLogReader(address, QUICK);
+        // All but the tile comes from an honest server, however busy the machine is.
+        const [honest, hostile] = [filesAt(new URL(address)), filesAt(new URL(address), PATIENCE[code])];
+        const files: LogFiles = {
+          name: address,
+          read: (path, most) => (path === tilePath(0, 0n) ? hostile : honest).read(path, most),
+          close() {
+            for (const one of [honest, hostile]) one.close();
+          },
+        };
+        const reader = await readLogAt(files, await fetchCheckpoint(files));
         const error = await refuses(code, () => reader.proveInclusion(3n));
         assert.ok(error.message.length < 300);
         reader.close();
       },
     );
   });
+
+remote("what a server did is told, and not that the time was up as it was asked again", async () => {
+  for (const [code, first] of [
+    ["server-unreachable", (r: ServerResponse) => void r.destroy()],
+    ["server-answer", (r: ServerResponse) => void r.writeHead(503).end()],
+  ] as const) {
+    let asked = 0;
+    await withServer(
+      (_, response) => (asked++ === 0 ? first(response) : undefined),
+      async (address) => {
+        const files = filesAt(new URL(address), { timeoutMs: 1500, askMs: 20_000 });
+        await refuses(code, () => fetchCheckpoint(files));
+        files.close();
+      },
+    );
+    assert.is(asked, 2);
+  }
+});
 
 remote("a server that is busy twice is asked a third time", async () => {
   let busy = 2;

@@ -1,6 +1,7 @@
 // A log offered over HTTP: what belongs to it, with its media type and how long it may be kept, and nothing else.
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   existsSync,
   mkdirSync,
@@ -90,9 +91,13 @@ serve(
     const socket = connect(port, "127.0.0.1").pause();
     socket.on("error", () => {}); // it is cut in the middle of our writing
     const closed = new Promise<void>((resolve) => socket.on("close", () => resolve()));
+    const begun = once(server, "request");
     socket.write(`GET /${tilePath("entries", 0n)} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(500));
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    assert.ok(fds() < before + 20, `${fds() - before} files are open`);
+    await begun;
+    for (let look = 0; look < 60; look++) {
+      assert.ok(fds() < before + 20, `${fds() - before} files are open`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
     let answers = "";
     socket.setEncoding("latin1").on("data", (text) => {
       answers += text;

@@ -1,7 +1,7 @@
 // What the maker's tests share: refusals by code, keys in memory, statements to
 // log, the real command line over modules, and a file system that dies to order.
 
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { type KeyObject, sign } from "node:crypto";
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
@@ -20,6 +20,7 @@ import * as log from "../src/commands/log";
 import * as policy from "../src/commands/policy";
 import * as release from "../src/commands/release";
 import * as status from "../src/commands/status";
+import { freshKeyPair } from "../src/keys";
 import { run, type VerbModule } from "../src/main";
 import type { Signer } from "../src/signer";
 import { draftEnvelope, signStatement } from "../src/statementfile";
@@ -61,13 +62,11 @@ export interface TestSigner extends Signer {
 
 /** A key in memory. */
 export function newSigner(name: string): TestSigner {
-  const { privateKey } = generateKeyPairSync("ed25519");
-  const { x } = createPublicKey(privateKey).export({ format: "jwk" });
-  const publicKey = new Uint8Array(Buffer.from(x ?? "", "base64url"));
+  const { privateKey, publicKey } = freshKeyPair();
   return {
     name,
     publicKey,
-    key: createPrivateKey(privateKey.export({ type: "pkcs8", format: "pem" })),
+    key: privateKey,
     vkey: makeVkey(name, 1, publicKey),
     sign: async (message) => new Uint8Array(sign(null, message, privateKey)),
   };

@@ -43,14 +43,11 @@ export async function startMosquitto(folder: string, options: MosquittoOptions =
         ];
   const lines = [`listener ${port} 127.0.0.1`, ...(options.lines ?? ["allow_anonymous true"]), ...kept];
   writeFileSync(config, `${lines.join("\n")}\n`);
+  chmodSync(config, 0o644);
   let child: ChildProcess | null = null;
   const start = async () => {
     child = spawn(PROGRAM, ["-c", config], { stdio: "ignore" });
-    for (let attempt = 0; attempt < 200; attempt++) {
-      if (await answers(port)) return;
-      await new Promise((again) => setTimeout(again, 25));
-    }
-    throw new Error("mosquitto did not start");
+    await untilAnswered(port, () => child?.exitCode === null);
   };
   const kill = async () => {
     const dying = child;
@@ -62,6 +59,16 @@ export async function startMosquitto(folder: string, options: MosquittoOptions =
   };
   await start();
   return { port, kill, start, stop: () => void child?.kill("SIGKILL") };
+}
+
+/** Waits until somebody listens there, for as long as who is to do it `runs`. */
+export async function untilAnswered(port: number, runs: () => boolean): Promise<void> {
+  for (let attempt = 0; attempt < 2400; attempt++) {
+    if (await answers(port)) return;
+    if (!runs()) break;
+    await new Promise((again) => setTimeout(again, 25));
+  }
+  throw new Error(`nobody listens at port ${port}`);
 }
 
 const answers = (port: number) =>

@@ -2,6 +2,7 @@
 // which the environment of this process then holds. Debian: apt-get install postgresql.
 
 import { spawn, spawnSync } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,13 +18,20 @@ function findPrograms(): string | undefined {
   return versions.map((v) => join(base, v, "bin")).find((bin) => existsSync(join(bin, "initdb")));
 }
 
-export const freePort = () =>
-  new Promise<number>((done) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => done(typeof address === "object" && address !== null ? address.port : 0));
+/**
+ * A port for a program that is started later. Below those that the system hands out, or it may give this one to
+ * somebody else meanwhile.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + randomInt(20_000);
+    const isFree = await new Promise<boolean>((told) => {
+      const server = createServer().once("error", () => told(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => told(true)));
     });
-  });
+    if (isFree) return port;
+  }
+}
 
 /** One statement over a connection of its own; its rows. */
 export async function queryOnce(url: string, text: string): Promise<Record<string, unknown>[]> {
@@ -94,9 +102,9 @@ export async function startCluster(): Promise<Cluster | string> {
   const url = `postgres://auditor@127.0.0.1:${port}/postgres`;
   const stop = () => {
     if (server.pid !== undefined && server.exitCode === null) process.kill(-server.pid, "SIGQUIT");
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true, maxRetries: 10 }); // it may write its last while it is removed
   };
-  for (let attempt = 0; attempt < 200; attempt++) {
+  for (let attempt = 0; attempt < 1200 && server.exitCode === null; attempt++) {
     const client = new pg.Client({ connectionString: url });
     try {
       await client.connect();

@@ -31,7 +31,7 @@ const soon = (what: string, condition: () => boolean) =>
     const started = Date.now();
     const look = () => {
       if (condition()) resolve();
-      else if (Date.now() - started > 5000) reject(new Error(`no ${what} within 5 s`));
+      else if (Date.now() - started > 60_000) reject(new Error(`no ${what} within a minute`));
       else setTimeout(look, 5);
     };
     look();

@@ -175,9 +175,14 @@ function definePtyTests(): void {
       }
       closeSync(fd);
       await soon(1500); // what nobody takes for a second is lost
-      const before = cpuTicks(child.pid!);
-      await soon(500);
-      if (before !== undefined) assert.ok(cpuTicks(child.pid!)! - before < 20, "it isn't busy waiting");
+      // All that was sent is dealt with some time, and then it does nothing: a busy machine takes longer to get there.
+      let isIdle = cpuTicks(child.pid!) === undefined;
+      for (let tries = 0; tries < 120 && !isIdle; tries++) {
+        const before = cpuTicks(child.pid!)!;
+        await soon(500);
+        isIdle = cpuTicks(child.pid!)! - before < 20;
+      }
+      assert.ok(isIdle, "it isn't busy waiting");
       await withSession(openDevice(ready.port), async (session) => {
         assert.is((await identify(session)).model, MODEL);
       });
@@ -202,7 +207,8 @@ function definePtyTests(): void {
         fd,
         all.filter((byte) => byte !== 10),
       ); // only a program's own setup turns off NL to CR NL
-      await soon(50);
+      for (let waited = 0; got.length < 255 && waited < 60_000; waited += 10) await soon(10);
+      await soon(50); // for more than there should be
       assert.equal(
         got,
         [...all].filter((byte) => byte !== 10),

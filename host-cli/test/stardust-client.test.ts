@@ -99,7 +99,7 @@ for (const [pow, nodePow, name] of [
 
 client("work that isn't done in time is told, and nothing was submitted", () =>
   setting({ minPowScore: 1_000_000_000, nodePow: false }, async ({ node, record, drafts }) => {
-    const { code } = await refusalOf(record({ timeoutMs: 1000 }));
+    const { code } = await refusalOf(record({ timeoutMs: 3000 }));
     assert.is(code, "pow-unfinished");
     assert.is(drafts.size, 0);
     assert.not(node.asked.includes("POST blocks"));
@@ -146,7 +146,7 @@ client("an order whose block the node has lost is followed by another", () =>
 
 client("503 for a block that is kept says nothing of it: no other is made", () =>
   setting({ intervalMs: 0 }, async ({ node, record, drafts }) => {
-    await refusalOf(record({ timeoutMs: 500 }));
+    await refusalOf(record({ timeoutMs: 3000 }));
     node.tangle.dropPending();
     node.faults = { status: 503, only: "blocks" };
     assert.is((await refusalOf(record())).code, "node-refused");

@@ -25,7 +25,7 @@ const HOSTILE: readonly [name: string, faults: Faults, code: string, more?: Part
   ["a proof by one signature, twice", { twice: true }, "milestone-signer-repeated"],
   ["a proof by a stranger's signature", { foreign: true }, "milestone-signers-unsorted"],
   ["a proof of another block", { otherBlock: true }, "malformed-poi"],
-  ["no proof", { noProof: true }, "node-refused", { timeoutMs: 1500 }],
+  ["no proof", { noProof: true }, "node-refused", { timeoutMs: 4000 }],
 ];
 
 for (const [name, faults, code, more] of HOSTILE)
@@ -91,7 +91,7 @@ client("a node that is starting, without a milestone yet, isn't there yet", () =
 
 client("without a milestone in time it is pending, and the next run goes on with the same block", () =>
   setting({ intervalMs: 0 }, async ({ node, record }) => {
-    const { code, hint } = await refusalOf(record({ timeoutMs: 700 }));
+    const { code, hint } = await refusalOf(record({ timeoutMs: 3000 }));
     assert.is(code, "anchor-pending");
     assert.match(hint ?? "", /goes on/);
     node.tangle.issue();

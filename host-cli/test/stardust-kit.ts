@@ -117,7 +117,7 @@ export async function setting(
       store,
       tag: parseTag("vouch/v1"),
       pow: "auto",
-      timeoutMs: 10_000,
+      timeoutMs: 60_000,
       ...more,
     });
   try {

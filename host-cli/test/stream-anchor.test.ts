@@ -1,6 +1,6 @@
 // `vouch stream anchor`: a head in a log and on a ledger, and what it then shows of a recording.
 
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { toHex, utf8Encode } from "@vouch/shared/bytes";
@@ -22,6 +22,7 @@ import { memoryIo } from "./memory-io";
 
 const anchors = suite("stream anchor");
 const folder = mkdtempSync(join(tmpdir(), "vouch-anchor-"));
+anchors.after(() => rmSync(folder, { recursive: true, force: true }));
 const at = (name: string) => join(folder, name);
 const VERBS: Record<string, VerbModule> = { anchor: anchorVerb, keygen, ledger, log, stream };
 

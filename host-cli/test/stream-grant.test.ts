@@ -1,6 +1,6 @@
 // `vouch stream grant` and `revoke`, and the keys they are about, as files.
 
-import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { concatBytes } from "@vouch/shared/bytes";
@@ -22,6 +22,7 @@ import { memoryIo } from "./memory-io";
 
 const grants = suite("stream grant");
 const folder = mkdtempSync(join(tmpdir(), "vouch-grant-"));
+grants.after(() => rmSync(folder, { recursive: true, force: true }));
 const path = (name: string) => join(folder, name);
 
 async function vouch(...args: string[]) {

@@ -1,6 +1,6 @@
 // `vouch stream verify` on files: the chain, whose key it is, and what software took the readings.
 
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatVkey, makeVkey } from "@vouch/shared/vkey";
@@ -17,6 +17,7 @@ import { memoryIo } from "./memory-io";
 
 const verify = suite("stream verify");
 const folder = mkdtempSync(join(tmpdir(), "vouch-stream-"));
+verify.after(() => rmSync(folder, { recursive: true, force: true }));
 let count = 0;
 
 function save(bytes: Uint8Array | string, name: string): string {

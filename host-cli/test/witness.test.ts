@@ -277,12 +277,17 @@ const HOSTILE: readonly [name: string, status: number, request: string][] = [
 ];
 
 let small: Serving;
+let hasty: Serving; // the one whose patience is tried: with the other a busy machine has its time
 sockets.before(async () => {
   folder = newFolder("witness");
-  const limits = { headMs: 300, requestMs: 600, idleMs: 300, connections: 4, graceMs: 200 };
+  const limits = { headMs: 30_000, requestMs: 60_000, idleMs: 300, connections: 4, graceMs: 200 };
   small = await serveWitness(join(folder, "state"), signer, [log.vkey], { limits });
+  // Who is idle is ended without a word: that must be later than the 408, which comes at the next look at connections.
+  const short = { limits: { ...limits, headMs: 300, requestMs: 600, idleMs: 30_000 } };
+  hasty = await serveWitness(join(folder, "hasty"), signer, [log.vkey], short);
 });
 sockets.after(async () => {
+  await hasty.close();
   await small.close();
   rmSync(folder, { recursive: true });
 });
@@ -295,7 +300,7 @@ for (const [name, status, request] of HOSTILE)
   });
 
 sockets("a head, and a body, that come too slowly are ended with 408", async () => {
-  const drip = (request: string) => raw(small.url, request);
+  const drip = (request: string) => raw(hasty.url, request);
   for (const request of [
     "POST /add-checkpoint HTTP/1.1\r\nHost: x\r\n",
     "POST /add-checkpoint HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nold 0",

@@ -74,16 +74,21 @@ async function askPatiently(
   { timeoutMs = TIMEOUT_MS, askMs = ASK_MS }: ReadOptions,
 ): Promise<Answer> {
   const end = performance.now() + timeoutMs;
+  let answer: Answer | undefined;
+  let trouble: unknown;
   for (let attempt = 1; ; attempt++) {
     const left = Math.max(1, end - performance.now());
-    let answer: Answer | undefined;
-    let trouble: unknown;
     try {
       answer = await client.ask(url, { maxBytes, timeoutMs: Math.min(askMs, left) });
       if (!isBusy(answer)) return answer;
     } catch (error) {
       if (!isPassing(error)) throw error;
-      trouble = error;
+      // That an attempt was cut short by the end of our time tells less than what the one before it found.
+      const isCutShort = left < askMs && isRefusal(error) && error.code === "server-slow";
+      if (attempt === 1 || !isCutShort) {
+        answer = undefined;
+        trouble = error;
+      }
     }
     const pause = Math.max(
       FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + Math.random() / 2), // many clients, not one beat
