@@ -3,6 +3,11 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { concatBytes, utf8Encode } from "@vouch/shared/bytes";
+import { contextOf, formatCountersignature } from "@vouch/shared/countersignature";
+import { keyidOf } from "@vouch/shared/dsse";
+import { mldsaPublicKey, signMldsa } from "@vouch/shared/mldsa";
+import { formatMldsaKey, makeMldsaKey } from "@vouch/shared/mldsakey";
 import { formatVkey, makeVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -10,6 +15,7 @@ import { RECORDER, type RecordedWorld, recordedWorld } from "../../shared/test/s
 import { NOW } from "../../shared/test/world";
 import * as stream from "../src/commands/stream";
 import { type VerifyStreamOptions, verifyStream } from "../src/commands/stream-verify";
+import { nodeCrypto } from "../src/crypto";
 import { run } from "../src/main";
 import { printStream } from "../src/output/stream";
 import type { StreamVerdict } from "../src/streamverdict";
@@ -121,6 +127,28 @@ verify("a hole in a boot's frames is a hole in its runs", async () => {
   assert.is(verdict.word, "refuted");
   assert.is(verdict.segments[0]?.frames.length, 2);
 });
+
+verify(
+  "what a policy wants countersigned is verified here as elsewhere, and missed here as elsewhere",
+  async () => {
+    const seed = nodeCrypto.sha256(utf8Encode("maker"));
+    const key = makeMldsaKey("maker.example/pq", mldsaPublicKey(seed), nodeCrypto);
+    const inFront = (file: Uint8Array) => {
+      const signature = signMldsa(seed, file, contextOf("bundle"), new Uint8Array(32));
+      const keyid = keyidOf(key.publicKey, nodeCrypto);
+      const line = formatCountersignature({ of: "bundle", algorithm: "ml-dsa-65", keyid, signature });
+      return concatBytes([line, Uint8Array.of(10), file]);
+    };
+    const demanded = `${GOOD.policyText}countersigner maker ${formatMldsaKey(key)}\ncountersigned bundle maker\n`;
+    const policy = save(demanded, "policy");
+    const bundle = GOOD.bundles.map((file, i) => save(inFront(file), `release${i}.vouch.json`));
+    const good = await judged(GOOD, GOOD.file(), { policy, bundle });
+    assert.is(good.word, "verified", JSON.stringify(good.reasons));
+    const bare = await judged(GOOD, GOOD.file(), { policy });
+    assert.is(bare.word, "unproven");
+    assert.ok(bare.reasons.every(({ code }) => code === "countersignature-missing"));
+  },
+);
 
 verify("a recalled release: status 23", async () => {
   const world = recordedWorld({

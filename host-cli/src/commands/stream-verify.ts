@@ -32,6 +32,7 @@ import { openEnrolment } from "../enrolment";
 import { about, usage } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
+import { mldsaOnDemand } from "../mldsa";
 import { parseMoment } from "../moment";
 import { printStream } from "../output/stream";
 import { loadReaderKey } from "../readerfile";
@@ -220,6 +221,7 @@ function askedOf(policy: Policy | null, options: VerifyStreamOptions, now: numbe
     now,
     rebased: rebasedOnDemand(null).open,
     stardust: stardustOnDemand,
+    mldsa: mldsaOnDemand,
   };
 }
 
