@@ -27,7 +27,7 @@ import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
 import { readInput } from "../files";
-import { placeIn } from "./inputs";
+import { challengeOf, placeIn } from "./inputs";
 
 const MAX_EVIDENCE = 64 * 1024;
 const MAX_BUNDLES = 64 * 1024 * 1024;
@@ -48,7 +48,7 @@ export class Bundles {
   /** Refuses `context-missing` without a bundle, and what reading the two files does. */
   judge(path: string, question: AuditQuestion): { context: AuditContext; row: Row } {
     const evidence = readInput(path, MAX_EVIDENCE);
-    const beside = `${path.replace(/\.eat$/, "")}.challenge`;
+    const beside = challengeOf(path);
     const challenge = about(beside, () => parseChallenge(readInput(beside, MAX_CHALLENGE)));
     const context = this.contextFor(evidence, challenge, question);
     return {
