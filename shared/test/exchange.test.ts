@@ -210,6 +210,30 @@ csaf("what is said of a component of our product is said of the product's versio
   assert.is(importIt(encode(document)).affected, FULL.affected);
 });
 
+csaf(
+  "one version that is affected with a component and not with another is a contradiction, and not unaffected",
+  () => {
+    const document = parsed(CSAF);
+    const used = node(branch(document, "product_version"), "product")["product_id"];
+    const within = (id: string) => ({
+      category: "default_component_of",
+      product_reference: "LIB",
+      relates_to_product_reference: used,
+      full_product_name: { product_id: id, name: `${id} in pump-400` },
+    });
+    set(node(document, "product_tree"), "full_product_names", [{ product_id: "LIB", name: "libx 1" }]);
+    set(node(document, "product_tree"), "relationships", [within("OLD-LIB"), within("NEW-LIB")]);
+    const flags = [{ label: "vulnerable_code_not_present", product_ids: ["NEW-LIB"] }];
+    set(node(document, VULN, 0), "flags", flags);
+    set(node(document, ...STATUS), "known_affected", ["OLD-LIB"]);
+    set(node(document, VULN, 0), "product_status", {
+      known_affected: ["OLD-LIB"],
+      known_not_affected: ["NEW-LIB"],
+    });
+    assert.throws(() => importIt(encode(document)), refusal("import-contradiction"));
+  },
+);
+
 csaf("later forms give a history; one that is missing is asked for", async () => {
   const later = { ...FULL, revision: 2, created: "2026-11-24T08:00:00Z" };
   const document = parsed(csafOf([later, FULL], PUBLISHER));
@@ -469,6 +493,9 @@ vex("a document is read for its product, and a later statement takes an earlier 
   const both = readVex({ ...VEX, statements: [later, ...VEX.statements] });
   assert.is(both.state, "under_investigation");
   assert.is(both.affected, "vers:semver/2.3.9");
+  const ofAllImages = { ...VEX.statements[2]!, products: [{ "@id": "pkg:generic/pump-400@2.3.9" }] };
+  const none = { ...VEX, statements: [VEX.statements[0]!, ofAllImages] };
+  assert.throws(() => readVex(none), refusal("import-nothing"), "of the version, whatever its images were");
 });
 
 for (const [name, code, document] of [
@@ -506,6 +533,34 @@ for (const [name, code, document] of [
     },
   ],
   ["nothing affected", "import-nothing", { ...VEX, statements: VEX.statements.slice(1) }],
+  [
+    "not affected, said of another product of that name and version",
+    "import-contradiction",
+    vexWith(2, { products: [{ "@id": "pkg:generic/another-maker/pump-400@2.3.9" }] }),
+  ],
+  [
+    "not affected, said of another image of that version",
+    "import-contradiction",
+    vexWith(2, {
+      products: [{ "@id": "pkg:generic/pump-400@2.3.9", hashes: { "sha-256": "22".repeat(32) } }],
+    }),
+  ],
+  [
+    "not affected, said of another component of that version",
+    "import-contradiction",
+    vexWith(2, {
+      products: [{ "@id": "pkg:generic/pump-400@2.3.9", subcomponents: [{ "@id": "pkg:generic/libx@2" }] }],
+    }),
+  ],
+  [
+    "under investigation, said of another variant of that version",
+    "import-contradiction",
+    vexWith(2, {
+      status: "under_investigation",
+      justification: undefined,
+      products: [{ "@id": "pkg:generic/pump-400@2.3.9?arch=arm" }],
+    }),
+  ],
 ] as const)
   vex(`refuses: ${name}`, () => assert.throws(() => readVex(document), refusal(code)));
 
