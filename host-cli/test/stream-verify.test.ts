@@ -8,11 +8,12 @@ import { contextOf, formatCountersignature } from "@vouch/shared/countersignatur
 import { keyidOf } from "@vouch/shared/dsse";
 import { mldsaPublicKey, signMldsa } from "@vouch/shared/mldsa";
 import { formatMldsaKey, makeMldsaKey } from "@vouch/shared/mldsakey";
+import { isoTime } from "@vouch/shared/time";
 import { formatVkey, makeVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { RECORDER, type RecordedWorld, recordedWorld } from "../../shared/test/stream-world";
-import { NOW } from "../../shared/test/world";
+import { keyOf, logKeys, type Maker, NOW, T0 } from "../../shared/test/world";
 import * as stream from "../src/commands/stream";
 import { type VerifyStreamOptions, verifyStream } from "../src/commands/stream-verify";
 import { nodeCrypto } from "../src/crypto";
@@ -195,6 +196,38 @@ verify("a boot whose release no bundle has is unproven, and so is one without ev
     ["stream-enrolment", "stream-evidence-missing"],
   );
 });
+
+verify(
+  "an enroller's successor, whom the log names and the policy doesn't: the bundle says whose key it is",
+  async () => {
+    const named = (name: string) => keyOf("acme", `acme.example/${name}`);
+    const rotate = (maker: Maker) => {
+      const [old, successor] = [named("enroller"), named("enroller2")].map(({ vkey }) => formatVkey(vkey));
+      const change = {
+        kind: "rotation",
+        role: "enroller",
+        log: "acme.example/log",
+        reason: "planned",
+      } as const;
+      logKeys(
+        maker,
+        (index) => ({ ...change, from: index + 1, old: old!, new: successor!, created: isoTime(T0 - 700) }),
+        [named("alice"), named("bob")],
+      );
+      maker.enroller = named("enroller2");
+    };
+    const world = recordedWorld({ before: { enrolment: rotate } });
+    const verdict = await judged(world, world.file());
+    assert.is(verdict.word, "verified", JSON.stringify(verdict.reasons));
+    assert.equal(verdict.device, { by: "the bundle's enrolment", serial: "SN-sn0" });
+    const alone = await judged(world, world.file(), { bundle: [] });
+    assert.equal(
+      alone.reasons.map(({ code }) => code),
+      ["stream-enrolment", "stream-enrolment"],
+    );
+    assert.match(alone.reasons[0]!.message, /^the recording's enrolment: .* \[unknown-signer\]$/);
+  },
+);
 
 verify("evidence of another boot under the digest that a boot names is refuted", async () => {
   const world = recordedWorld({}, {}, { isSameEvidence: true });
