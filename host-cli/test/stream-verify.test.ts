@@ -225,6 +225,9 @@ verify(
       alone.reasons.map(({ code }) => code),
       ["stream-enrolment", "stream-enrolment"],
     );
+    const deviceKey = formatVkey(named("sn0").vkey);
+    const given = await judged(world, world.file(), { bundle: [], deviceKey });
+    assert.is(given.word, "unproven", "an enrolment by nobody is told, whoever says whose key it is");
     assert.match(alone.reasons[0]!.message, /^the recording's enrolment: .* \[unknown-signer\]$/);
   },
 );

@@ -123,7 +123,7 @@ export async function verifyStream(
     announce: seen.announces[seen.announces.length - 1] ?? null,
     findings: seen.findings,
     segments,
-    device: device ?? enrolledIn(segments, policy, seen),
+    device: device !== null && seen.strangers.length === 0 ? device : enrolledIn(segments, policy, seen),
     at: asked?.at ?? null,
     anchors: own.map(({ id, seq, time }) => ({ id, seq, time })),
   });
