@@ -178,6 +178,44 @@ fhir("FLOAT and SFLOAT keep their digits: 19 rows", () => {
   }
 });
 
+fhir(
+  "a compound whose parts are another's, or whose code is no compound's, is called by its number alone",
+  () => {
+    const [bp] = READINGS.flatMap(([group]) => (group.code === 150020 ? [group] : []));
+    const parts = [
+      { code: 150456, unit: 262688, exponent: 0 },
+      { code: 149530, unit: 264864, exponent: 0 },
+    ];
+    for (const group of [
+      { ...bp!, channels: parts },
+      { ...bp!, channels: [bp!.channels[0]!, parts[1]!] },
+      { ...bp!, code: 150456 },
+      { ...bp!, code: 150456, channels: parts },
+    ]) {
+      const { text } = exportFhir([
+        blockOf(
+          group,
+          group.channels.map(() => 90),
+        ),
+      ]);
+      const made = resourcesOf(text).find(({ component }) => component !== undefined)!;
+      const label = `${group.code} of ${group.channels.map(({ code }) => code).join()}`;
+      const { coding } = made["code"] as { coding: { code: string }[] };
+      assert.equal(
+        coding.map(({ code }) => code),
+        [String(group.code)],
+        label,
+      );
+      assert.not.match(
+        JSON.stringify(made["meta"]),
+        /hl7\.org\/fhir\/StructureDefinition\/(bp|oxygensat)/,
+        label,
+      );
+      assert.not.match(JSON.stringify(made["category"]), /vital-signs/, label);
+    }
+  },
+);
+
 fhir("numbers that are none say why, and have no value", () => {
   for (const [hex, reason] of Object.entries(mder.special.float!)) {
     const { mantissa } = parts(hex, 8, 32);

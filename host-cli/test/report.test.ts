@@ -187,6 +187,14 @@ report("of a store the last line may be cut", () => {
   assert.is(devices, 1);
   assert.match(notes.join(), "cut short");
 });
+
+report("all are patched only as far as the audit could read", () => {
+  const trouble = '"trouble":[{"file":"ward.jsonl","code":"unknown-input","message":"found no fleet file"}]';
+  writeFileSync(at("unread.jsonl"), LINE.replace('"trouble":[]', trouble));
+  const { stdout } = run(0, "report", "unread.jsonl");
+  assert.match(stdout, "All 1 devices that could be read are patched");
+  assert.match(stdout, "Note: </strong>files could not be read");
+});
 report.run();
 
 const HOSTILE = [
@@ -198,6 +206,7 @@ const HOSTILE = [
   "(\\) Tj ET",
   "日本",
   `${"long ".repeat(400)}end`,
+  "\uff1dHYPERLINK(1)",
 ];
 const hostile = suite("hostile lines");
 const outside = newFolder("hostile");
@@ -294,7 +303,8 @@ function tagsOf(html: string): string[] {
 
 hostile("no cell begins a formula", () => {
   for (const [text, { csv }] of made)
-    for (const cell of csv.split(/[,\r\n]+/)) assert.not.match(cell, /^"?[=+\-@]/, text);
+    for (const cell of csv.split(/[,\r\n]+/))
+      assert.not.match(cell, /^"?[=+\-@\uff1d\uff0b\uff0d\uff20]/, text);
 });
 
 hostile("FHIR holds no empty text, nothing invisible, and only ids that FHIR takes", () => {

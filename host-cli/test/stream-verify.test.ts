@@ -3,13 +3,20 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { concatBytes, utf8Encode } from "@vouch/shared/bytes";
+import { contextOf, formatCountersignature } from "@vouch/shared/countersignature";
+import { keyidOf } from "@vouch/shared/dsse";
+import { mldsaPublicKey, signMldsa } from "@vouch/shared/mldsa";
+import { formatMldsaKey, makeMldsaKey } from "@vouch/shared/mldsakey";
+import { isoTime } from "@vouch/shared/time";
 import { formatVkey, makeVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { RECORDER, type RecordedWorld, recordedWorld } from "../../shared/test/stream-world";
-import { NOW } from "../../shared/test/world";
+import { keyOf, logKeys, type Maker, NOW, T0 } from "../../shared/test/world";
 import * as stream from "../src/commands/stream";
 import { type VerifyStreamOptions, verifyStream } from "../src/commands/stream-verify";
+import { nodeCrypto } from "../src/crypto";
 import { run } from "../src/main";
 import { printStream } from "../src/output/stream";
 import type { StreamVerdict } from "../src/streamverdict";
@@ -123,6 +130,28 @@ verify("a hole in a boot's frames is a hole in its runs", async () => {
   assert.is(verdict.segments[0]?.frames.length, 2);
 });
 
+verify(
+  "what a policy wants countersigned is verified here as elsewhere, and missed here as elsewhere",
+  async () => {
+    const seed = nodeCrypto.sha256(utf8Encode("maker"));
+    const key = makeMldsaKey("maker.example/pq", mldsaPublicKey(seed), nodeCrypto);
+    const inFront = (file: Uint8Array) => {
+      const signature = signMldsa(seed, file, contextOf("bundle"), new Uint8Array(32));
+      const keyid = keyidOf(key.publicKey, nodeCrypto);
+      const line = formatCountersignature({ of: "bundle", algorithm: "ml-dsa-65", keyid, signature });
+      return concatBytes([line, Uint8Array.of(10), file]);
+    };
+    const demanded = `${GOOD.policyText}countersigner maker ${formatMldsaKey(key)}\ncountersigned bundle maker\n`;
+    const policy = save(demanded, "policy");
+    const bundle = GOOD.bundles.map((file, i) => save(inFront(file), `release${i}.vouch.json`));
+    const good = await judged(GOOD, GOOD.file(), { policy, bundle });
+    assert.is(good.word, "verified", JSON.stringify(good.reasons));
+    const bare = await judged(GOOD, GOOD.file(), { policy });
+    assert.is(bare.word, "unproven");
+    assert.ok(bare.reasons.every(({ code }) => code === "countersignature-missing"));
+  },
+);
+
 verify("a recalled release: status 23", async () => {
   const world = recordedWorld({
     advisories: [{ id: "ACME-2026-1", kind: "recall", affects: true, listed: true }],
@@ -168,6 +197,41 @@ verify("a boot whose release no bundle has is unproven, and so is one without ev
     ["stream-enrolment", "stream-evidence-missing"],
   );
 });
+
+verify(
+  "an enroller's successor, whom the log names and the policy doesn't: the bundle says whose key it is",
+  async () => {
+    const named = (name: string) => keyOf("acme", `acme.example/${name}`);
+    const rotate = (maker: Maker) => {
+      const [old, successor] = [named("enroller"), named("enroller2")].map(({ vkey }) => formatVkey(vkey));
+      const change = {
+        kind: "rotation",
+        role: "enroller",
+        log: "acme.example/log",
+        reason: "planned",
+      } as const;
+      logKeys(
+        maker,
+        (index) => ({ ...change, from: index + 1, old: old!, new: successor!, created: isoTime(T0 - 700) }),
+        [named("alice"), named("bob")],
+      );
+      maker.enroller = named("enroller2");
+    };
+    const world = recordedWorld({ before: { enrolment: rotate } });
+    const verdict = await judged(world, world.file());
+    assert.is(verdict.word, "verified", JSON.stringify(verdict.reasons));
+    assert.equal(verdict.device, { by: "the bundle's enrolment", serial: "SN-sn0" });
+    const alone = await judged(world, world.file(), { bundle: [] });
+    assert.equal(
+      alone.reasons.map(({ code }) => code),
+      ["stream-enrolment", "stream-enrolment"],
+    );
+    const deviceKey = formatVkey(named("sn0").vkey);
+    const given = await judged(world, world.file(), { bundle: [], deviceKey });
+    assert.is(given.word, "unproven", "an enrolment by nobody is told, whoever says whose key it is");
+    assert.match(alone.reasons[0]!.message, /^the recording's enrolment: .* \[unknown-signer\]$/);
+  },
+);
 
 verify("evidence of another boot under the digest that a boot names is refuted", async () => {
   const world = recordedWorld({}, {}, { isSameEvidence: true });

@@ -5,13 +5,15 @@
 //
 // A log named by its key alone is asked for no witness; a policy's quorum must be met, by
 // witnesses that it names. Unlike in a bundle, lines by others are passed over: the file was
-// not made for this policy. Neither word of ours for a good device comes out of this.
+// not made for this policy. Keys that it distrusts by now count for nothing, since nothing
+// proves that the file is older (distrust.ts). Neither word of ours for a good device comes out of this.
 
 import { CLOCK_SKEW } from "./anchoring";
 import { openCheckpoint } from "./checkpoint";
 import { openCoseReceipt } from "./cosereceipt";
 import { verifyCosignature } from "./cosignature";
 import type { Crypto } from "./crypto";
+import { isDistrusted, trustedAt } from "./distrust";
 import { checkInclusion, leafHash } from "./merkle";
 import { type Note, signaturesBy } from "./note";
 import type { Policy } from "./policy";
@@ -36,16 +38,22 @@ export interface Included {
 /**
  * Settles that `record` is in the log of this key; with a policy, seen by its quorum of witnesses. `now` is Unix
  * seconds. Throws what proof.ts, checkpoint.ts, cosignature.ts, merkle.ts and cosereceipt.ts do, `quorum-missing`,
- * `cosignature-from-future`.
+ * `cosignature-from-future`, `log-distrusted`.
  */
 export function openImported(
   proof: Uint8Array,
   record: Uint8Array,
   log: Vkey,
-  policy: Policy | null,
+  written: Policy | null,
   now: number,
   crypto: Crypto,
 ): Included {
+  const policy = written && trustedAt(written, now);
+  if (policy !== null && isDistrusted(policy, log, now))
+    throw new Refusal(
+      "log-distrusted",
+      `the policy distrusts ${quote(log.name)} since before ${isoTime(now)}`,
+    );
   if (proof[0] === 0xd2) return openReceipt(proof, record, log, policy, crypto);
   const { index, hashes, checkpoint: noteBytes, extra } = parseForeignProof(proof);
   const { checkpoint, note } = openCheckpoint(noteBytes, log, crypto);

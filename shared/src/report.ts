@@ -203,6 +203,9 @@ function notesOf(
     ...(sizes.size > 1
       ? ["the releases' statuses are of different log sizes: a newer one may know more"]
       : []),
+    ...(last.some(({ summary }) => (summary?.trouble ?? []).length > 0)
+      ? ["files could not be read: their devices are missing here, and with them the answer might be worse"]
+      : []),
     ...(last.some(({ summary }) => summary === null)
       ? ["an audit has no summary: it may have been cut short, and devices may be missing"]
       : []),

@@ -70,11 +70,16 @@ export class Bodies {
       return content;
     } catch (error) {
       this.unopened++;
-      if (!isFirst || !isRefusal(error) || error.code !== "stream-mac") throw error;
-      stream.keys = null;
-      throw this.isGrant
-        ? new Refusal("stream-grant-key", `the key that was granted doesn't open frame ${frame.seq}`)
-        : new Refusal("stream-keyload-key", `the key of epoch ${stream.epoch} doesn't open its first frame`);
+      if (!isRefusal(error) || error.code !== "stream-mac") throw error;
+      if (isFirst) stream.keys = null;
+      // A grant isn't signed, and each key of a window stands alone: of those one may be wrong behind others that are right.
+      if (this.isGrant)
+        throw new Refusal("stream-grant-key", `the key that was granted doesn't open frame ${frame.seq}`);
+      if (!isFirst) throw error;
+      throw new Refusal(
+        "stream-keyload-key",
+        `the key of epoch ${stream.epoch} doesn't open its first frame`,
+      );
     }
   }
 }

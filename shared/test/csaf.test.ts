@@ -158,6 +158,30 @@ csaf("what is said of a component of our product is said of the product's versio
   assert.is(importIt(encode(document)).affected, FULL.affected);
 });
 
+csaf(
+  "one version that is affected with a component and not with another is a contradiction, and not unaffected",
+  () => {
+    const document = parsed(CSAF);
+    const used = node(branch(document, "product_version"), "product")["product_id"];
+    const within = (id: string) => ({
+      category: "default_component_of",
+      product_reference: "LIB",
+      relates_to_product_reference: used,
+      full_product_name: { product_id: id, name: `${id} in pump-400` },
+    });
+    set(node(document, "product_tree"), "full_product_names", [{ product_id: "LIB", name: "libx 1" }]);
+    set(node(document, "product_tree"), "relationships", [within("OLD-LIB"), within("NEW-LIB")]);
+    const flags = [{ label: "vulnerable_code_not_present", product_ids: ["NEW-LIB"] }];
+    set(node(document, VULN, 0), "flags", flags);
+    set(node(document, ...STATUS), "known_affected", ["OLD-LIB"]);
+    set(node(document, VULN, 0), "product_status", {
+      known_affected: ["OLD-LIB"],
+      known_not_affected: ["NEW-LIB"],
+    });
+    assert.throws(() => importIt(encode(document)), refusal("import-contradiction"));
+  },
+);
+
 csaf("later forms give a history; one that is missing is asked for", async () => {
   const later = { ...FULL, revision: 2, created: "2026-11-24T08:00:00Z" };
   const document = parsed(csafOf([later, FULL], PUBLISHER));

@@ -65,6 +65,9 @@ vex("a document is read for its product, and a later statement takes an earlier 
   const both = readVex({ ...VEX, statements: [later, ...VEX.statements] });
   assert.is(both.state, "under_investigation");
   assert.is(both.affected, "vers:semver/2.3.9");
+  const ofAllImages = { ...VEX.statements[2]!, products: [{ "@id": "pkg:generic/pump-400@2.3.9" }] };
+  const none = { ...VEX, statements: [VEX.statements[0]!, ofAllImages] };
+  assert.throws(() => readVex(none), refusal("import-nothing"), "of the version, whatever its images were");
 });
 
 for (const [name, code, document] of [
@@ -102,6 +105,34 @@ for (const [name, code, document] of [
     },
   ],
   ["nothing affected", "import-nothing", { ...VEX, statements: VEX.statements.slice(1) }],
+  [
+    "not affected, said of another product of that name and version",
+    "import-contradiction",
+    vexWith(2, { products: [{ "@id": "pkg:generic/another-maker/pump-400@2.3.9" }] }),
+  ],
+  [
+    "not affected, said of another image of that version",
+    "import-contradiction",
+    vexWith(2, {
+      products: [{ "@id": "pkg:generic/pump-400@2.3.9", hashes: { "sha-256": "22".repeat(32) } }],
+    }),
+  ],
+  [
+    "not affected, said of another component of that version",
+    "import-contradiction",
+    vexWith(2, {
+      products: [{ "@id": "pkg:generic/pump-400@2.3.9", subcomponents: [{ "@id": "pkg:generic/libx@2" }] }],
+    }),
+  ],
+  [
+    "under investigation, said of another variant of that version",
+    "import-contradiction",
+    vexWith(2, {
+      status: "under_investigation",
+      justification: undefined,
+      products: [{ "@id": "pkg:generic/pump-400@2.3.9?arch=arm" }],
+    }),
+  ],
 ] as const)
   vex(`refuses: ${name}`, () => assert.throws(() => readVex(document), refusal(code)));
 

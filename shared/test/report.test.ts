@@ -249,6 +249,15 @@ reports("a line that was taken out of an audit is missed", () => {
   assert.equal(notes, ["an audit counted 2 records, and 1 are here: lines were lost or added"]);
 });
 
+reports("files that the audit could not read are told beside the answer", () => {
+  const audit = [context(1, "1.0"), record(day(5), "patched")];
+  const trouble = [{ file: "ward.jsonl", code: "unknown-input", message: "found no fleet file" }];
+  const report = reportOf(day(5), [...audit, { ...summary(day(5), 1, 1), trouble }]);
+  assert.equal(report.trouble, trouble);
+  assert.match(report.notes.join(), /^files could not be read: their devices are missing here/);
+  assert.equal(reportOf(day(5), [...audit, summary(day(5), 1, 1)]).notes, []);
+});
+
 reports("the silence of an older status clears no release; a later one's does", () => {
   const flaw = advisory("A", "1.1", day(4));
   const old = context(1, "1.0", { asOf: { logSize: 3, time: day(2) } });

@@ -75,6 +75,24 @@ grants("the window's keys open nothing else when used for other frames", () => {
   }
 });
 
+grants("keys of which some are wrong, wherever they stand, say nothing of the device", () => {
+  const known = epochOf(LONG, 1);
+  const window = grantPart(known, 101, 110, nodeCrypto);
+  const bent = window.keys.slice();
+  bent.fill(7, 5 * 32, 6 * 32);
+  const inside = granted(LONG, [{ ...window, keys: bent }]);
+  assert.equal(inside.codes, ["stream-grant-key"]);
+  assert.is(inside.word, "unproven");
+  assert.equal(
+    inside.blocks.map(({ seq }) => seq),
+    numbers(101, 110).filter((seq) => seq !== 106),
+  );
+  const forward = { ...grantPart(known, 900, null, nodeCrypto), keys: new Uint8Array(32).fill(7) };
+  const behind = granted(LONG, [window, forward]);
+  assert.is(behind.word, "unproven");
+  assert.ok(behind.codes.every((code) => code === "stream-grant-key"));
+});
+
 grants("a forward grant opens from there to the end of the epoch, and nothing before", () => {
   const ran = granted(LONG, [grantPart(epochOf(LONG, 1), 700, null, nodeCrypto)]);
   assert.equal(

@@ -1,7 +1,14 @@
 // Evidence in files of its own (F.eat, F.challenge), as `vouch verify --evidence` judges it: by a bundle, which
-// says whose key it is. Which of the bundles given: one whose release the evidence says it runs, else any; of
-// those one that knows its key, else any; of those the last. The choice can't make a device patched that isn't:
-// whatever bundle it is, that bundle's release must be what was measured.
+// says whose key it is. Which of the bundles given, each step among those that the one before left:
+//
+//   1. one whose release the evidence says it runs, else any;
+//   2. one that holds against its release what the one with the newest status does, so that an older status hides no
+//      advisory, and a newer one's withdrawal counts;
+//   3. one that knows the key, else any; that holds the challenge, else any; that leaves nothing open at T, else any;
+//   4. the one with the newest status, of two the last.
+//
+// The choice can't make a device patched that isn't: whatever bundle it is, that bundle's release must be what was
+// measured, and none here with a newer status holds anything against that.
 
 import { presentFile } from "@vouch/shared/attested";
 import type { AuditContext } from "@vouch/shared/auditline";
@@ -20,7 +27,7 @@ import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
 import { readInput } from "../files";
-import { placeIn } from "./inputs";
+import { challengeOf, placeIn } from "./inputs";
 
 const MAX_EVIDENCE = 64 * 1024;
 const MAX_BUNDLES = 64 * 1024 * 1024;
@@ -41,7 +48,7 @@ export class Bundles {
   /** Refuses `context-missing` without a bundle, and what reading the two files does. */
   judge(path: string, question: AuditQuestion): { context: AuditContext; row: Row } {
     const evidence = readInput(path, MAX_EVIDENCE);
-    const beside = `${path.replace(/\.eat$/, "")}.challenge`;
+    const beside = challengeOf(path);
     const challenge = about(beside, () => parseChallenge(readInput(beside, MAX_CHALLENGE)));
     const context = this.contextFor(evidence, challenge, question);
     return {
@@ -57,7 +64,12 @@ export class Bundles {
       running !== null && grounds.release !== null && equalBytes(running, grounds.release.manifestDigest);
     const knows = ({ bundle }: Context) =>
       presentFile(evidence, challenge, bundle, nodeCrypto).member !== null;
-    const chosen = preferred(preferred(this.opened, runs), knows).at(-1);
+    const holds = ({ bundle }: Context) =>
+      bundle.checkpoints.some(({ note }) => equalBytes(note, challenge.checkpoint));
+    const fitting = preferred(this.opened, runs);
+    const newest = newestOf(fitting);
+    const agreeing = fitting.filter((context) => newest !== undefined && isBad(context) === isBad(newest));
+    const chosen = newestOf([knows, holds, isSettled].reduce(preferred, agreeing));
     if (chosen !== undefined) return chosen;
     throw new Refusal("context-missing", "no bundle was given to judge the evidence by", {
       hint: "name the bundle of its release, too",
@@ -73,6 +85,18 @@ export class Bundles {
       }
     }
   }
+}
+
+/** An advisory or a withdrawal counts against its release. */
+const isBad = ({ grounds }: Context) =>
+  grounds.c.out.reasons.some(({ word }) => word === "vulnerable" || word === "recalled");
+
+const isSettled = ({ grounds }: Context) => grounds.c.out.reasons.length === 0;
+
+/** The one whose status speaks for most of the log. */
+function newestOf(contexts: readonly Context[]): Context | undefined {
+  const size = ({ grounds }: Context) => grounds.published?.asOf?.logSize ?? -1;
+  return contexts.reduce<Context | undefined>((a, b) => (a && size(a) > size(b) ? a : b), undefined);
 }
 
 function preferred(contexts: readonly Context[], is: (context: Context) => boolean): readonly Context[] {

@@ -34,7 +34,7 @@ export function findInputs(args: readonly string[], troubled: (trouble: Trouble)
   const found: string[] = [];
   for (const arg of args) {
     if (arg === "-") found.push(arg);
-    else attempt(arg, troubled, () => found.push(...filesOf(arg)));
+    else attempt(arg, troubled, () => found.push(...filesOf(arg, troubled)));
   }
   const streams = [...found.filter(isBundle), ...found.filter((f) => !isBundle(f) && !isEvidence(f))];
   return {
@@ -44,14 +44,28 @@ export function findInputs(args: readonly string[], troubled: (trouble: Trouble)
   };
 }
 
-function filesOf(path: string): string[] {
+function filesOf(path: string, troubled: (trouble: Trouble) => void): string[] {
   if (!statSync(path).isDirectory()) return [path];
   return readdirSync(path, { withFileTypes: true, recursive: true })
     .filter(({ name }) => !name.startsWith(".") && (isBundle(name) || isEvidence(name) || isFleet(name)))
     .map(({ name, parentPath, path: before }) => join(parentPath ?? before, name)) // Node 20.12 has both, older ones `path`
-    .filter((file) => statSync(file, { throwIfNoEntry: false })?.isDirectory() !== true)
-    .sort();
+    .sort()
+    .filter((file) => isRead(file, troubled));
 }
+
+/** A pipe in a delivered folder would be waited for without end, and a device read so. What is gone is told by who opens it. */
+function isRead(file: string, troubled: (trouble: Trouble) => void): boolean {
+  const parts = isEvidence(file) ? [file, challengeOf(file)] : [file];
+  const kinds = parts.map((part) => statSync(part, { throwIfNoEntry: false }));
+  if (kinds[0]?.isDirectory() === true) return false;
+  const odd = parts.find((_, i) => kinds[i]?.isFile() === false);
+  if (odd === undefined) return true;
+  troubled({ file: odd, code: "not-a-file", message: "found a pipe, a device or a folder, expected a file" });
+  return false;
+}
+
+/** What lies beside evidence. */
+export const challengeOf = (evidence: string) => `${evidence.replace(/\.eat$/, "")}.challenge`;
 
 const sizeOf = (path: string) => (path === "-" ? 0 : (statSync(path, { throwIfNoEntry: false })?.size ?? 0));
 

@@ -32,6 +32,7 @@ import { openEnrolment } from "../enrolment";
 import { about, usage } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
+import { mldsaOnDemand } from "../mldsa";
 import { parseMoment } from "../moment";
 import { printStream } from "../output/stream";
 import { loadReaderKey } from "../readerfile";
@@ -71,6 +72,8 @@ interface Seen {
   announces: Announce[];
   boots: { note: BootNote; announce: Announce; segment: Omit<Segment, "boot"> }[];
   findings: StreamFinding[];
+  /** Why enrolments in the recording are nobody's word, as far as the policy alone says. */
+  strangers: string[];
   readings: number;
   /** There were more boots than are kept. */
   isFull: boolean;
@@ -86,7 +89,7 @@ export async function verifyStream(
 ): Promise<StreamVerdict> {
   const policy = options.policy === undefined ? null : readPolicyNow(options.policy);
   const anchored = anchoredHeads(options, policy);
-  const seen: Seen = { announces: [], boots: [], findings: [], readings: 0, isFull: false };
+  const seen: Seen = { announces: [], boots: [], findings: [], strangers: [], readings: 0, isFull: false };
   const check: CheckOptions = {
     crypto: nodeCrypto,
     opener: options.signedOnly === true ? null : await openerOf(options, io),
@@ -120,7 +123,7 @@ export async function verifyStream(
     announce: seen.announces[seen.announces.length - 1] ?? null,
     findings: seen.findings,
     segments,
-    device: device ?? enrolledIn(segments, policy, seen),
+    device: device !== null && seen.strangers.length === 0 ? device : enrolledIn(segments, policy, seen),
     at: asked?.at ?? null,
     anchors: own.map(({ id, seq, time }) => ({ id, seq, time })),
   });
@@ -220,6 +223,7 @@ function askedOf(policy: Policy | null, options: VerifyStreamOptions, now: numbe
     now,
     rebased: rebasedOnDemand(null).open,
     stardust: stardustOnDemand,
+    mldsa: mldsaOnDemand,
   };
 }
 
@@ -256,6 +260,7 @@ function whoseKey(
   if (policy === null && enrolment === undefined) return device;
   const statements = files.flatMap((file) => enrolmentIn(file, policy, enrolment, seen));
   if (statements.length === 0) return device;
+  tellStrangers(seen);
   for (const announce of seen.announces) {
     const own = statements.find(({ publicKey }) => equalBytes(publicKey, announce.publicKey));
     if (own === undefined || own.ueid !== toHex(announce.ueid))
@@ -273,18 +278,27 @@ function whoseKey(
   return device;
 }
 
-/** A bundle may say whose key it is: claim 5 of each boot's appraisal. */
+/** A bundle may say whose key it is: claim 5 of each boot's appraisal, by the enrollers of its place in the log. */
 function enrolledIn(
   segments: readonly Segment[],
   policy: Policy | null,
   seen: Seen,
 ): StreamVerdict["device"] {
-  const [device] = segments[0]?.boot.verdict?.devices ?? [];
-  if (device?.serial != null && device.kid !== "")
-    return { by: "the bundle's enrolment", serial: device.serial };
+  const [first] = segments[0]?.boot.verdict?.devices ?? [];
+  const kids = new Set(
+    segments.flatMap(({ boot }) => boot.verdict?.devices.map((device) => device.kid) ?? []),
+  );
+  const isWhole = seen.announces.every((announce) => kids.has(kid(announce)));
+  if (first?.serial != null && isWhole) return { by: "the bundle's enrolment", serial: first.serial };
+  tellStrangers(seen);
   if (policy !== null && seen.announces.length > 0)
     find(seen, "stream-enrolment", "no enrolment says whose key the stream's is");
   return null;
+}
+
+function tellStrangers(seen: Seen): void {
+  for (const why of seen.strangers.splice(0))
+    find(seen, "stream-enrolment", `the recording's enrolment: ${why}`);
 }
 
 /** A recording may hold what the policy's enrollers never signed: that is then nobody's word. */
@@ -299,7 +313,9 @@ function enrolmentIn(
     return [openEnrolment(file, policy)];
   } catch (error) {
     if (!isRefusal(error)) throw error;
-    find(seen, "stream-enrolment", `the recording's enrolment: ${error.message} [${error.code}]`);
+    seen.strangers.push(`${error.message} [${error.code}]`);
+    // Whom the policy doesn't name may be an enroller's successor, which a bundle shows; anything else is wrong with it.
+    if (error.code !== "unknown-signer") tellStrangers(seen);
     return [];
   }
 }

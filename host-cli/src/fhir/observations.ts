@@ -64,10 +64,12 @@ const codeOf = (code: number, metric: MdcMetric | undefined): CodeableConcept =>
   ...(metric === undefined ? {} : { text: metric.text }),
 });
 
-/** A compound is what its code says when its parts are, in units they come in. */
+/** A compound is what its code says when that is a compound's, and its parts are parts of it, in units they come in. */
 function compoundOf(group: Group): MdcMetric | undefined {
-  const known = group.channels.every(({ code, unit }) => metricOf(code, unit) !== undefined);
-  return known ? MDC_METRICS.get(group.code) : undefined;
+  const whole = MDC_METRICS.get(group.code);
+  if (whole === undefined || whole.units.length > 0) return undefined;
+  const isPart = ({ code, unit }: Channel) => metricOf(code, unit)?.device === whole.device;
+  return group.channels.every(isPart) ? whole : undefined;
 }
 
 export interface References {

@@ -1,5 +1,6 @@
 // A report's devices as CSV (RFC 4180): one row each, worst first. For spreadsheets: a cell that would begin a formula
-// gets an apostrophe in front, since serial numbers and messages are other people's text.
+// gets an apostrophe in front, since serial numbers and messages are other people's text. Some read the full-width
+// forms of = + - @ as these.
 
 import type { Report } from "@vouch/shared/report";
 import type { ReportRelease, ReportRow } from "@vouch/shared/reportrows";
@@ -43,6 +44,6 @@ export function reportCsv(report: Report): string {
 
 function field(value: string): string {
   const safe = shown(value);
-  const plain = /^[=+\-@\t\r]/.test(safe) ? `'${safe}` : safe;
+  const plain = /^[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]/.test(safe) ? `'${safe}` : safe;
   return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
 }

@@ -81,11 +81,12 @@ export function reportHtml(page: Page): string {
 function header({ report, sha256, where }: Page): Markup {
   const patched = report.words.patched ?? 0;
   const bad = report.devices - patched;
+  const read = report.trouble.length === 0 ? "" : " that could be read";
   const answer =
     report.devices === 0
       ? "No device evidence was found."
       : bad === 0
-        ? `All ${report.devices} devices are patched as of ${report.at}.`
+        ? `All ${report.devices} devices${read} are patched as of ${report.at}.`
         : `${bad} of ${report.devices} devices are not shown to be patched as of ${report.at}.`;
   return el(
     "header",

@@ -151,9 +151,10 @@ export function reportPdf({ report, ...made }: Page): Uint8Array {
   flow.code(qrText(report.at, sha256, where), side);
   flow.heading("Firmware evidence report", 19);
   const patched = report.words.patched ?? 0;
+  const read = report.trouble.length === 0 ? "" : " that could be read";
   const narrow = WIDTH - side - 20;
   flow.paragraph(
-    `${patched} of ${report.devices} devices are shown to be patched as of ${report.at}. Worst verdict: ${report.word ?? "none"}.`,
+    `${patched} of ${report.devices} devices${read} are shown to be patched as of ${report.at}. Worst verdict: ${report.word ?? "none"}.`,
     narrow,
     11,
   );

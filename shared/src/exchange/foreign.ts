@@ -155,6 +155,7 @@ export function importedStatement(from: Imported, product: string, created: stri
       "some ranges of versions are affected and others under investigation: make two advisories of it",
     );
   const releases = saidOnce(from.releases);
+  checkNamedOnce(from.affected, releases);
   if (!isAffected && range.length === 0 && !releases.some(counts)) {
     throw new Refusal(
       "import-nothing",
@@ -187,6 +188,16 @@ export function importedStatement(from: Imported, product: string, created: stri
 
 type Said = Imported["releases"][number];
 const counts = (r: Said) => r.status === "affected" || r.status === "under_investigation";
+
+/** A version that is affected by name, and something else by name: variants of it, say, that a version doesn't tell apart. */
+function checkNamedOnce(affected: readonly Interval[], releases: readonly Said[]): void {
+  const named = new Set(
+    affected.flatMap(({ from, to }) => (from !== null && from.version === to?.version ? [from.version] : [])),
+  );
+  const other = releases.find(({ version, status }) => status !== "affected" && named.has(version));
+  if (other !== undefined)
+    throw new Refusal("import-contradiction", `${other.version} is said to be affected, and ${other.status}`);
+}
 
 /** Single versions named without a range: the range is those. */
 const rangeOfReleases = (releases: readonly Said[]) =>

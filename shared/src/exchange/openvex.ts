@@ -1,7 +1,8 @@
 // OpenVEX 0.2.0 documents (github.com/openvex/spec): what is said of one vulnerability in one product.
 //
-// A later statement about the same product takes an earlier one's place. Products are named by purl, whose
-// name and version are read; `affected` must say what to do, `not_affected` why.
+// A later statement about the same product takes an earlier one's place: the same purl to the letter, and where it names
+// an image or components in it, those. Another maker's product, or another variant, may have the same name and version: what
+// is said of it stands beside. Of a purl name and version are read; `affected` must say what to do, `not_affected` why.
 
 import { integer, list, matching, oneOf, type Shape } from "../json";
 import { JUSTIFICATIONS } from "../predicates";
@@ -20,6 +21,9 @@ const product = known({
   "@id": optional(name),
   identifiers: optional(known({ purl: optional(name) })),
   hashes: optional(known({ "sha-256": optional(matching(/^[0-9a-f]{64}$/, "a SHA-256 in hex")) })),
+  subcomponents: optional(
+    list(known({ "@id": optional(name), identifiers: optional(known({ purl: optional(name) })) }), 0, 1000),
+  ),
 });
 
 const statement = known({
@@ -41,6 +45,18 @@ const DOCUMENT = known({
   statements: list(statement, 1, 10_000) as Shape<ReturnType<typeof statement>[]>,
 });
 type Said = ReturnType<typeof statement>;
+
+/** What is said last of one product. */
+interface About {
+  readonly said: Said;
+  readonly purl: string;
+  readonly version: string | null;
+  readonly sha256: string | undefined;
+  /** Of which components of it, as JSON. */
+  readonly parts: string | undefined;
+}
+
+const MAX_ENTRIES = 500; // an advisory of ours holds half of that
 
 const refuse = (code: string, message: string, hint?: string) =>
   new Refusal(code, message, hint === undefined ? {} : { hint });
@@ -72,22 +88,33 @@ export function importOpenVex(
   const ordered = [...about].sort((a, b) => when(a) - when(b)); // stable: of equal times the later in the text
   const { name: id, description, aliases = [] } = about[0]!.vulnerability;
   const out = nothingYet(id, description ?? id);
-  const latest = new Map<string, { said: Said; version: string | null; sha256: string | undefined }>();
+  let latest: About[] = [];
   for (const said of ordered)
     for (const each of said.products) {
-      const purl = parsePurl(each.identifiers?.purl ?? each["@id"] ?? "");
+      const text = each.identifiers?.purl ?? each["@id"] ?? "";
+      const purl = parsePurl(text);
       if (purl?.name !== productName) continue;
-      latest.set(purl.version ?? "", { said, version: purl.version, sha256: each.hashes?.["sha-256"] });
+      const sha256 = each.hashes?.["sha-256"];
+      const parts = each.subcomponents && JSON.stringify(each.subcomponents);
+      const isSame = (one: About) =>
+        one.purl === text &&
+        (sha256 === undefined || one.sha256 === sha256) &&
+        (parts === undefined || one.parts === parts);
+      const { version } = purl;
+      latest = [...latest.filter((one) => !isSame(one)), { said, purl: text, version, sha256, parts }];
+      if (latest.length > MAX_ENTRIES)
+        throw refuse(
+          "too-large",
+          `the document speaks of more than ${MAX_ENTRIES} of the product's versions`,
+        );
     }
-  if (latest.size === 0)
+  if (latest.length === 0)
     throw refuse(
       "product-unknown",
       `no purl in the document is of ${quote(productName)}`,
       "--product-name says which is meant",
     );
-  if (latest.size > 500)
-    throw refuse("too-large", `${latest.size} versions of the product, at most 500 are accepted`);
-  for (const each of latest.values()) take(out, each);
+  for (const each of latest) take(out, each);
   for (const alias of [id, ...aliases]) if (isWord(alias)) out.aliases.push(alias);
   return out;
 }
@@ -101,10 +128,7 @@ function checkWhole({ status, action_statement, justification, impact_statement 
     throw refuse("malformed-openvex", `${at} gives a justification for being ${status}`);
 }
 
-function take(
-  out: Imported,
-  { said, version, sha256 }: { said: Said; version: string | null; sha256: string | undefined },
-): void {
+function take(out: Imported, { said, version, sha256 }: About): void {
   if (version !== null && !isSemver(version))
     throw refuse("version-unsupported", `version ${quote(version)} isn't a semantic one`);
   switch (said.status) {

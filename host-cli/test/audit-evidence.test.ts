@@ -1,0 +1,65 @@
+// Evidence in files of its own, and which of several bundles an audit judges it by: not a file's name decides.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Bundle, formatBundle } from "@vouch/shared/bundle";
+import { formatChallenge } from "@vouch/shared/companions";
+import type { AuditQuestion } from "@vouch/shared/fleet";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { makeWorld, NOW, type World } from "../../shared/test/world";
+import { Bundles } from "../src/audit/evidence";
+import { nodeCrypto } from "../src/crypto";
+
+const test = suite("audit of evidence");
+const folder = mkdtempSync(join(tmpdir(), "vouch-evidence-"));
+
+/** Evidence and challenge of a world's device, as `vouch attest` leaves them. */
+function attested({ bundle }: World): string {
+  const [device] = bundle.devices;
+  const [asked] = bundle.checkpoints;
+  const [receipt] = asked?.receipts ?? [];
+  if (device === undefined || asked === undefined || receipt === undefined) throw new Error("an empty world");
+  const path = join(folder, "pump.eat");
+  writeFileSync(path, device.evidence);
+  const { random } = device.challenge;
+  const challenge = { checkpoint: asked.note, ledger: receipt.kind, receipt: receipt.proof, random };
+  writeFileSync(join(folder, "pump.challenge"), formatChallenge(challenge));
+  return path;
+}
+
+function judgedBy(world: World, ...bundles: readonly Bundle[]) {
+  const question: AuditQuestion = {
+    policy: world.policy,
+    crypto: nodeCrypto,
+    at: NOW,
+    now: NOW,
+    images: [],
+    tool: "vouch test",
+  };
+  const known = new Bundles(true);
+  for (const bundle of bundles) known.add(formatBundle(bundle));
+  return known.judge(attested(world), question).row.word;
+}
+
+const world = makeWorld();
+const older = world.bundle;
+/** Of a log with one record more below its status. */
+const newer = (affects: boolean) =>
+  makeWorld({ advisories: [{ id: "ACME-2026-1", affects, listed: true }] }).bundle;
+
+test("an advisory that the newest status lists counts, whichever bundle came last", () => {
+  assert.is(judgedBy(world, older), "patched");
+  assert.is(judgedBy(world, older, newer(true)), "vulnerable");
+  assert.is(judgedBy(world, newer(true), older), "vulnerable");
+});
+
+test("where the newest says nothing against the release, the bundle that holds the challenge judges", () => {
+  assert.is(judgedBy(world, older, newer(false)), "patched");
+  assert.is(judgedBy(world, newer(false), older), "patched");
+  assert.is(judgedBy(world, newer(false)), "unproven");
+});
+
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+test.run();

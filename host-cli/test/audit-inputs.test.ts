@@ -1,0 +1,43 @@
+// Which files of a folder an audit reads: what isn't a file is told, and not opened, since a pipe waits for ever.
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { findInputs, type Trouble } from "../src/audit/inputs";
+
+const test = suite("audit inputs");
+const folder = mkdtempSync(join(tmpdir(), "vouch-inputs-"));
+const at = (name: string) => join(folder, name);
+
+test("pipes and devices among delivered files are trouble, folders and links to files aren't", () => {
+  writeFileSync(at("ward.jsonl"), "{}\n");
+  symlinkSync(at("ward.jsonl"), at("linked.jsonl"));
+  symlinkSync("/dev/zero", at("zero.cborseq"));
+  symlinkSync(at("nowhere"), at("gone.jsonl"));
+  mkdirSync(at("folder.fleet"));
+  writeFileSync(at("pump.eat"), "");
+  assert.is(spawnSync("mkfifo", [at("pipe.eat"), at("pump.challenge")]).status, 0);
+  const troubles: Trouble[] = [];
+  const { streams, evidence } = findInputs([folder], (trouble) => troubles.push(trouble));
+  assert.equal(streams, [at("gone.jsonl"), at("linked.jsonl"), at("ward.jsonl")]); // gone.jsonl is told when it is opened
+  assert.equal(evidence, []);
+  assert.equal(
+    troubles.map(({ file, code }) => [file, code]),
+    [
+      [at("pipe.eat"), "not-a-file"],
+      [at("pump.challenge"), "not-a-file"],
+      [at("zero.cborseq"), "not-a-file"],
+    ],
+  );
+});
+
+test("one that is named on the command line is read: a person means it", () => {
+  const { evidence } = findInputs([at("pipe.eat")], () => assert.unreachable());
+  assert.equal(evidence, [at("pipe.eat")]);
+});
+
+test.after(() => rmSync(folder, { recursive: true, force: true }));
+test.run();
