@@ -34,7 +34,7 @@ import type { Release } from "./published";
 import { faultRefusal, quote, Refusal } from "./refusal";
 import { signersOf } from "./signers";
 import { type EnrolmentStatement, parseStatement } from "./statement";
-import { isoTime } from "./time";
+import { ageText, isoTime } from "./time";
 import type { DeviceResult } from "./verdict";
 import type { Vkey } from "./vkey";
 
@@ -415,7 +415,7 @@ function checkEvidenceAge(c: Case, notBefore: number | null, logged: Anchored | 
     c.out.failed(
       "evidence",
       "evidence-stale",
-      `the evidence may be as old as its challenge, ${isoTime(notBefore)}: more than ${limit} s before ${isoTime(c.at)}`,
+      `the evidence may be as old as its challenge, ${isoTime(notBefore)}: more than ${ageText(limit)} before ${isoTime(c.at)}`,
       "attest again",
     );
   }

@@ -153,7 +153,11 @@ export function parsePolicy(bytes: Uint8Array, crypto: Pick<Crypto, "sha256">): 
       readLine(draft, line);
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      throw new Refusal(error.code, `policy line ${i + 1}: ${error.message}`, { cause: error });
+      const { code, message, hint } = error;
+      throw new Refusal(code, `policy line ${i + 1}: ${message}`, {
+        cause: error,
+        ...(hint !== undefined && { hint }),
+      });
     }
   });
   return finish(draft);
@@ -374,10 +378,19 @@ function finish({ crypto: _crypto, roles, names: _names, log, quorum, ...rest }:
 /** Roles that one key may have in several lines: it is one role. */
 const SHARED_ROLES: ReadonlySet<string> = new Set(["vendor", "log", "renewals"]);
 
+const KEYGEN: Readonly<Record<number, string>> = {
+  1: "this line takes a key that `vouch keygen NAME` made, without --cosigner",
+  4: "this line takes a key that signs with a time, as `vouch keygen NAME --cosigner` makes it",
+};
+
 function key(draft: Draft, text: string, type: number, role: string): Vkey {
   const vkey = parseVkey(text, draft.crypto);
   if (vkey.type !== type)
-    throw malformed(`key ${quote(vkey.name)} is of type ${vkey.type}, expected ${type}`);
+    throw new Refusal(
+      "malformed-policy",
+      `key ${quote(vkey.name)} is of type ${vkey.type}, expected ${type}`,
+      { hint: KEYGEN[type] ?? "is it the line of another key?" },
+    );
   take(draft, vkey, role);
   return vkey;
 }

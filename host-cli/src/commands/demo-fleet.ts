@@ -13,7 +13,7 @@
 // Thirteen are not patched: FAULTS below says which and why. The keys are forgotten at the end.
 
 import { randomBytes, sign } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { concatBytes, toHex, utf8Encode } from "@vouch/shared/bytes";
 import { formatChallenge } from "@vouch/shared/companions";
@@ -30,7 +30,7 @@ import { isoTime } from "@vouch/shared/time";
 import { formatVkey, KEY_COSIGNATURE, KEY_ED25519, makeVkey, type Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "../crypto";
 import { commitTo, signStatement } from "../endorse";
-import { writeWhole } from "../files";
+import { makeFolder, writeWhole } from "../files";
 import { freshKeyPair } from "../keys";
 import { initDirectoryLedger, openDirectoryLedger } from "../ledger/directory";
 import { recordNote } from "../ledger/ledger";
@@ -363,7 +363,7 @@ async function attestAndLog(fleet: Fleet, number: number, dated: Dated, time: nu
 export async function makeDemoFleet(folder: string, now: number): Promise<{ devices: number }> {
   if (existsSync(folder) && readdirSync(folder).length > 0)
     throw new Refusal("exists", `${folder} is not empty`, { hint: "name a new folder" });
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const fleet = new Fleet(folder, now);
   await initLog(fleet.logFolder, undefined, fleet.keys.log);
   await initDirectoryLedger(join(folder, "ledger"), undefined, fleet.keys.ledger, now - 91 * DAY);

@@ -283,15 +283,22 @@ function nothing(lines: readonly string[], { facts, verdict }: Verified): Refusa
   return new Refusal(
     "no-readings",
     `no reading to export${why.length === 0 ? "" : `: ${why.join("; ")}`}`,
-    isUntimed ? { hint: "only times by a recorder whom you name count: --recorder-key KEY" } : {},
+    unopened > 0
+      ? { hint: "--reader-key opens them for a reader, and with --grant what was granted" }
+      : isUntimed
+        ? { hint: "only times by a recorder whom you name count: --recorder-key KEY" }
+        : {},
   );
 }
 
-function timing({ named, unnamed }: ExportFacts): string[] {
+function timing({ named, unnamed, recorder }: ExportFacts): string[] {
   const jumps = named.jumps();
+  const cost = recorder === null ? ", so that no reading has a time: --recorder-key names one" : "";
   return [
     ...(jumps > 0 ? [`${jumps} times a clock was set between two coincidences [stream-clock-jump]`] : []),
-    ...(unnamed > 0 ? [`${unnamed} coincidences are by recorders whom nobody named [stream-recorder]`] : []),
+    ...(unnamed > 0
+      ? [`${unnamed} coincidences are by recorders whom nobody named [stream-recorder]${cost}`]
+      : []),
   ];
 }
 
