@@ -146,16 +146,18 @@ class Session {
     if (alone !== null) this.askAlone(alone, input, started);
   }
 
-  /** Answers name the second in which they are given: any since `started` is the same. */
+  /** Answers name the second in which they are given: any since `started` is the same. How fast it went isn't compared. */
   private askAlone(args: string[], input: Uint8Array | undefined, started: number): void {
     if (this.alone === undefined) return;
     const other = this.alone(this.folder, args, input);
     const timeless = ({ status, stdout, stderr }: Ended) => [
       status,
       ...[stdout, stderr].map((text) =>
-        text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|(?<="iat":)\d+/g, (time) =>
-          (/^\d+$/.test(time) ? Number(time) : Date.parse(time) / 1000) >= started ? "NOW" : time,
-        ),
+        text
+          .replace(/^(auditing \d+%) .*$/gm, "$1")
+          .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|(?<="iat":)\d+/g, (time) =>
+            (/^\d+$/.test(time) ? Number(time) : Date.parse(time) / 1000) >= started ? "NOW" : time,
+          ),
       ),
     ];
     if (isDeepStrictEqual(timeless(other), timeless(this.ended()))) return;
