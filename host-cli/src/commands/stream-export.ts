@@ -246,7 +246,9 @@ function write(file: string, asked: Asked, verified: Verified, io: Io): void {
       if (counts.exported === 0 || told.values === 0) throw nothing(lines, verified);
       writer.end();
       report = { counts, ...told };
-      tell(io, [`${counts.exported} readings exported`, ...lines, ...timing(facts)]);
+      const { values = counts.exported } = told;
+      const each = values === counts.exported ? "" : `, ${values} values`; // those are CSV's lines
+      tell(io, [`${counts.exported} readings exported${each}`, ...lines, ...timing(facts)]);
     });
   if (output === undefined || output === "-") feed((bytes) => io.stdout(bytes));
   else writeFed(output, feed, PRIVATE);

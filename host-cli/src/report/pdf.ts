@@ -32,6 +32,7 @@ const WIDTH = A4_LANDSCAPE.width - 2 * MARGIN;
 const BOTTOM = 46;
 const LEADING = 1.3;
 const GAP = 6;
+const SIGN_OFF_HEIGHT = 170; // heading, head and three rows of three lines: nobody signs half a table
 const LONGEST = 20_000; // what stands outside of tables is ours, or is typed: a command that is cut is another one
 
 type Column = readonly [head: string, share: number, font?: Font];
@@ -52,6 +53,11 @@ class Flow {
 
   private room(height: number): void {
     if (this.y - height < BOTTOM) this.turn();
+  }
+
+  /** What comes next stands on one page, where it is no higher than this. */
+  together(height: number): void {
+    this.room(height);
   }
 
   skip(height: number): void {
@@ -185,6 +191,7 @@ export function reportPdf({ report, ...made }: Page): Uint8Array {
     flow.heading("The policy, as it was");
     for (const line of report.policyText.replace(/\n$/, "").split("\n")) flow.typed(line);
   }
+  flow.together(SIGN_OFF_HEIGHT);
   flow.heading("Sign-off");
   flow.table(
     [
