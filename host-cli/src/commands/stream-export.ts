@@ -248,7 +248,7 @@ function write(file: string, asked: Asked, verified: Verified, io: Io): void {
       report = { counts, ...told };
       const { values = counts.exported } = told;
       const each = values === counts.exported ? "" : `, ${values} values`; // those are CSV's lines
-      tell(io, [`${counts.exported} readings exported${each}`, ...lines, ...timing(facts)]);
+      tell(io, [`${counts.exported} readings exported${each}`, ...lines, ...timing(facts, choice)]);
     });
   if (output === undefined || output === "-") feed((bytes) => io.stdout(bytes));
   else writeFed(output, feed, PRIVATE);
@@ -293,9 +293,10 @@ function nothing(lines: readonly string[], { facts, verdict }: Verified): Refusa
   );
 }
 
-function timing({ named, unnamed, recorder }: ExportFacts): string[] {
+function timing({ named, unnamed, recorder }: ExportFacts, { takesUnproved }: Choice): string[] {
   const jumps = named.jumps();
-  const cost = recorder === null ? ", so that no reading has a time: --recorder-key names one" : "";
+  const isUntimed = recorder === null && !takesUnproved; // which takes anybody's times, and flags them
+  const cost = isUntimed ? ", so that no reading has a time: --recorder-key names one" : "";
   return [
     ...(jumps > 0 ? [`${jumps} times a clock was set between two coincidences [stream-clock-jump]`] : []),
     ...(unnamed > 0
