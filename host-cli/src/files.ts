@@ -25,6 +25,7 @@ import {
   fstatSync,
   fsyncSync,
   linkSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readSync,
@@ -287,6 +288,16 @@ function takeFreeName(temporary: string, target: string): void {
   }
 }
 
+/** Makes a folder and those above it, where they aren't there. Refuses `unwritable`. */
+export const makeFolder = (path: string): void =>
+  about(path, () => {
+    try {
+      mkdirSync(path, { recursive: true });
+    } catch (error) {
+      throw fileTrouble(error, "unwritable", "can't be made");
+    }
+  });
+
 /** Makes a new name in the folder durable. Windows can't open folders and needs no such flush. */
 export function flushFolder(folder: string): void {
   if (process.platform === "win32") return;
@@ -327,6 +338,7 @@ export function fileTrouble(error: unknown, code: string, trouble: string): unkn
     case "ENOTDIR":
       return new Refusal(code === "unreadable" ? "not-found" : code, "no such file or folder", {
         cause: error,
+        ...(code === "unwritable" && { hint: "make the folder first, or name another" }),
       });
     case "EEXIST":
       return exists();

@@ -63,10 +63,10 @@ export function processIo(failed: (error: unknown) => void): Io {
     env,
     tty,
     get columns() {
-      return tty.stderr ? process.stderr.columns : undefined;
+      return (tty.stderr && process.stderr.columns) || undefined; // a serial console says 0: it doesn't know
     },
     get rows() {
-      return tty.stderr ? process.stderr.rows : undefined;
+      return (tty.stderr && process.stderr.rows) || undefined;
     },
     color: {
       get stdout() {

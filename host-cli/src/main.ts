@@ -185,9 +185,11 @@ function mistake(error: CommanderError, args: readonly string[], program: Comman
   if (error.code === "commander.help") return undefined;
   const [message = "", ...rest] = error.message.replace(/^error: /, "").split("\n");
   const missing = /^required option '(?:-\w, )?(--[a-z-]+)/.exec(message)?.[1];
-  // A required flag that is missing was most often mistyped, and commander asks for it first.
+  // A required flag that is missing was most often mistyped, and commander asks for it first. What is a flag of the
+  // verb is none of that, however near: --id isn't --kind.
+  const known = flagsOf(program, args);
   const typo =
-    missing && args.find((arg) => /^-/.test(arg) && arg !== missing && nearest(arg, [missing]) !== undefined);
+    missing && args.find((arg) => /^-/.test(arg) && !known.has(arg) && nearest(arg, [missing]) !== undefined);
   const meant = typo ? missing : /Did you mean (.*)\?/.exec(rest.join(" "))?.[1];
   const verb = verbOf(program, args);
   const hint =
@@ -203,6 +205,17 @@ function verbOf(program: Command, args: readonly string[]): string {
     if (at === undefined) return words.join(" ") || (args[0] ?? "");
     words.push(at.name());
   }
+}
+
+/** Every flag of the verb and of those it is under, short and long. */
+function flagsOf(program: Command, args: readonly string[]): Set<string> {
+  const flags = new Set<string>();
+  let at: Command | undefined = program;
+  for (let depth = 0; at !== undefined; depth++) {
+    for (const { long, short } of at.options) for (const flag of [long, short]) if (flag) flags.add(flag);
+    at = at.commands.find((command) => command.name() === args[depth]);
+  }
+  return flags;
 }
 
 /** The verb a typo was probably meant to be: the closest, if at most two edits (or a third of it) away. */

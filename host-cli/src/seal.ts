@@ -24,7 +24,7 @@ import {
   MAX_SIGNATURES,
 } from "@vouch/shared/dsse";
 import type { Policy } from "@vouch/shared/policy";
-import { faultRefusal, quote, Refusal } from "@vouch/shared/refusal";
+import { faultRefusal, isRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { type Signer as Approver, requireApproval, signersOf } from "@vouch/shared/signers";
 import type { ReleaseStatement } from "@vouch/shared/statement";
 import {
@@ -141,16 +141,34 @@ function chooseApprovals(
   const rule = policy.approve.find((r) => r.product === product);
   const kept = rule && firstChoice(approvals, rule.threshold, rule.roles);
   // requireApproval says in the verifier's own words what is missing, and confirms what was chosen.
-  requireApproval(
-    (kept ?? approvals.slice(0, rule?.threshold)).map(({ approver }) => approver),
-    product,
-    policy,
-  );
+  try {
+    const signers = (kept ?? approvals.slice(0, rule?.threshold)).map(({ approver }) => approver);
+    requireApproval(signers, product, policy);
+  } catch (error) {
+    if (!isRefusal(error) || rule === undefined) throw error;
+    throw new Refusal(error.code, error.message, { cause: error, hint: whoMaySign(envelope, known) });
+  }
   if (kept === undefined) throw new Error("a choice that the rule accepts was overlooked");
   const dropped = envelope.signatures
     .filter((signature) => !kept.some((k) => k.signature === signature))
     .map(({ keyid }) => known.get(keyid)?.name ?? `unknown key ${keyid.slice(0, 16)}…`);
   return { kept, dropped };
+}
+
+/** Whom to ask next, and which signatures are nobody's here: somebody may have taken the wrong key. */
+function whoMaySign({ signatures }: Dsse, known: ReadonlyMap<string, Approver>): string {
+  const has = (id: string) => signatures.some(({ keyid }) => keyid === id);
+  const asked = [...known].flatMap(([id, { name, role }]) => (has(id) ? [] : [`${name} (${role})`]));
+  const strangers = signatures.filter(({ keyid }) => !known.has(keyid));
+  const counted = strangers.map(({ keyid }) => `; key ${keyid.slice(0, 16)}… signed, and is no approver's`);
+  return `\`vouch release sign\` is for ${listed(asked)}${counted.slice(0, SHOWN).join("")}`;
+}
+
+const SHOWN = 6;
+
+function listed(names: readonly string[]): string {
+  if (names.length === 0) return "approvers whom the policy doesn't name yet";
+  return `${names.slice(0, SHOWN).join(", ")}${names.length > SHOWN ? " and others" : ""}`;
 }
 
 /** The first `count` of the list, in its order, that cover the roles; undefined when none do. At most C(16, t) steps. */

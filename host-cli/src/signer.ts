@@ -75,7 +75,10 @@ export async function loadSigner(options: SignerOptions, io: Io): Promise<Signer
     const timeoutMs = (options.signerTimeout ?? DEFAULT_TIMEOUT_S) * 1000;
     return about("--signer-cmd", () => outsideSigner(options.signerCmd ?? "", timeoutMs));
   }
-  throw usage("expected exactly one of --key FILE and --signer-cmd CMD");
+  throw usage(
+    "expected exactly one of --key FILE and --signer-cmd CMD",
+    "-k takes the NAME.key that `vouch keygen NAME` wrote",
+  );
 }
 
 function fileSigner(path: string, passphraseFile: string | undefined, io: Io): Promise<Signer> {

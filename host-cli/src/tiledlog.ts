@@ -107,7 +107,10 @@ export function openTiledLogAt(folder: string, noteOf: () => Uint8Array): TiledL
 /** Makes an empty log. Refuses `exists` when the folder already holds one. */
 export async function initTiledLog(folder: string, origin: string, publish: Publish): Promise<TiledLog> {
   const path = join(folder, "checkpoint");
-  if (existsSync(path)) throw new Refusal("exists", `${folder} already holds a log`);
+  if (existsSync(path))
+    throw new Refusal("exists", `${folder} already holds a log`, {
+      hint: "go on with it, or name a new folder",
+    });
   const note = await publish(formatCheckpoint({ origin, size: 0n, root: emptyRoot(nodeCrypto) }));
   makeFolders(folder);
   writeWhole(path, note, { overwrite: false });

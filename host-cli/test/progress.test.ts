@@ -29,6 +29,12 @@ for (const [columns, line] of [
 progress("no rate, no time: none is made up", () => {
   assert.is(progressLine({ ...standing, rate: null }, 80), "uploading [########------------]  41%");
   assert.is(progressLine({ ...standing, rate: 0 }, 80), "uploading [########------------]  41%  0 B/s");
+  const none = { ...standing, counted: 0, unit: "devices" }; // the count comes later than the bytes
+  assert.is(progressLine(none, 80), "uploading [########------------]  41%  0:08");
+  assert.is(
+    progressLine({ ...none, rate: 0 }, 80),
+    "uploading [########------------]  41%  0 devices/s", // nothing moves: that is said
+  );
 });
 
 progress("rates and times as people say them", () => {

@@ -343,6 +343,7 @@ else
       "Firmware evidence report",
       "(\\) Tj ET",
       "How to verify this again",
+      "EVIDENCE named as it was then.", // the end of the longest sentence
       "Signature",
     ])
       assert.match(stdout, expected);

@@ -211,6 +211,7 @@ exports("masked readings need their reader's key: without it there is nothing to
   const file = write("masked.vstream", new Recording(clinic.publicKey).seconds(80).timed().closed());
   const error = await refused("no-readings", file, "--csv", ...KEYS);
   assert.match(error.message, /masked frames were not opened/);
+  assert.match((error as { hint?: string }).hint ?? "", /^--reader-key opens them/);
   const opened = await run(file, "--fhir", ...PATIENT, ...KEYS, "--reader-key", at("clinic.key"));
   assert.is(count(resourcesOf(opened.out())).Observation, 161);
   writeFileSync(at("other.key"), createKey(null, "x25519").pem, { mode: 0o600 });

@@ -19,6 +19,7 @@ import * as stream from "../src/commands/stream";
 import { nodeCrypto } from "../src/crypto";
 import { run } from "../src/main";
 import { memoryIo } from "./memory-io";
+import { Recording } from "./stream-sample";
 
 const grants = suite("stream grant");
 const folder = mkdtempSync(join(tmpdir(), "vouch-grant-"));
@@ -221,6 +222,27 @@ grants("the readers of the next epoch: one more, one less, and never none", asyn
   assert.match(io.err(), /what was readable until then stays so/);
   assert.equal(names(), ["owner"]);
   await refused("reader-last", "stream", "revoke", readers, "--reader", path("owner.reader"));
+});
+
+grants("a stream that is closed has no next epoch, and whoever changes its readers is told", async () => {
+  const over = path("over.vstream");
+  writeFileSync(over, new Recording(owner.publicKey).seconds(5).closed());
+  writeFileSync(path("over.readers.json"), formatReadersFile({ mode: MODE_RESTRICTED, readers: [owner] }));
+  const granted = await vouch("stream", "grant", over, "--to", path("clinic.reader"), "--next");
+  assert.match(granted.err(), /^but this recording's stream is closed: no epoch comes after/m);
+  const revoked = await vouch("stream", "revoke", over, "--reader", "clinic");
+  assert.match(revoked.err(), /^but this recording's stream is closed: no epoch comes after/m);
+  assert.is(revoked.exitCode, 0);
+  writeFileSync(over, new Recording(owner.publicKey).seconds(5).bytes());
+  const open = await vouch("stream", "grant", over, "--to", path("clinic.reader"), "--next");
+  assert.not.match(open.err(), /stream is closed/);
+  assert.is(open.exitCode, 0);
+});
+
+grants("a private stream has one reader for good, and the refusal says what others are granted", async () => {
+  writeFileSync(path("over.readers.json"), formatReadersFile({ mode: MODE_PRIVATE, readers: [owner] }));
+  const io = await vouch("stream", "grant", path("over.vstream"), "--to", path("clinic.reader"), "--next");
+  assert.match(io.err(), /\[too-many-readers\]\n.*hint: what was recorded is granted without --next/);
 });
 
 async function stranger(): Promise<string> {

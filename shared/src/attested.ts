@@ -22,7 +22,7 @@ import { checkNotRevoked, enrolledKeyHash } from "./keyrecords";
 import { checkMeasured, type Image } from "./measured";
 import type { Release } from "./published";
 import { faultRefusal, quote, Refusal } from "./refusal";
-import { isoTime } from "./time";
+import { ageText, isoTime } from "./time";
 import type { DeviceResult } from "./verdict";
 
 /** Evidence as presented for judgement: from the bundle, or handed over beside it. */
@@ -308,7 +308,7 @@ function checkEvidenceAge(c: Case, notBefore: number | null, logged: Anchored | 
     c.out.failed(
       "evidence",
       "evidence-stale",
-      `the evidence may be as old as its challenge, ${isoTime(notBefore)}: more than ${limit} s before ${isoTime(c.at)}`,
+      `the evidence may be as old as its challenge, ${isoTime(notBefore)}: more than ${ageText(limit)} before ${isoTime(c.at)}`,
       "attest again",
     );
   }

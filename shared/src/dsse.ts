@@ -123,7 +123,9 @@ export function addSignature(
 ): Envelope {
   const keyid = keyidOf(publicKey, crypto);
   if (envelope.signatures.some((s) => s.keyid === keyid)) {
-    throw new Refusal("already-signed", `the envelope already carries a signature by key ${keyid}`);
+    throw new Refusal("already-signed", `the envelope already carries a signature by key ${keyid}`, {
+      hint: "one person signs once; whoever signs next takes a key of their own",
+    });
   }
   if (envelope.signatures.length >= MAX_SIGNATURES) {
     throw new Refusal("malformed-dsse", `the envelope already carries ${MAX_SIGNATURES} signatures`);

@@ -110,7 +110,11 @@ export function parsePolicy(bytes: Uint8Array, crypto: Pick<Crypto, "sha256">): 
       readLine(draft, line);
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      throw new Refusal(error.code, `policy line ${i + 1}: ${error.message}`, { cause: error });
+      const { code, message, hint } = error;
+      throw new Refusal(code, `policy line ${i + 1}: ${message}`, {
+        cause: error,
+        ...(hint !== undefined && { hint }),
+      });
     }
   });
   return finish(draft);

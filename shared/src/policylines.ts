@@ -246,10 +246,19 @@ export const stardustRoots = (ledgers: readonly LedgerRoot[]) =>
 /** Roles that one key may have in several lines: it is one role. */
 const SHARED_ROLES: ReadonlySet<string> = new Set(["vendor", "log", "renewals"]);
 
+const KEYGEN: Readonly<Record<number, string>> = {
+  1: "this line takes a key that `vouch keygen NAME` made, without --cosigner",
+  4: "this line takes a key that signs with a time, as `vouch keygen NAME --cosigner` makes it",
+};
+
 function key(draft: Draft, text: string, type: number, role: string): Vkey {
   const vkey = parseVkey(text, draft.crypto);
   if (vkey.type !== type)
-    throw malformed(`key ${quote(vkey.name)} is of type ${vkey.type}, expected ${type}`);
+    throw new Refusal(
+      "malformed-policy",
+      `key ${quote(vkey.name)} is of type ${vkey.type}, expected ${type}`,
+      { hint: KEYGEN[type] ?? "is it the line of another key?" },
+    );
   take(draft, vkey, role);
   return vkey;
 }

@@ -34,7 +34,7 @@ import {
   type StatusStatement,
 } from "./statement";
 import { decodeEnvelope, type Manifest, verifyEnvelope } from "./suit";
-import { isoTime, secondsOf } from "./time";
+import { ageText, isoTime, secondsOf } from "./time";
 import type { AdvisoryResult } from "./verdict";
 import type { Vkey } from "./vkey";
 
@@ -253,7 +253,7 @@ function checkStatusAge(c: Case, statement: StatusStatement, time: number): void
     c.out.failed(
       "advisories",
       "status-stale",
-      `the status is of ${isoTime(oldest)}, older than ${c.policy.maxAge.status} s at ${isoTime(c.at)}`,
+      `the status is of ${isoTime(oldest)}, older than ${ageText(c.policy.maxAge.status)} at ${isoTime(c.at)}`,
     );
   }
 }

@@ -90,6 +90,9 @@ export function parseReadersFile(file: Uint8Array): ReadersFile {
   return parsed;
 }
 
+const PRIVATE_HINT =
+  "what was recorded is granted without --next; a stream of several readers is recorded with --mode restricted";
+
 /** None for a public stream, one for a private, one to four others; none twice. Refuses `too-many-readers`, `reader-twice`. */
 export function checkReaders({ mode, readers }: ReadersFile): void {
   const max = mode === MODE_PUBLIC ? 0 : mode === MODE_PRIVATE ? 1 : READERS_MAX;
@@ -97,6 +100,7 @@ export function checkReaders({ mode, readers }: ReadersFile): void {
     throw new Refusal(
       "too-many-readers",
       `found ${readers.length} readers, a ${MODE_NAMES[mode]} stream has ${max < 2 ? max : `1 to ${max}`}`,
+      mode === MODE_PRIVATE && readers.length > 1 ? { hint: PRIVATE_HINT } : {},
     );
   if (new Set(readers.map(({ publicKey }) => toHex(publicKey))).size < readers.length)
     throw new Refusal("reader-twice", "a reader is named twice");

@@ -22,3 +22,9 @@ export function isoTime(seconds: number): string {
 export function secondsOf(time: string): number {
   return Date.parse(time) / 1000;
 }
+
+/** A policy's max-age as people read it: whole days, else hours. */
+export const ageText = (seconds: number): string => {
+  const [count, unit] = seconds % 86400 === 0 ? [seconds / 86400, "day"] : [seconds / 3600, "hour"];
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
+};

@@ -191,10 +191,13 @@ function defineSign(advisory: Command, io: Io): void {
     .option("--json", "print one JSON object")
     .action(async (file: string, flags: SignerOptions) => {
       if (!io.quiet) io.stderr(describeAdvisory(readAdvisoryFile(file).statement));
-      const signed = await countersign(file, readAdvisoryFile, await loadSigner(flags, io));
-      const { statement, keyid, signatures } = signed;
+      const signer = await loadSigner(flags, io);
+      const { statement, keyid, signatures } = await countersign(file, readAdvisoryFile, signer);
       const { id, product, kind } = statement;
       if (io.json) io.stdout(`${JSON.stringify({ kind, id, product, keyid, signatures })}\n`);
-      else io.stdout(`${kind} ${id} signed by key ${keyid.slice(0, 16)}…, signature ${signatures}\n`);
+      else
+        io.stdout(
+          `${kind} ${id} signed by ${signer.name}, key ${keyid.slice(0, 16)}…, signature ${signatures}\n`,
+        );
     });
 }

@@ -262,5 +262,5 @@ function report(
   if (enrolment === null) io.stderr("the key is the device's own word; `vouch verify` tells whose it is\n");
   if (files.commitment !== undefined) {
     io.stderr(`add ${files.commitment} to the log, then anchor it: that bounds the evidence's age\n`);
-  }
+  } else io.stderr("no -k, so no commitment to log: nothing will show until when this was measured\n");
 }

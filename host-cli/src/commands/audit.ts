@@ -2,6 +2,7 @@
 // (shared/src/fleet.ts); reading, threads, stores and counting are host-cli/src/audit.
 
 import { availableParallelism } from "node:os";
+import type { AuditRecord, AuditSummary } from "@vouch/shared/auditline";
 import { parsePolicy } from "@vouch/shared/policy";
 import type { Command } from "commander";
 import { findInputs, type Trouble } from "../audit/inputs";
@@ -15,6 +16,7 @@ import { readInput } from "../files";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { auditText } from "../output/audit";
+import { nextStep } from "../output/nextstep";
 import { startProgress } from "../output/terminal";
 import { ALONE } from "../version";
 
@@ -97,6 +99,18 @@ function remind(io: Io, remark: string): void {
 
 const collect = (value: string, before: readonly string[] = []) => [...before, value];
 
+/** What helps where no device is patched and all for one reason: that is the files' or the policy's doing, not theirs. */
+function stepForAll(
+  exceptions: readonly AuditRecord[],
+  { records, words }: AuditSummary,
+): string | undefined {
+  const [first, ...others] = exceptions.map(
+    ({ word, reasons }) => reasons.find((r) => r.word === word)?.code,
+  );
+  if (first === undefined || records < 2 || (words["patched"] ?? 0) > 0) return undefined;
+  return others.every((code) => code === first) ? nextStep(first) : undefined;
+}
+
 export function define(program: Command, io: Io): void {
   const audit = program
     .command("audit")
@@ -123,7 +137,12 @@ export function define(program: Command, io: Io): void {
       for (const { file, code, message } of summary.trouble)
         io.stderr(`${printable(`vouch: ${file === "" ? "audit" : file}: ${message} [${code}]`)}\n`);
       if (summary.records === 0 && summary.trouble.length === 0)
-        io.stderr("vouch: audit: no device evidence was found [evidence-missing]\n");
+        io.stderr(
+          "vouch: audit: no device evidence was found [evidence-missing]\n" +
+            "vouch: hint: in a folder, .vouch.json, .jsonl, .fleet, .cborseq and .eat are looked at, and no other names\n",
+        );
+      const step = io.json ? undefined : stepForAll(exceptions, summary);
+      if (step !== undefined) io.stderr(`vouch: hint: ${step}\n`);
       io.exitCode = summary.exit;
     });
 }

@@ -59,9 +59,17 @@ export function readDevice(path: string): DeviceFiles {
   ];
   return {
     evidence,
-    challenge: about(challenge, () => parseChallenge(readInput(challenge, MAX_CHALLENGE))),
+    challenge: about(challenge, () => parseChallenge(readBeside(challenge))),
     salt: existsSync(salt) ? about(salt, () => saltFor(evidence, readInput(salt, MAX_COMPANION))) : null,
   };
+}
+
+/** What `attest` wrote beside the evidence. Refuses `not-found`, saying whose it would be. */
+function readBeside(path: string): Uint8Array {
+  if (existsSync(path)) return readInput(path, MAX_CHALLENGE);
+  throw new Refusal("not-found", "no such file or folder", {
+    hint: "`vouch attest` writes NAME.eat and NAME.challenge: keep them side by side, and name the .eat",
+  });
 }
 
 function saltFor(evidence: Uint8Array, file: Uint8Array): Uint8Array {
@@ -91,7 +99,8 @@ export function define(program: Command, io: Io): void {
     .action((options: BundleOptions & { output?: string }) => {
       if (io.json && options.output === undefined)
         throw usage("--json needs --output FILE", "the bundle itself is JSON already");
-      const bundle = makeBundle(readParts(options));
+      const warn = (text: string) => io.stderr(`warning: ${text}\n`);
+      const bundle = makeBundle(readParts(options), warn);
       const bytes = formatBundle(bundle);
       writeOutput(io, options.output, new TextDecoder().decode(bytes));
       const made = {

@@ -13,13 +13,13 @@
 // Thirteen are not patched: FAULTS in demo-fleet-pumps.ts says which and why. The maker's part is demo-fleet-maker.ts.
 // The keys are forgotten at the end.
 
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { concatBytes } from "@vouch/shared/bytes";
 import { formatChallenge } from "@vouch/shared/companions";
 import { formatDevice } from "@vouch/shared/fleetform";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
-import { writeWhole } from "../files";
+import { makeFolder, writeWhole } from "../files";
 import { initDirectoryLedger } from "../ledger/directory";
 import type { FleetDevice } from "../log/fleet";
 import { makeFleet } from "../log/fleet";
@@ -47,7 +47,7 @@ const WARDS = ["st-anne", "mercy", "lakeside", "north"];
 export async function makeDemoFleet(folder: string, now: number): Promise<{ devices: number }> {
   if (existsSync(folder) && readdirSync(folder).length > 0)
     throw new Refusal("exists", `${folder} is not empty`, { hint: "name a new folder" });
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const fleet = new Fleet(folder, now);
   await initLog(fleet.logFolder, undefined, fleet.keys.log);
   await initDirectoryLedger(join(folder, "ledger"), undefined, fleet.keys.ledger, now - 91 * DAY);

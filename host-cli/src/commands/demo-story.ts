@@ -1,10 +1,11 @@
 // What the demo is told with: command lines, typed into the program's own dispatcher as a person would type them, and
 // lines that say what came of them. The one file that imports main.
 
-import { existsSync, mkdirSync, mkdtempSync, readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Refusal } from "@vouch/shared/refusal";
+import { makeFolder } from "../files";
 import type { Io } from "../io";
 import { type Build, run } from "../main";
 import { VERSION } from "../version";
@@ -92,7 +93,7 @@ export function openFolder(keep: string | undefined): string {
   if (existsSync(keep) && readdirSync(keep).length > 0) {
     throw new Refusal("exists", `${keep} is not empty`, { hint: "name a new folder" });
   }
-  mkdirSync(keep, { recursive: true });
+  makeFolder(keep);
   return keep;
 }
 

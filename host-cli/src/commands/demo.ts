@@ -147,6 +147,7 @@ export async function play(keep: string | undefined, io: Io, ledger: Ledger = DI
       );
     else if (keep !== undefined)
       io.stdout(`kept in ${keep}; what came after the good verdict in ${basename(later.folder)}/\n`);
+    else if (!io.quiet) io.stderr(`to look at all of it yourself: vouch demo --keep DIR\n`);
   } finally {
     if (keep === undefined) rmSync(folder, { recursive: true, force: true });
   }

@@ -178,7 +178,10 @@ function vendorsFrom({ policy, vendor, key, minCounter }: Flags): readonly Vendo
     throw usage("--key and --min-counter are for MCUboot images, and this is none");
   }
   if ((policy === undefined) === (vendor === undefined)) {
-    throw usage("expected exactly one of --policy FILE and --vendor VKEY");
+    throw usage(
+      "expected exactly one of --policy FILE and --vendor VKEY",
+      "they say whose seal an image must have: a policy's vendor, or the key given",
+    );
   }
   if (vendor !== undefined) return [{ product: null, vkey: readVkey(vendor) }];
   return about(policy ?? "", () => {

@@ -247,7 +247,10 @@ function defineSign(key: Command, io: Io): void {
       const signer = await loadSigner(flags, io);
       const { statement, keyid, signatures } = await countersign(file, readKeyFile, signer);
       if (io.json) io.stdout(`${JSON.stringify({ kind: statement.kind, keyid, signatures })}\n`);
-      else io.stdout(`${statement.kind} signed by key ${keyid.slice(0, 16)}…, signature ${signatures}\n`);
+      else
+        io.stdout(
+          `${statement.kind} signed by ${signer.name}, key ${keyid.slice(0, 16)}…, signature ${signatures}\n`,
+        );
     });
 }
 

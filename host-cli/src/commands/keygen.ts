@@ -16,7 +16,7 @@ import { basename, join } from "node:path";
 import { keyidOf } from "@vouch/shared/dsse";
 import { formatMldsaKey, ML_DSA_65, makeMldsaKey } from "@vouch/shared/mldsakey";
 import { formatReader } from "@vouch/shared/readerkey";
-import { quote, Refusal } from "@vouch/shared/refusal";
+import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { formatVkey, KEY_COSIGNATURE, KEY_ED25519, makeVkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -116,13 +116,25 @@ const vkeyOf = (
 
 /** Any key would do: it is the name that may be refused. */
 function checkName(name: string): void {
-  makeVkey(name, KEY_ED25519, createKey(null).publicKey, nodeCrypto);
+  try {
+    makeVkey(name, KEY_ED25519, createKey(null).publicKey, nodeCrypto);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    const hint =
+      "it stands in policies and logs for years: letters, digits, dots and dashes do, such as j.mueller";
+    throw new Refusal(error.code, error.message, { cause: error, hint });
+  }
 }
 
-const exists = (path: string) =>
-  new Refusal("exists", `${path} is already there and is never overwritten`, {
-    hint: "choose another name, or move the old file away yourself",
+/** A key without its public half is left by a disk that was full between the two. */
+const exists = (path: string) => {
+  const isAlone = path.endsWith(".key") && ![vkeyPathOf(path), readerPathOf(path)].some((p) => existsSync(p));
+  return new Refusal("exists", `${path} is already there and is never overwritten`, {
+    hint: isAlone
+      ? `choose another name; to have its missing .vkey made: \`vouch keygen NAME --existing ${path}\``
+      : "choose another name, or move the old file away yourself",
   });
+};
 
 /** Key names may hold slashes and more; file names here hold letters, digits, dots and dashes. */
 function keyPathFor(name: string, output: string | undefined): string {

@@ -11,7 +11,7 @@ import { addressText, formatRoot } from "@vouch/shared/rebased/root";
 import { PRESETS } from "@vouch/shared/stardust/presets";
 import { formatStardustRoot } from "@vouch/shared/stardust/root";
 import { trustDigest } from "@vouch/shared/stardust/trust";
-import { isoTime } from "@vouch/shared/time";
+import { ageText, isoTime } from "@vouch/shared/time";
 import { formatVkey, type Vkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -124,7 +124,7 @@ export function policyWarnings(policy: Policy): Warning[] {
 
 function age(seconds: number | null): string {
   if (seconds === null) return "not said";
-  return seconds % 86400 === 0 ? `${seconds / 86400} days` : `${seconds / 3600} hours`;
+  return ageText(seconds);
 }
 
 function ledgerText(ledger: LedgerRoot): string {

@@ -79,7 +79,9 @@ export function newRelease(wanted: NewRelease, now: number): DraftedRelease {
   const images = wanted.components.map(({ name, path }) => openImage(name, path));
   const app = images.find(({ component }) => component === "app");
   if (app === undefined)
-    throw new Refusal("no-app", "no component is named app, which is the image a device boots");
+    throw new Refusal("no-app", "no component is named app, which is the image a device boots", {
+      hint: "--component app=FILE names it",
+    });
   if (wanted.vendor.type !== KEY_ED25519) {
     throw new Refusal(
       "wrong-key-type",
@@ -321,18 +323,15 @@ function defineSign(release: Command, io: Io): void {
     .action(async (file: string, flags: SignerOptions & { component?: string[] }) => {
       const components = (flags.component ?? []).map((value) => splitComponentFlag("--component", value));
       if (!io.quiet) io.stderr(describeRelease(readReleaseFile(file).statement));
-      const { statement, keyid, signatures } = await signRelease(
-        file,
-        components,
-        await loadSigner(flags, io),
-      );
+      const signer = await loadSigner(flags, io);
+      const { statement, keyid, signatures } = await signRelease(file, components, signer);
       if (io.json)
         io.stdout(
           `${JSON.stringify({ product: statement.product, version: statement.version, keyid, signatures })}\n`,
         );
       else
         io.stdout(
-          `${statement.product} ${statement.version} approved by key ${keyid.slice(0, 16)}…, signature ${signatures}\n`,
+          `${statement.product} ${statement.version} approved by ${signer.name}, key ${keyid.slice(0, 16)}…, signature ${signatures}\n`,
         );
     });
 }

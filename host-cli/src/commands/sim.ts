@@ -309,7 +309,7 @@ async function runUntilSignal(options: SimOptions, monitor: string | undefined, 
     io.stdout(io.json ? readyLine(sim, options) : greeting(sim, options));
     if (!io.json && !io.quiet)
       io.stderr(
-        `next, in another terminal: vouch flash FILE.upload --port ${sim.port}\nCtrl-C ends the device\n`,
+        `next, in another terminal: vouch flash FILE.upload --port ${sim.port} --policy POLICY\nCtrl-C ends the device\n`,
       );
     await Promise.race([signalled, sim.halted]);
   } finally {

@@ -10,7 +10,7 @@
 // withdrawal or a narrower update count, since those take the approvers it names.
 
 import { type AdvisoryRecord, affectsNoLess, type Judged, standings } from "@vouch/shared/advisories";
-import { toHex } from "@vouch/shared/bytes";
+import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { policyAt } from "@vouch/shared/keyring";
 import type { Policy } from "@vouch/shared/policy";
@@ -81,6 +81,7 @@ export async function newStatus(wanted: NewStatus, signer: Signer, now: number):
     }
     if (!withdrawn.has(sha256)) withdrawn.set(sha256, wanted.reason ?? "");
   }
+  if (ring !== null) remarks.push(...unnamed(policyAt(ring, log.size), signer));
   const judged = standings(told);
   const standing = releases.filter(
     (record) =>
@@ -213,6 +214,14 @@ function authorityUnder(
     if (!isRefusal(error)) throw error;
     return { why: `${error.message} [${error.code}]` };
   }
+}
+
+/** What to say of a signer whose status counts for nobody with this policy; approvers may sign one, too. */
+function unnamed({ status, approvers }: Policy, { name, publicKey }: Signer): string[] {
+  const known = [...status, ...approvers.map(({ vkey }) => vkey)];
+  if (known.some((key) => equalBytes(key.publicKey, publicKey))) return [];
+  const named = status.map((key) => quote(key.name)).join(", ");
+  return [`the policy names no status key of ${quote(name)}, so this status won't count; it names ${named}`];
 }
 
 /** The status that counts: the one that speaks for the most records; of two, the later. */

@@ -246,7 +246,9 @@ function write(file: string, asked: Asked, verified: Verified, io: Io): void {
       if (counts.exported === 0 || told.values === 0) throw nothing(lines, verified);
       writer.end();
       report = { counts, ...told };
-      tell(io, [`${counts.exported} readings exported`, ...lines, ...timing(facts)]);
+      const { values = counts.exported } = told;
+      const each = values === counts.exported ? "" : `, ${values} values`; // those are CSV's lines
+      tell(io, [`${counts.exported} readings exported${each}`, ...lines, ...timing(facts, choice)]);
     });
   if (output === undefined || output === "-") feed((bytes) => io.stdout(bytes));
   else writeFed(output, feed, PRIVATE);
@@ -283,15 +285,23 @@ function nothing(lines: readonly string[], { facts, verdict }: Verified): Refusa
   return new Refusal(
     "no-readings",
     `no reading to export${why.length === 0 ? "" : `: ${why.join("; ")}`}`,
-    isUntimed ? { hint: "only times by a recorder whom you name count: --recorder-key KEY" } : {},
+    unopened > 0
+      ? { hint: "--reader-key opens them for a reader, and with --grant what was granted" }
+      : isUntimed
+        ? { hint: "only times by a recorder whom you name count: --recorder-key KEY" }
+        : {},
   );
 }
 
-function timing({ named, unnamed }: ExportFacts): string[] {
+function timing({ named, unnamed, recorder }: ExportFacts, { takesUnproved }: Choice): string[] {
   const jumps = named.jumps();
+  const isUntimed = recorder === null && !takesUnproved; // which takes anybody's times, and flags them
+  const cost = isUntimed ? ", so that no reading has a time: --recorder-key names one" : "";
   return [
     ...(jumps > 0 ? [`${jumps} times a clock was set between two coincidences [stream-clock-jump]`] : []),
-    ...(unnamed > 0 ? [`${unnamed} coincidences are by recorders whom nobody named [stream-recorder]`] : []),
+    ...(unnamed > 0
+      ? [`${unnamed} coincidences are by recorders whom nobody named [stream-recorder]${cost}`]
+      : []),
   ];
 }
 

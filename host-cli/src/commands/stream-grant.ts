@@ -8,15 +8,18 @@
 // records then has the device begin another epoch. What a reader could read stays readable to it: no key is unlearned.
 
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { toHex } from "@vouch/shared/bytes";
 import { formatReader, type Reader } from "@vouch/shared/readerkey";
 import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
-import { MODE_PUBLIC, readerKid } from "@vouch/shared/stream";
+import { FRAME_CLOSE, MODE_PUBLIC, readerKid } from "@vouch/shared/stream";
 import { type GrantPart, grantPart, sealGrant } from "@vouch/shared/streamgrant";
+import { parseFrame } from "@vouch/shared/streamread";
+import { VstreamReader } from "@vouch/shared/vstream";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { usage } from "../exit";
-import { checkFree, writeWhole } from "../files";
+import { checkFree, readChunks, writeWhole } from "../files";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { changeReaders, loadReaderKey, readersPathOf, readReader } from "../readerfile";
@@ -59,6 +62,7 @@ export function partsOf(stream: OwnedStream, ranges: readonly FrameRange[]): Gra
         throw new Refusal(
           "stream-not-reader",
           `the epoch that begins at frame ${start} has other readers than this key`,
+          { hint: "only who reads frames can grant them: --reader-key of the owner" },
         );
       const first = Math.max(from, start);
       parts.push(grantPart(known, first, to === null ? null : Math.min(end, stop), nodeCrypto));
@@ -71,7 +75,9 @@ export function partsOf(stream: OwnedStream, ranges: readonly FrameRange[]): Gra
       throw usage("the frames overlap: name each once");
   }
   if (parts.length === 0)
-    throw new Refusal("grant-range", "no frame of the recording is in what was asked for");
+    throw new Refusal("grant-range", "no frame of the recording is in what was asked for", {
+      hint: "`vouch stream verify` says which frames there are, and when they were received",
+    });
   return parts;
 }
 
@@ -201,6 +207,7 @@ export function defineGrant(stream: Command, io: Io): void {
         return [...readers, reader];
       });
       reportReaders(path, next.readers, flags.dryRun === true, io);
+      remarkOnEnd(file, io);
     });
 }
 
@@ -222,7 +229,32 @@ export function defineRevoke(stream: Command, io: Io): void {
       reportReaders(path, next.readers, isDryRun, io);
       if (!io.json && !io.quiet)
         io.stderr("from the next epoch on; what was readable until then stays so, and so does every copy\n");
+      remarkOnEnd(file, io);
     });
+}
+
+/** A stream that was closed has no next epoch: who changes its readers wanted something else. */
+function remarkOnEnd(file: string, io: Io): void {
+  if (io.quiet || io.json || !file.endsWith(".vstream") || !existsSync(file)) return;
+  if (hasClosed(file))
+    io.stderr(
+      "but this recording's stream is closed: no epoch comes after, and who reads it stays as it was\n",
+    );
+}
+
+function hasClosed(path: string): boolean {
+  const reader = new VstreamReader();
+  let last: number | null = null;
+  try {
+    readChunks(path, Number.MAX_SAFE_INTEGER, (chunk) => {
+      reader.push(chunk, (item) => {
+        if (item.kind === "frame") last = parseFrame(item.bytes).type;
+      });
+    });
+  } catch (error) {
+    if (!isRefusal(error)) throw error; // damaged: `stream verify` says so
+  }
+  return last === FRAME_CLOSE;
 }
 
 function withoutReader(readers: readonly Reader[], wanted: string): Reader[] {
@@ -246,7 +278,9 @@ function keyOf(wanted: string, readers: readonly Reader[]): string {
   } catch (error) {
     if (!isRefusal(error) || error.code !== "not-found") throw error;
     const names = readers.map(({ name }) => name).join(", ");
-    throw new Refusal("reader-unknown", `found ${quote(wanted)}, expected one of the readers: ${names}`);
+    throw new Refusal("reader-unknown", `found ${quote(wanted)}, expected one of the readers: ${names}`, {
+      hint: "a grant of what was recorded isn't listed there, and can't be taken back",
+    });
   }
 }
 

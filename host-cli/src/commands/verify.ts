@@ -17,6 +17,7 @@ import { ImageChanged, openImages, splitImageFlag } from "../image";
 import type { Io } from "../io";
 import { mldsaOnDemand } from "../mldsa";
 import { parseMoment } from "../moment";
+import { nextStep } from "../output/nextstep";
 import { mainReason, verdictText } from "../output/verdict";
 import { rebasedOnDemand } from "../rebased";
 import { stardustOnDemand } from "../stardust";
@@ -109,7 +110,7 @@ export function printVerdict(verdict: Verdict, subject: string, explain: boolean
   const reason = mainReason(verdict);
   if (reason !== undefined && !io.json) {
     const isNoBundle = reason.claim === "bundle" && verdict.product === null;
-    const hint = reason.hint ?? (isNoBundle ? whatElse(subject) : undefined);
+    const hint = reason.hint ?? (isNoBundle ? whatElse(subject) : nextStep(reason.code));
     const lines = [`vouch: ${subject}: ${reason.message} [${reason.code}]`];
     if (hint !== undefined) lines.push(`vouch: hint: ${hint}`);
     io.stderr(lines.map((line) => `${printable(line)}\n`).join(""));

@@ -104,7 +104,9 @@ export function refuse(path: string, error: Error): Refusal {
   if (/no such file|file not found|cannot find/i.test(text)) {
     return new Refusal("no-such-port", `there is no such port`, {
       ...cause,
-      hint: "`vouch ports` lists the ports; is the cable one that carries data?",
+      hint: /^\/dev\/(?:pts\/|ttys)\d/.test(path)
+        ? "a simulated device's port is there while `vouch sim` runs, under another number each time"
+        : "`vouch ports` lists the ports; is the cable one that carries data?",
     });
   }
   if (/cannot lock|temporarily unavailable|resource busy|device or resource busy/i.test(text)) {
@@ -125,7 +127,10 @@ export function refuse(path: string, error: Error): Refusal {
       hint,
     });
   }
-  return new Refusal("port-failed", `the port can't be opened: ${text}`, cause);
+  return new Refusal("port-failed", `the port can't be opened: ${text}`, {
+    ...cause,
+    hint: "is it a serial port? `vouch ports` lists them",
+  });
 }
 
 /** The name of the group that owns a device file; undefined where there are no groups. */

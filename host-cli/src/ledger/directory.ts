@@ -126,6 +126,7 @@ function openKept(folder: string, keys: Keys): TiledLog {
       throw new Refusal(
         "wrong-ledger-key",
         `the ledger is ${quote(log.checkpoint.origin)}, the key is ${quote(keys.tree.name)}`,
+        { hint: "it takes the key that `vouch ledger init` made it with" },
       );
     }
     timeOf(log, keys);
@@ -142,6 +143,7 @@ function timeOf(log: TiledLog, keys: Keys): number {
     throw new Refusal(
       "wrong-ledger-key",
       `the ledger's checkpoint is signed by another key named ${quote(keys.tree.name)}`,
+      { hint: "it takes the key that `vouch ledger init` made it with, also where another has its name" },
     );
   }
 }

@@ -57,8 +57,9 @@ export function readLog(logFolder: string): Log {
 /**
  * The smallest bundle that tells what the parts tell. Refuses `wrong-statement`, `not-logged`, `not-anchored`,
  * `status-missing`, `enrolment-missing`, `challenge-not-anchored`, `walk-missing`, `epoch-missing`. Verifies no signature: `vouch verify` does.
+ * `warn` is told of what the log says of the product that no anchor holds yet, and so the bundle doesn't.
  */
-export function makeBundle(parts: BundleParts): Bundle {
+export function makeBundle(parts: BundleParts, warn: (text: string) => void = () => {}): Bundle {
   const statement = parseStatement(parseEnvelope(parts.release).payload);
   if (statement.kind !== "release") {
     throw new Refusal("wrong-statement", `found a statement of kind ${statement.kind}, expected a release`);
@@ -73,6 +74,7 @@ export function makeBundle(parts: BundleParts): Bundle {
   const release = placeOf(log, parts.release, `release ${statement.product} ${statement.version}`);
   const status = newestStatus(log, statement.product, release);
   const advisories = advisoriesBeside(log, status);
+  for (const text of unanchored(log, statement.product)) warn(text);
   const devices = parts.devices.map((device) => placeDevice(log, device, parts.enrolments));
 
   const timed = [status.index, ...devices.flatMap((d) => d.logged?.index ?? [])].map((i) =>
@@ -236,6 +238,19 @@ export function advisoriesBeside(log: Log, { statement: status }: Placed<StatusS
     .map(({ index }) => index)
     .filter((index) => index >= BigInt(status.logSize) && index < anchored);
   return [...new Set([...listed, ...later])].sort((a, b) => (a < b ? -1 : 1));
+}
+
+/** What whoever makes a bundle between `log add` and `anchor` should know: it is as if these had not been said yet. */
+function unanchored(log: Log, product: string): string[] {
+  const anchored = log.anchors.reduce(larger).size;
+  return log.statements.flatMap(({ index, statement: s }) => {
+    if (index < anchored || !("product" in s) || s.product !== product) return [];
+    const left = "is logged and not anchored, so the bundle leaves it out: `vouch anchor`, then bundle again";
+    if (s.kind === "advisory") return [`advisory ${quote(s.id)} (record ${index}) ${left}`];
+    if (s.kind === "advisory-withdrawal")
+      return [`the withdrawal of ${quote(s.id)} (record ${index}) ${left}`];
+    return s.kind === "status" ? [`a newer status (record ${index}) ${left}`] : [];
+  });
 }
 
 /** Every change of a key, and revocations of the devices' keys with these hashes: what the status lists, and what came after it. */

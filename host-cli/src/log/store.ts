@@ -340,6 +340,7 @@ export function checkLogKey(log: Pick<TiledLog, "checkpoint" | "note">, key: Vke
     throw new Refusal(
       "wrong-log-key",
       `the log is ${quote(log.checkpoint.origin)}, the key is ${quote(key.name)}`,
+      { hint: "a log's checkpoints are signed with the key that `vouch log init` made it with" },
     );
   }
   try {

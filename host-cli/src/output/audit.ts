@@ -67,7 +67,8 @@ function releaseTable(summary: AuditSummary): string {
   const rows = summary.releases.map((release) => {
     const advisories = Object.entries(release.advisories).map(([id, count]) => `${id} (${count})`);
     const counts = words.map((word) => String(release.words[word] ?? "-"));
-    return [nameOf(release), ...counts, advisories.join(", ") || "none in force"];
+    const none = release.product === null ? "not known" : "none in force";
+    return [nameOf(release), ...counts, advisories.join(", ") || none];
   });
   return table([["release", ...words, "advisories"], ...rows]);
 }

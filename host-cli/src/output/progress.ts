@@ -81,10 +81,13 @@ export function progressLine(standing: Standing, columns: number): string {
 export function speedText({ done, total, rate, counted = rate, unit }: Standing): [string, string] {
   const left = rate === null || rate <= 0 ? null : Math.max(0, total - done) / rate;
   return [
-    counted === null ? "" : `  ${rateText(counted, unit)}`,
+    counted === null || isUncounted(counted, rate) ? "" : `  ${rateText(counted, unit)}`,
     left === null ? "" : `  ${clockText(left)}`,
   ];
 }
+
+/** None counted yet while the work goes on: the count comes in batches, and "0 devices/s" would say that it stands. */
+const isUncounted = (counted: number, rate: number | null) => counted === 0 && rate !== null && rate > 0;
 
 /** Text that is safe for a terminal and takes at most so many columns. */
 export function fit(text: string, columns: number): string {

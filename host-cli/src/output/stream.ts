@@ -9,6 +9,7 @@ import { printable } from "../exit";
 import type { Io } from "../io";
 import type { Segment, StreamVerdict } from "../streamverdict";
 import { kidOfKey } from "../upload";
+import { nextStep } from "./nextstep";
 import { paint } from "./terminal";
 import { COLOUR } from "./verdict";
 
@@ -23,8 +24,9 @@ export function printStream(verdict: StreamVerdict, file: string, explain: boole
       io.stderr(`${printable(line)}\n`);
 }
 
-const hintOf = ({ hint }: StreamVerdict["reasons"][number]) =>
-  hint === undefined ? "" : `vouch: hint: ${hint}`;
+function hintOf({ code, hint = nextStep(code) }: StreamVerdict["reasons"][number]): string {
+  return hint === undefined ? "" : `vouch: hint: ${hint}`;
+}
 
 const span = ({ from, to }: { from: number; to: number }, one: string) =>
   from === to ? `${one} ${from}` : `${one}s ${from} to ${to}`;

@@ -73,7 +73,7 @@ export function trendChart({ trend }: Report): Markup {
   ]);
 }
 
-/** How many devices run each release, by verdict. */
+/** How many devices are judged by each release, by verdict: one that is refuted may run something else. */
 export function versionChart({ releases, devices }: Report): Markup {
   const [left, row] = [190, 26];
   const shown = [...releases].sort((a, b) => b.devices - a.devices).slice(0, MAX_BARS);
@@ -99,7 +99,13 @@ export function versionChart({ releases, devices }: Report): Markup {
   });
   const about = `Devices by release: ${shown.map((r) => `${nameOf(r)} ${r.devices}`).join(", ")}.`;
   const more = releases.length > shown.length ? `, the ${MAX_BARS} most frequent of ${releases.length}` : "";
-  return figure("versions", `Releases that devices run${more}`, about, 16 + shown.length * row, bars);
+  return figure(
+    "versions",
+    `Devices by the release that they are judged by${more}`,
+    about,
+    16 + shown.length * row,
+    bars,
+  );
 }
 
 const STEPS = [1, 7, 30, 90, 180, 365];

@@ -13,7 +13,7 @@ import { el, type Markup, NEWLINE, style } from "./markup";
 import { qrText, squaresOf } from "./qr";
 import * as sections from "./sections";
 import { CSS } from "./style";
-import type { Made } from "./wording";
+import { answerOf, type Made } from "./wording";
 
 const SECTIONS = [
   ["scope", "Scope and question"],
@@ -79,15 +79,6 @@ export function reportHtml(page: Page): string {
 }
 
 function header({ report, sha256, where }: Page): Markup {
-  const patched = report.words.patched ?? 0;
-  const bad = report.devices - patched;
-  const read = report.trouble.length === 0 ? "" : " that could be read";
-  const answer =
-    report.devices === 0
-      ? "No device evidence was found."
-      : bad === 0
-        ? `All ${report.devices} devices${read} are patched as of ${report.at}.`
-        : `${bad} of ${report.devices} devices are not shown to be patched as of ${report.at}.`;
   return el(
     "header",
     {},
@@ -95,7 +86,7 @@ function header({ report, sha256, where }: Page): Markup {
       "div",
       {},
       el("h1", {}, "Firmware evidence report"),
-      el("p", { class: "answer" }, answer, " Worst verdict: ", verdict(report.word)),
+      el("p", { class: "answer" }, answerOf(report), " Worst verdict: ", verdict(report.word)),
       el(
         "p",
         {},

@@ -6,13 +6,17 @@ import type { Page } from "./html";
 import { A4_LANDSCAPE, type Font, PdfWriter, widthOf, winAnsi, wrap } from "./pdfwriter";
 import { qrText, squaresOf } from "./qr";
 import {
+  answerOf,
   bracketOf,
   deviceOf,
+  fixesOf,
   MEANING,
   measuredImages,
   measuredOf,
   measureLines,
   nameOf,
+  offeredRows,
+  openRows,
   reasonOf,
   releaseFinder,
   SIGN_OFF,
@@ -28,6 +32,8 @@ const WIDTH = A4_LANDSCAPE.width - 2 * MARGIN;
 const BOTTOM = 46;
 const LEADING = 1.3;
 const GAP = 6;
+const SIGN_OFF_HEIGHT = 170; // heading, head and three rows of three lines: nobody signs half a table
+const LONGEST = 20_000; // what stands outside of tables is ours, or is typed: a command that is cut is another one
 
 type Column = readonly [head: string, share: number, font?: Font];
 
@@ -49,6 +55,11 @@ class Flow {
     if (this.y - height < BOTTOM) this.turn();
   }
 
+  /** What comes next stands on one page, where it is no higher than this. */
+  together(height: number): void {
+    this.room(height);
+  }
+
   skip(height: number): void {
     this.y -= height;
   }
@@ -61,7 +72,7 @@ class Flow {
   }
 
   paragraph(text: string, width = WIDTH, size = 9): void {
-    for (const line of wrap(shown(text), "text", size, width)) {
+    for (const line of wrap(shown(text, LONGEST), "text", size, width)) {
       this.room(size * LEADING);
       this.y -= size * LEADING;
       this.pdf.text(MARGIN, this.y, "text", size, line);
@@ -71,7 +82,7 @@ class Flow {
 
   /** What is typed, or compared to the letter. */
   typed(text: string, size = 8): void {
-    for (const line of wrap(shown(text), "mono", size, WIDTH - 14)) {
+    for (const line of wrap(shown(text, LONGEST), "mono", size, WIDTH - 14)) {
       this.room(size * LEADING);
       this.y -= size * LEADING;
       this.pdf.text(MARGIN + 14, this.y, "mono", size, line);
@@ -113,12 +124,16 @@ class Flow {
 
   private head(columns: readonly Column[], size: number): void {
     const step = size * LEADING;
-    this.pdf.fill(MARGIN - 2, this.y - step - 4, WIDTH + 4, step + 4, 0.92);
-    this.y -= step;
-    let x = MARGIN;
-    for (const [name, share] of columns) {
-      this.pdf.text(x, this.y, "bold", size, winAnsi(name));
-      x += share * WIDTH;
+    const names = columns.map(([name, share]) => wrap(name, "bold", size, share * WIDTH - GAP));
+    const height = Math.max(...names.map((lines) => lines.length));
+    this.pdf.fill(MARGIN - 2, this.y - height * step - 4, WIDTH + 4, height * step + 4, 0.92);
+    for (let n = 0; n < height; n++) {
+      this.y -= step;
+      let x = MARGIN;
+      columns.forEach(([, share], i) => {
+        this.pdf.text(x, this.y, "bold", size, names[i]?.[n] ?? "");
+        x += share * WIDTH;
+      });
     }
     this.y -= 4;
   }
@@ -150,14 +165,8 @@ export function reportPdf({ report, ...made }: Page): Uint8Array {
   const side = 110;
   flow.code(qrText(report.at, sha256, where), side);
   flow.heading("Firmware evidence report", 19);
-  const patched = report.words.patched ?? 0;
-  const read = report.trouble.length === 0 ? "" : " that could be read";
   const narrow = WIDTH - side - 20;
-  flow.paragraph(
-    `${patched} of ${report.devices} devices${read} are shown to be patched as of ${report.at}. Worst verdict: ${report.word ?? "none"}.`,
-    narrow,
-    11,
-  );
+  flow.paragraph(`${answerOf(report)} Worst verdict: ${report.word ?? "none"}.`, narrow, 11);
   flow.paragraph(
     "Patched means: the device measured a release that its maker approved, and no advisory in force affects it. This is evidence, and no statement about conformity.",
     narrow,
@@ -170,14 +179,7 @@ export function reportPdf({ report, ...made }: Page): Uint8Array {
   releases(flow, report);
   devices(flow, report);
   times(flow, report);
-  flow.heading("Measures");
-  flow.table(
-    [
-      ["Measure", 0.3],
-      ["Result", 0.7],
-    ],
-    measureLines(report),
-  );
+  measures(flow, report);
   flow.heading("Limits");
   for (const limit of report.limits) flow.paragraph(`• ${limit}`);
   flow.heading("How to verify this again");
@@ -185,6 +187,11 @@ export function reportPdf({ report, ...made }: Page): Uint8Array {
     flow.paragraph(`${i + 1}. ${text}`);
     for (const line of lines) flow.typed(line);
   });
+  if (report.policyText !== null) {
+    flow.heading("The policy, as it was");
+    for (const line of report.policyText.replace(/\n$/, "").split("\n")) flow.typed(line);
+  }
+  flow.together(SIGN_OFF_HEIGHT);
   flow.heading("Sign-off");
   flow.table(
     [
@@ -199,6 +206,45 @@ export function reportPdf({ report, ...made }: Page): Uint8Array {
     3, // room to write in
   );
   return flow.end(`Firmware evidence report, ${report.at}`, `Data of this report: sha256 ${sha256}`);
+}
+
+function measures(flow: Flow, report: Report): void {
+  flow.heading("Measures");
+  flow.table(
+    [
+      ["Measure", 0.3],
+      ["Result", 0.7],
+    ],
+    measureLines(report),
+  );
+  const [offered, open] = [offeredRows(report), openRows(report)];
+  if (offered.length > 0) {
+    flow.heading("From advisory recorded to patch available", 10);
+    flow.table(
+      [
+        ["Advisory", 0.16],
+        ["Affects", 0.2],
+        ["Mended in", 0.12],
+        ["Advisory recorded", 0.16],
+        ["Patch recorded", 0.16],
+        ["Time", 0.2],
+      ],
+      offered,
+    );
+  }
+  if (open.rows.length > 0) {
+    flow.heading(open.title, 10);
+    flow.table(
+      [
+        ["Device key", 0.16, "mono"],
+        ["Advisory", 0.2],
+        ["Runs", 0.2],
+        ["Patch available", 0.2],
+        ["Open for", 0.24],
+      ],
+      open.rows,
+    );
+  }
 }
 
 function scope(flow: Flow, report: Report): void {
@@ -266,12 +312,7 @@ function exceptions(flow: Flow, report: Report): void {
       row.word,
       nameOf(row),
       reasonOf(row),
-      row.advisories
-        .map((id) => {
-          const fix = releaseOf(row)?.advisories.find((a) => a.id === id)?.fixIn;
-          return fix == null ? id : `${id}: fixed in ${fix}`;
-        })
-        .join("; "),
+      fixesOf(row, releaseOf(row)),
       bracketOf(row),
     ]),
   );

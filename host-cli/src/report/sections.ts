@@ -7,15 +7,16 @@ import { facts, grid, mono, verdict } from "./elements";
 import { block, el, Markup, text } from "./markup";
 import {
   bracketOf,
-  daysOf,
   deviceOf,
+  fixesOf,
   type Made,
   MEANING,
-  MISSING,
   measuredImages,
   measuredOf,
   measureLines,
   nameOf,
+  offeredRows,
+  openRows,
   reasonOf,
   releaseFinder,
   SIGN_OFF,
@@ -97,7 +98,7 @@ export function exceptions(report: Report): Markup[] {
         verdict(row.word),
         nameOf(row),
         why(row),
-        fixes(row, releaseOf(row)),
+        fixesOf(row, releaseOf(row)),
         bracketOf(row),
       ]),
       ["name", "", "name", "why", "", "when"],
@@ -108,21 +109,6 @@ export function exceptions(report: Report): Markup[] {
 function why(row: ReportRow): Markup {
   const others = row.reasons.length - 1;
   return el("span", {}, new Markup(text(reasonOf(row))), others > 0 ? `, and ${others} more` : "");
-}
-
-function fixes(row: ReportRow, release: ReportRelease | undefined): string {
-  return row.advisories
-    .map((id) => {
-      const advisory = release?.advisories.find((a) => a.id === id);
-      if (advisory === undefined) return id;
-      const fix = advisory.fixIn === null ? "no fix named" : `fixed in ${advisory.fixIn}`;
-      const due =
-        advisory.deadline === null
-          ? ""
-          : `, ${advisory.overdue ? "overdue since" : "due"} ${advisory.deadline}`;
-      return `${id}: ${fix}${due}`;
-    })
-    .join("; ");
 }
 
 export function releases(report: Report): Markup[] {
@@ -252,11 +238,8 @@ export function times(report: Report): Markup[] {
   ];
 }
 
-const MAX_SHOWN = 200;
-
 export function measures(report: Report): Markup[] {
-  const { offered, installed } = report.metrics;
-  const slow = installed.filter(({ open }) => open).slice(0, MAX_SHOWN);
+  const [offered, open] = [offeredRows(report), openRows(report)];
   return [
     facts(measureLines(report)),
     installChart(report),
@@ -266,29 +249,16 @@ export function measures(report: Report): Markup[] {
           grid(
             "From advisory recorded to patch available, by advisory and release affected",
             ["Advisory", "Affects", "Mended in", "Advisory recorded", "Patch recorded", ["Time", "n"]],
-            offered.map((o) => [
-              o.advisory,
-              `${o.product} ${o.affected}`,
-              o.fix ?? "none named",
-              o.identified ?? "not known",
-              o.available ?? "not known",
-              o.seconds === null ? MISSING[o.missing as keyof typeof MISSING] : daysOf(o.seconds),
-            ]),
+            offered,
           ),
         ]),
-    ...(slow.length === 0
+    ...(open.rows.length === 0
       ? []
       : [
           grid(
-            `Installations still open (${slow.length}${report.metrics.open > slow.length ? ` of ${report.metrics.open}; the JSON has all` : ""})`,
+            open.title,
             ["Device key", "Advisory", "Runs", "Patch available", ["Open for", "n"]],
-            slow.map((one) => [
-              one.device,
-              one.advisory,
-              `${one.product} ${one.from}`,
-              one.available ?? "not known",
-              one.seconds === null ? MISSING[one.missing as keyof typeof MISSING] : daysOf(one.seconds),
-            ]),
+            open.rows,
             ["mono", "", "", "", "n"],
           ),
         ]),

@@ -109,6 +109,62 @@ export function measuredImages(report: Report): [string, string, number, string]
     ]);
 }
 
+/** The sentence that a report begins with. */
+export function answerOf({ devices, words, at, trouble }: Report): string {
+  const read = trouble.length === 0 ? "" : " that could be read";
+  const bad = devices - (words.patched ?? 0);
+  if (devices === 0) return "No device evidence was found.";
+  return bad === 0
+    ? `All ${devices} devices${read} are patched as of ${at}.`
+    : `${bad} of ${devices} devices${read} are not shown to be patched as of ${at}.`;
+}
+
+/** The advisories that count against a device, what mends each, and by when. */
+export function fixesOf(row: ReportRow, release: ReportRelease | undefined): string {
+  return row.advisories
+    .map((id) => {
+      const advisory = release?.advisories.find((a) => a.id === id);
+      if (advisory === undefined) return id;
+      const fix = advisory.fixIn === null ? "no fix named" : `fixed in ${advisory.fixIn}`;
+      const due =
+        advisory.deadline === null
+          ? ""
+          : `, ${advisory.overdue ? "overdue since" : "due"} ${advisory.deadline}`;
+      return `${id}: ${fix}${due}`;
+    })
+    .join("; ");
+}
+
+const timeOr = (seconds: number | null, missing: string | null) =>
+  seconds === null ? MISSING[missing as Missing] : daysOf(seconds);
+
+/** Advisory, what it affects, what mends that, when each was recorded, and how long that took. */
+export const offeredRows = ({ metrics }: Report): string[][] =>
+  metrics.offered.map((o) => [
+    o.advisory,
+    `${o.product} ${o.affected}`,
+    o.fix ?? "none named",
+    o.identified ?? "not known",
+    o.available ?? "not known",
+    timeOr(o.seconds, o.missing),
+  ]);
+
+const MAX_OPEN = 200;
+
+/** Installations still open, as many as a page for people holds, and how the table of them is called. */
+export function openRows({ metrics }: Report): { title: string; rows: string[][] } {
+  const open = metrics.installed.filter((one) => one.open).slice(0, MAX_OPEN);
+  const more = metrics.open > open.length ? ` of ${metrics.open}; the JSON has all` : "";
+  const rows = open.map((one) => [
+    one.device,
+    one.advisory,
+    `${one.product} ${one.from}`,
+    one.available ?? "not known",
+    timeOr(one.seconds, one.missing),
+  ]);
+  return { title: `Installations still open (${open.length}${more})`, rows };
+}
+
 /** How the three measures came out, as sentences. */
 export function measureLines({ metrics }: Report): [string, string][] {
   const { patched, offeredSpread, installedSpread, open, missing } = metrics;

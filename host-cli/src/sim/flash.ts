@@ -87,7 +87,7 @@ async function lock(path: string): Promise<() => void> {
     if ((error as Refusal).code !== "locked") throw error;
     throw new Refusal("sim-running", "another simulated device runs on this file", {
       cause: error,
-      hint: `end it first; when none runs, remove ${path}.lock`,
+      hint: `use the port that it printed, or end it first; when none runs, remove ${path}.lock`,
     });
   }
 }
