@@ -6,12 +6,16 @@
 // A log named by its key alone is asked for no witness; a policy's quorum must be met, by
 // witnesses that it names. Unlike in a bundle, lines by others are passed over: the file was
 // not made for this policy. Neither word of ours for a good device comes out of this.
+//
+// Such a proof is known to be there now, and no earlier: its cosignatures are by keys that may have leaked as well. So a
+// key that the policy distrusts by now is as if no line named it, and the log's own says nothing.
 
 import { CLOCK_SKEW } from "./anchoring";
 import { openCheckpoint } from "./checkpoint";
 import { openCoseReceipt } from "./cosereceipt";
 import { verifyCosignature } from "./cosignature";
 import type { Crypto } from "./crypto";
+import { endOf, trustedAt } from "./distrust";
 import { checkInclusion, leafHash } from "./merkle";
 import { type Note, signaturesBy } from "./note";
 import type { Policy } from "./policy";
@@ -36,9 +40,27 @@ export interface Included {
 /**
  * Settles that `record` is in the log of this key; with a policy, seen by its quorum of witnesses. `now` is Unix
  * seconds. Throws what proof.ts, checkpoint.ts, cosignature.ts, merkle.ts and cosereceipt.ts do, `quorum-missing`,
- * `cosignature-from-future`.
+ * `cosignature-from-future`, `log-distrusted`.
  */
 export function openImported(
+  proof: Uint8Array,
+  record: Uint8Array,
+  log: Vkey,
+  policy: Policy | null,
+  now: number,
+  crypto: Crypto,
+): Included {
+  const trusted = policy && trustedAt(policy, now);
+  const included = openEither(proof, record, log, trusted, now, crypto); // what is wrong is wrong, whoever signed it
+  const end = trusted && endOf(trusted, log, now);
+  if (end === null) return included;
+  throw new Refusal(
+    "log-distrusted",
+    `the policy distrusts the key of ${quote(log.name)} since ${isoTime(end)}, and the proof doesn't show that it was there before`,
+  );
+}
+
+function openEither(
   proof: Uint8Array,
   record: Uint8Array,
   log: Vkey,

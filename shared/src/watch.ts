@@ -75,7 +75,8 @@ export function openWatch(
   memory: Memory = emptyMemory(),
   thereAt: (index: bigint) => number | null = () => null,
 ): Watch {
-  const ends = policy.distrust.filter(({ vkey }) => policy.untrusted?.keys.some((key) => sameKey(key, vkey)));
+  const ended = policy.untrusted?.keys ?? [];
+  const ends = policy.distrust.filter(({ vkey }) => ended.some((key) => sameKey(key, vkey)));
   const distrustAt = (index: bigint) => {
     if (ends.length === 0) return ends;
     const moment = thereAt(index) ?? Number.POSITIVE_INFINITY;

@@ -2,8 +2,9 @@
 
 import { toHex } from "@vouch/shared/bytes";
 import { type Checkpoint, openCheckpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
+import { endOf } from "@vouch/shared/distrust";
 import { proveStale } from "@vouch/shared/fraud";
-import { type Keyring, policyAt, sameKey } from "@vouch/shared/keyring";
+import { type Keyring, policyAt } from "@vouch/shared/keyring";
 import type { HashReader } from "@vouch/shared/merkle";
 import { type Note, parseNote } from "@vouch/shared/note";
 import type { Policy } from "@vouch/shared/policy";
@@ -107,11 +108,9 @@ export function reportFork(
   // A proof is for one key: of two checkpoints with a change of it in between there is none.
   const { log } = policyFor(round, a.size);
   const kept = keepFraud([known.note, other.note], tree, log, fraudOut);
-  const end = round.policy.distrust.find(({ vkey, time }) => time <= round.at && sameKey(vkey, log));
+  const end = endOf(round.policy, log, round.at);
   const whose =
-    end === undefined
-      ? ""
-      : ` (the policy distrusts that key since ${isoTime(end.time)}: others may have it)`;
+    end === null ? "" : ` (the policy distrusts that key since ${isoTime(end)}: others may have it)`;
   const what = `${log.name} signed size ${a.size}, shown by ${known.from}, and size ${b.size}, shown by ${other.from}, which contradict each other${whose}`;
   if (kept === null) board.raise({ code: "log-inconsistent", message: what, mark });
   else
