@@ -1,7 +1,7 @@
 // Logs, and keys that a policy distrusts from a time on: what the monitor, `log check`, `log prove`, `log read` and
 // `verify --fraud` make of what such a key signed before, and after.
 
-import { cpSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ import { initDirectoryLedger, openDirectoryLedger } from "../src/ledger/director
 import { recordNote } from "../src/ledger/ledger";
 import { storeAnchor } from "../src/log/anchors";
 import { addToLog } from "../src/log/store";
-import { NOON, newSigner, refuses, smallRecord, type TestSigner } from "./maker-kit";
+import { inFolder, NOON, newSigner, refuses, smallRecord, type TestSigner } from "./maker-kit";
 import {
   type Change,
   cosigned,
@@ -276,6 +276,22 @@ distrust("log check: an anchored note that the log's key didn't sign is no ancho
   const log = await anchored(real(5), new TextEncoder().encode(forged), NOON);
   await refuses("bad-signature", () => checkLog(log, policyOf()));
   assert.is(checkLog(log, null).anchors.length, 1, "without a policy nobody knows the key");
+});
+
+distrust("log check: an anchored note without its receipt is compared as well", async () => {
+  for (const [note, code] of [
+    [fork(5), "log-forked"],
+    [real(8), "log-forked"],
+    [real(4), ""],
+  ] as const) {
+    const log = path(`copy-${++copies}`);
+    cpSync(real(6), log, { recursive: true });
+    const size = note.slice(-1);
+    mkdirSync(join(log, "anchors", size), { recursive: true });
+    writeFileSync(join(log, "anchors", size, "checkpoint"), noteIn(note));
+    if (code === "") assert.is(checkLog(log, policyOf()).log.size, 6n);
+    else await inFolder(folder, () => refuses(code, () => checkLog(log, policyOf())));
+  }
 });
 
 distrust("log prove, log read and verify --fraud, as commands", async () => {

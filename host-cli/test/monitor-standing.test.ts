@@ -1,12 +1,14 @@
 // When something is over: only once what it is about was asked in that very look, and answered well. Whatever else
 // happens, be it that nobody asks or that nobody answers, it stands, and is listed as not asked.
 
+import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { checkLog } from "../src/commands/log-check";
 import { initDirectoryLedger, openDirectoryLedger } from "../src/ledger/directory";
 import { recordNote } from "../src/ledger/ledger";
 import { storeAnchor } from "../src/log/anchors";
@@ -520,6 +522,18 @@ standing("a witness that went back is told of, and for ever, when the proof can'
   assert.equal(codes, ["checkpoint-shrunk", "witness-went-back"]);
   assert.is(pass.worst, "wrong");
   assert.is((await runMonitor(state, [put(real(8), "back")], change)).pass.worst, "wrong");
+});
+
+standing("a pipe in place of a file is trouble, and nobody waits for it", async () => {
+  for (const [i, file] of ["checkpoint", "tile/0/000.p/5", "tile/entries/000.p/5"].entries()) {
+    const at = put(real(5), "pipe");
+    rmSync(join(at, file));
+    execFileSync("mkfifo", [join(at, file)]);
+    const { codes, pass } = await runMonitor(path(`state-pipe-${i}`), [at]);
+    assert.equal(codes, ["not-a-file"], file);
+    assert.is(pass.size, 0n);
+    await refuses(i === 0 ? "not-a-file" : "log-damaged", () => checkLog(at, policyOf()));
+  }
 });
 
 standing("an anchor of another log stands until it is gone, and is looked for", async () => {

@@ -16,7 +16,7 @@ import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
 import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
-import { type Anchor, listAnchors } from "../log/anchors";
+import { type Anchor, checkNotForked, listAnchors, newestAnchored } from "../log/anchors";
 import { type Checked, checkFolder } from "../log/fsck";
 import { aboutKeys, checkKept, type KeyRecord, keyRecordText, ringOf } from "../log/keys";
 import { receiptTime } from "../log/receipts";
@@ -48,8 +48,8 @@ export interface CheckedLog extends Checked {
 }
 
 /**
- * Recomputes everything. Refuses `log-damaged`, `index-damaged`, `wrong-log-key`, `bad-signature`, what a receipt
- * is refused for, and `log-distrusted`. `policy` is one of now (policy.ts).
+ * Recomputes everything. Refuses `log-damaged`, `index-damaged`, `wrong-log-key`, `bad-signature`, `log-forked`, what a
+ * receipt is refused for, and `log-distrusted`. `policy` is one of now (policy.ts).
  */
 export function checkLog(
   folder: string,
@@ -74,6 +74,8 @@ export function checkLog(
     const anchors = listAnchors(folder).flatMap((anchor) =>
       checkAnchor(folder, log, anchor, ring && policyAt(ring, anchor.size), rebased),
     );
+    // One that a ledger may have, whose receipt was lost or is yet to come: `log add` won't go on beside it either.
+    checkNotForked(log, newestAnchored(folder), ring === null ? undefined : policyAt(ring, log.size).log);
     const distrusted = ring && checkTrusted(ring.policy, policyAt(ring, log.size).log, log, anchors);
     return { ...checked, kinds, signed: policy !== null, distrusted, anchors, keys };
   });
