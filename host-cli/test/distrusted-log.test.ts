@@ -13,13 +13,15 @@ import { formatVkey, makeVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { checkLog } from "../src/commands/log-check";
+import { printFraud } from "../src/commands/verify-fraud";
 import { nodeCrypto } from "../src/crypto";
 import { statusOf } from "../src/exit";
 import { initDirectoryLedger, openDirectoryLedger } from "../src/ledger/directory";
 import { recordNote } from "../src/ledger/ledger";
 import { storeAnchor } from "../src/log/anchors";
 import { addToLog } from "../src/log/store";
-import { inFolder, NOON, newSigner, refuses, smallRecord, type TestSigner } from "./maker-kit";
+import { inFolder, NOON, newSigner, refuses, smallRecord, type TestSigner, vouch } from "./maker-kit";
+import { memoryIo } from "./memory-io";
 import {
   type Change,
   cosigned,
@@ -34,7 +36,6 @@ import {
   station,
   type TestWitness,
 } from "./monitor-kit";
-import { vouch } from "./session";
 
 const distrust = suite("logs and distrusted keys");
 
@@ -298,29 +299,32 @@ distrust("log prove, log read and verify --fraud, as commands", async () => {
   const lines = (...more: string[]) => `log ${formatVkey(logSigner.vkey)}\nquorum none\n${more.join("\n")}\n`;
   writeFileSync(path("ended.policy"), lines(LOG_ENDS));
   writeFileSync(path("good.policy"), lines());
-  for (const verb of [
-    ["log", "prove", "real-5", "1", "-o", "proof"],
-    ["log", "read", "real-5", "1", "-o", "record"],
-  ]) {
-    assert.is(vouch(folder, [...verb, "--policy", "good.policy"]).status, 0);
-    const { status, stderr } = vouch(folder, [...verb, "--policy", "ended.policy"]);
-    assert.is(status, 21, stderr);
-    assert.match(stderr, /\[log-distrusted\]$/m);
+  for (const verb of ["prove", "read"]) {
+    const args = ["log", verb, real(5), "1", "-o", path("out"), "--policy"];
+    assert.is((await vouch([...args, path("good.policy")])).exitCode, 0);
+    const io = await vouch([...args, path("ended.policy")]);
+    assert.is(io.exitCode, 21, io.err());
+    assert.match(io.err(), /\[log-distrusted\]$/m);
   }
   const state = newState();
   await runMonitor(state, [real(5)], at(NOON, []));
   const { told } = await runMonitor(state, [fork(5)], { ...at(NOON, []), fraudOut: path("split.json") });
   const proof = told[0]!.proof!;
-  const asText = vouch(folder, ["verify", "--fraud", proof, "--policy", "ended.policy"]);
-  assert.is(asText.status, 0, "the key has signed both, whoever has it");
+  const ask = (policy: string, json: boolean) => {
+    const io = memoryIo();
+    io.json = json;
+    printFraud({ fraud: proof, policy: path(policy) }, END, io);
+    assert.is(io.exitCode, 0, "the key has signed both, whoever has it");
+    return io.out();
+  };
   assert.match(
-    asText.stdout,
-    /^distrusted +log\.example since 2026-01-15T..:..:..Z: others may have its key/m,
+    ask("ended.policy", false),
+    /^distrusted +log\.example since 2026-01-15T..:..:..Z: others may have/m,
   );
-  assert.match(asText.stdout, /^fraud proven/m);
-  const asJson = (policy: string) =>
-    JSON.parse(vouch(folder, ["verify", "--fraud", proof, "--policy", policy, "--json"]).stdout);
-  assert.equal(asJson("ended.policy").distrusted, [{ name: "log.example", since: isoTime(END) }]);
-  assert.equal(asJson("good.policy").distrusted, []);
+  assert.match(ask("ended.policy", false), /^fraud proven/m);
+  assert.equal(JSON.parse(ask("ended.policy", true)).distrusted, [
+    { name: "log.example", since: isoTime(END) },
+  ]);
+  assert.equal(JSON.parse(ask("good.policy", true)).distrusted, []);
 });
 distrust.run();
