@@ -292,6 +292,9 @@ distrust("log check: an anchored note without its receipt is compared as well", 
     writeFileSync(join(log, "anchors", size, "checkpoint"), noteIn(note));
     if (code === "") assert.is(checkLog(log, policyOf()).log.size, 6n);
     else await inFolder(folder, () => refuses(code, () => checkLog(log, policyOf())));
+    const bare = `${new TextDecoder().decode(noteIn(note)).split("\n\n")[0]}\n\n— log.example AAAAAAA=\n`;
+    writeFileSync(join(log, "anchors", size, "checkpoint"), bare);
+    await refuses("log-damaged", () => checkLog(log, policyOf()));
   }
 });
 

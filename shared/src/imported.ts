@@ -51,7 +51,11 @@ export function openImported(
   crypto: Crypto,
 ): Included {
   const trusted = policy && trustedAt(policy, now);
-  const included = openEither(proof, record, log, trusted, now, crypto); // what is wrong is wrong, whoever signed it
+  // What is wrong is wrong, whoever signed it.
+  const included =
+    proof[0] === 0xd2
+      ? openReceipt(proof, record, log, trusted, crypto)
+      : openTlogProof(proof, record, log, trusted, now, crypto);
   const end = trusted && endOf(trusted, log, now);
   if (end === null) return included;
   throw new Refusal(
@@ -60,15 +64,9 @@ export function openImported(
   );
 }
 
-function openEither(
-  proof: Uint8Array,
-  record: Uint8Array,
-  log: Vkey,
-  policy: Policy | null,
-  now: number,
-  crypto: Crypto,
+function openTlogProof(
+  ...[proof, record, log, policy, now, crypto]: Parameters<typeof openImported>
 ): Included {
-  if (proof[0] === 0xd2) return openReceipt(proof, record, log, policy, crypto);
   const { index, hashes, checkpoint: noteBytes, extra } = parseForeignProof(proof);
   const { checkpoint, note } = openCheckpoint(noteBytes, log, crypto);
   checkInclusion(leafHash(record, crypto), index, checkpoint.size, [...hashes], checkpoint.root, crypto);

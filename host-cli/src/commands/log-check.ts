@@ -5,7 +5,7 @@
 
 import { equalBytes, toBase64 } from "@vouch/shared/bytes";
 import { endOf } from "@vouch/shared/distrust";
-import { policyAt } from "@vouch/shared/keyring";
+import { type Keyring, policyAt } from "@vouch/shared/keyring";
 import { rootOf } from "@vouch/shared/merkle";
 import type { Policy } from "@vouch/shared/policy";
 import type { StatementKind } from "@vouch/shared/predicates";
@@ -16,7 +16,7 @@ import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
 import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
-import { type Anchor, checkNotForked, listAnchors, newestAnchored } from "../log/anchors";
+import { type Anchor, type AnchoredNote, checkNotForked, listAnchors, newestAnchored } from "../log/anchors";
 import { type Checked, checkFolder } from "../log/fsck";
 import { aboutKeys, checkKept, type KeyRecord, keyRecordText, ringOf } from "../log/keys";
 import { receiptTime } from "../log/receipts";
@@ -24,7 +24,7 @@ import { checkLogKey, checkRecord, type ReleaseLog } from "../log/store";
 import { decimal } from "../output/size";
 import { type Progress, startProgress, table } from "../output/terminal";
 import { type RebasedOnDemand, rebasedOnDemand } from "../rebased";
-import { damaged } from "../tiledlog";
+import { damaged, type TiledLog } from "../tiledlog";
 import { readPolicyNow } from "./policy";
 
 const SHOWN_FROM = 20_000n; // fewer records are checked before anybody wonders
@@ -74,11 +74,19 @@ export function checkLog(
     const anchors = listAnchors(folder).flatMap((anchor) =>
       checkAnchor(folder, log, anchor, ring && policyAt(ring, anchor.size), rebased),
     );
-    // One that a ledger may have, whose receipt was lost or is yet to come: `log add` won't go on beside it either.
-    checkNotForked(log, newestAnchored(folder), ring === null ? undefined : policyAt(ring, log.size).log);
+    checkNewest(log, newestAnchored(folder), ring);
     const distrusted = ring && checkTrusted(ring.policy, policyAt(ring, log.size).log, log, anchors);
     return { ...checked, kinds, signed: policy !== null, distrusted, anchors, keys };
   });
+}
+
+/** A note that a ledger may have, its receipt lost or yet to come: `log add` won't go on beside one that doesn't fit. */
+function checkNewest(log: TiledLog, newest: AnchoredNote | null, ring: Keyring | null): void {
+  if (newest === null) return;
+  const policy = ring && policyAt(ring, newest.size);
+  if (policy !== null && !isSignedBy({ checkpoint: newest, note: newest.note }, policy))
+    throw damaged(`the anchored checkpoint of size ${newest.size} isn't signed by the log's key`);
+  checkNotForked(log, newest, policy?.log);
 }
 
 /** Since when the key is distrusted. Refuses `log-distrusted` unless a ledger had the log's checkpoint before. */
@@ -101,7 +109,7 @@ function checkTrusted(
 }
 
 /** A byte that was bent in the anchored note is no second history: only the log's key can make one. */
-function isSignedBy(anchor: Anchor, { log }: Policy): boolean {
+function isSignedBy(anchor: Pick<Anchor, "checkpoint" | "note">, { log }: Policy): boolean {
   try {
     checkLogKey(anchor, log);
     return true;
