@@ -115,6 +115,7 @@ export const UNPROVEN_CODES: ReadonlySet<string> = new Set<string>([
   "key-early",
   "key-replaced",
   "ledger-not-trusted",
+  "log-distrusted",
   "not-anchored",
   "role-missing",
   "stardust-unsupported",

@@ -61,6 +61,17 @@ export function readInput(path: string, maxBytes: number): Uint8Array {
   return whole;
 }
 
+/**
+ * The same for a file in a folder that others may have filled. Refuses `not-a-file` for a pipe or a device, which would be
+ * waited for without end.
+ */
+export function readStored(path: string, maxBytes: number): Uint8Array {
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there !== undefined && !there.isFile() && !there.isDirectory())
+    throw new Refusal("not-a-file", `${path}: found a pipe or a device, expected a file`);
+  return readInput(path, maxBytes);
+}
+
 /** Feeds a file to `take` piece by piece, for what needn't be in memory at once. A piece is valid during the call. */
 export function readChunks(path: string, maxBytes: number, take: (chunk: Uint8Array) => void): void {
   about(path === "-" ? "stdin" : path, () => {

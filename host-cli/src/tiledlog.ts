@@ -40,7 +40,7 @@ import {
 } from "@vouch/shared/tiles";
 import { nodeCrypto } from "./crypto";
 import { about } from "./exit";
-import { flushFolder, readInput, writeWhole } from "./files";
+import { flushFolder, readStored, writeWhole } from "./files";
 
 const MAX_TILE = TILE_WIDTH * (2 + MAX_ENTRY);
 const CACHED_TILES = 64;
@@ -248,7 +248,7 @@ export const damaged = (message: string) => new Refusal("log-damaged", message);
 
 function readCheckpointFile(folder: string): Uint8Array {
   try {
-    return readInput(join(folder, "checkpoint"), MAX_NOTE);
+    return readStored(join(folder, "checkpoint"), MAX_NOTE);
   } catch (error) {
     if (!isRefusal(error) || error.code !== "not-found") throw error;
     throw new Refusal("not-a-log", `there is no checkpoint in ${folder}`, {
@@ -268,7 +268,7 @@ function tilesIn<T>(folder: string, decode: (bytes: Uint8Array, width: number) =
   return (tile: Tile): readonly T[] => {
     for (const width of tile.width < TILE_WIDTH ? [tile.width, TILE_WIDTH] : [TILE_WIDTH]) {
       try {
-        return decode(readInput(join(folder, pathOf({ ...tile, width })), MAX_TILE), width);
+        return decode(readStored(join(folder, pathOf({ ...tile, width })), MAX_TILE), width);
       } catch (error) {
         if (!isRefusal(error)) throw error;
         if (error.code === "malformed-tile") throw damaged(`${pathOf({ ...tile, width })}: ${error.message}`);

@@ -169,7 +169,7 @@ files("verify --fraud: 0 when it holds, 20 when it doesn't, 21 when these keys c
   const path = writeFraud(split(5), logKey, join(folder, "asked.json"));
   const ask = (file: string, key: string) => {
     const io = memoryIo();
-    printFraud({ fraud: file, logKey: key }, io);
+    printFraud({ fraud: file, logKey: key }, NOON, io);
     return [io.exitCode, /\[([a-z-]+)\]$/m.exec(io.err())?.[1] ?? io.out().trimEnd().split("\n").at(-1)];
   };
   const key = formatVkey(logKey);

@@ -35,5 +35,11 @@ export function withoutKeys(policy: Policy, keys: readonly NamedKey[]): Policy {
   };
 }
 
-export const isDistrusted = (policy: Policy, { publicKey }: Vkey, time: number): boolean =>
-  policy.distrust.some(({ vkey, time: from }) => from <= time && equalBytes(vkey.publicKey, publicKey));
+/** Since when the policy distrusts the key, if that is `time` or before; Unix seconds, null when it stands. */
+export function endOf(policy: Policy, { publicKey }: NamedKey, time: number): number | null {
+  const line = policy.distrust.find(({ vkey }) => equalBytes(vkey.publicKey, publicKey));
+  return line !== undefined && line.time <= time ? line.time : null;
+}
+
+export const isDistrusted = (policy: Policy, key: NamedKey, time: number): boolean =>
+  endOf(policy, key, time) !== null;

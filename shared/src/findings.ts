@@ -36,6 +36,7 @@ export const FINDINGS = {
   "witness-went-back": "wrong",
   // records
   "unknown-record": "unsure",
+  "signer-distrusted": "unsure",
   "private-statement": "wrong",
   "foreign-release": "wrong",
   "unmade-release": "wrong",
@@ -63,6 +64,7 @@ export const FINDINGS = {
   "log-closing": "news",
   "fleet-commitment": "news",
   over: "news",
+  retired: "news",
 } as const satisfies Record<string, Level>;
 
 export function levelOf(code: string): Level {

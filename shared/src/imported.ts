@@ -5,15 +5,17 @@
 //
 // A log named by its key alone is asked for no witness; a policy's quorum must be met, by
 // witnesses that it names. Unlike in a bundle, lines by others are passed over: the file was
-// not made for this policy. Keys that it distrusts by now count for nothing, since nothing
-// proves that the file is older (distrust.ts). Neither word of ours for a good device comes out of this.
+// not made for this policy. Neither word of ours for a good device comes out of this.
+//
+// Such a proof is known to be there now, and no earlier: its cosignatures are by keys that may have leaked as well. So a
+// key that the policy distrusts by now is as if no line named it, and the log's own says nothing.
 
 import { CLOCK_SKEW } from "./anchoring";
 import { openCheckpoint } from "./checkpoint";
 import { openCoseReceipt } from "./cosereceipt";
 import { verifyCosignature } from "./cosignature";
 import type { Crypto } from "./crypto";
-import { isDistrusted, trustedAt } from "./distrust";
+import { endOf, trustedAt } from "./distrust";
 import { checkInclusion, leafHash } from "./merkle";
 import { type Note, signaturesBy } from "./note";
 import type { Policy } from "./policy";
@@ -44,17 +46,27 @@ export function openImported(
   proof: Uint8Array,
   record: Uint8Array,
   log: Vkey,
-  written: Policy | null,
+  policy: Policy | null,
   now: number,
   crypto: Crypto,
 ): Included {
-  const policy = written && trustedAt(written, now);
-  if (policy !== null && isDistrusted(policy, log, now))
-    throw new Refusal(
-      "log-distrusted",
-      `the policy distrusts ${quote(log.name)} since before ${isoTime(now)}`,
-    );
-  if (proof[0] === 0xd2) return openReceipt(proof, record, log, policy, crypto);
+  const trusted = policy && trustedAt(policy, now);
+  // What is wrong is wrong, whoever signed it.
+  const included =
+    proof[0] === 0xd2
+      ? openReceipt(proof, record, log, trusted, crypto)
+      : openTlogProof(proof, record, log, trusted, now, crypto);
+  const end = trusted && endOf(trusted, log, now);
+  if (end === null) return included;
+  throw new Refusal(
+    "log-distrusted",
+    `the policy distrusts the key of ${quote(log.name)} since ${isoTime(end)}, and the proof doesn't show that it was there before`,
+  );
+}
+
+function openTlogProof(
+  ...[proof, record, log, policy, now, crypto]: Parameters<typeof openImported>
+): Included {
   const { index, hashes, checkpoint: noteBytes, extra } = parseForeignProof(proof);
   const { checkpoint, note } = openCheckpoint(noteBytes, log, crypto);
   checkInclusion(leafHash(record, crypto), index, checkpoint.size, [...hashes], checkpoint.root, crypto);

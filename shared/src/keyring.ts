@@ -249,4 +249,4 @@ function everyKey({ policy, changes }: Keyring): Vkey[] {
   return [policy.log, ...lines, ...policy.status, ...policy.enrollers, ...ledgers, ...brought];
 }
 
-export const sameKey = (a: Vkey, b: Vkey) => toHex(a.publicKey) === toHex(b.publicKey);
+export const sameKey = (a: NamedKey, b: NamedKey) => toHex(a.publicKey) === toHex(b.publicKey);

@@ -12,11 +12,12 @@
 import { equalBytes, toHex, utf8Encode } from "./bytes";
 import type { Crypto } from "./crypto";
 import { type Envelope, keyidOf, pae, parseEnvelope } from "./dsse";
-import { type Keyring, policyAt, refuseReplaced } from "./keyring";
+import { type Keyring, policyAt, refuseReplaced, sameKey } from "./keyring";
 import type { Policy } from "./policy";
 import { isRefusal, quote } from "./refusal";
 import type { Signer } from "./signers";
 import { type FleetCommitment, parseStatement, type ReleaseStatement, type Statement } from "./statement";
+import { isoTime } from "./time";
 import { sameVkey, type Vkey } from "./vkey";
 import { judgeAdvisory, judgeStatus, judgeWithdrawal } from "./watchadvisories";
 import { closedBy, judgeKeys, rememberedRing } from "./watchkeys";
@@ -46,7 +47,10 @@ export interface Watched {
   readonly index: bigint;
   readonly bytes: Uint8Array;
   readonly sha256: string;
+  /** Its lines as written, those of distrusted keys among them. */
   readonly policy: Policy;
+  /** Keys whose word on this record is nobody's, and since when. */
+  readonly distrust: Policy["distrust"];
   readonly crypto: Crypto;
   readonly memory: Memory;
   /** Hex; of the first so many records of this very log. */
@@ -59,21 +63,34 @@ export interface Watch {
   record(index: bigint, bytes: Uint8Array, rootAt: (size: bigint) => Uint8Array): Found[];
 }
 
+/**
+ * `policy` may be one without the keys that it distrusts by now (distrust.ts). What they signed is told, approves nothing
+ * and takes nothing away, unless `thereAt` knows a moment, Unix seconds, from before; advisories and withdrawals by them
+ * stand all the same: later records are measured by them, and less of them would be less to tell.
+ */
 export function openWatch(
   policy: Policy,
   interest: Interest,
   crypto: Crypto,
   memory: Memory = emptyMemory(),
+  thereAt: (index: bigint) => number | null = () => null,
 ): Watch {
+  const ended = policy.untrusted?.keys ?? [];
+  const ends = policy.distrust.filter(({ vkey }) => ended.some((key) => sameKey(key, vkey)));
+  const distrustAt = (index: bigint) => {
+    if (ends.length === 0) return ends;
+    const moment = thereAt(index) ?? Number.POSITIVE_INFINITY;
+    return ends.filter(({ time }) => time <= moment);
+  };
   let keys = keysBefore(0n);
   function keysBefore(place: bigint) {
     const ring = rememberedRing(policy, memory, crypto, place);
-    const here = policyAt(ring, place);
+    const here = policyAt({ policy: ring.policy, changes: ring.changes }, place);
     const signers = signersOfPolicy(here, interest.own);
     const known = new Map(signers.map((signer) => [keyidOf(signer.vkey.publicKey, crypto), signer]));
     const records = memory.keyRecords();
-    const ends = [...ring.changes.map(({ from }) => from), ...records.map((record) => record.index + 1n)];
-    const until = ends.filter((end) => end > place).sort((a, b) => (a < b ? -1 : 1))[0] ?? MAX_PLACE;
+    const edges = [...ring.changes.map(({ from }) => from), ...records.map((record) => record.index + 1n)];
+    const until = edges.filter((edge) => edge > place).sort((a, b) => (a < b ? -1 : 1))[0] ?? MAX_PLACE;
     return { place, until, count: records.length, ring, policy: here, known, closed: closedBy(memory) };
   }
   /** The same until a change takes effect, or one more is remembered. */
@@ -87,17 +104,20 @@ export function openWatch(
     record(index, bytes, rootAt) {
       const found: Found[] = [];
       const { ring, policy: here, known, closed } = keysAt(index);
+      const distrust = distrustAt(index);
+      const trusted = { ...ring, untrusted: distrust.map(({ vkey }) => vkey) };
       const w: Watched = {
         index,
         bytes,
         sha256: toHex(crypto.sha256(bytes)),
         policy: here,
+        distrust,
         crypto,
         memory,
         rootAt: (size) => toHex(rootAt(size)),
         find: (one) => void found.push(one),
       };
-      judgeRecord(w, known, interest, { ring, closed });
+      judgeRecord(w, known, interest, { ring: trusted, closed });
       return found;
     },
   };
@@ -152,6 +172,12 @@ function judgeRecord(
   if (!isInPlace(w, envelope, ring, about)) return;
   const signed = signaturesOf(w, envelope, known, about);
   if (signed === null) return; // whoever altered it: what it says is nobody's word
+  for (const { name, vkey } of signed.signers) {
+    const end = w.distrust.find((one) => sameKey(one.vkey, vkey));
+    if (end === undefined) continue;
+    const message = `the ${statement.kind} is signed by ${quote(name)}, whom the policy distrusts since ${isoTime(end.time)}, and nothing shows that it was there before`;
+    w.find({ code: "signer-distrusted", message, ...about });
+  }
   judgeOwn(w, statement, signed, interest, about);
   switch (statement.kind) {
     case "release":
@@ -294,8 +320,9 @@ function judgeRelease(w: Watched, statement: ReleaseStatement, { signers, unknow
     const message = `${product} ${version} has security version ${securityVersion}, a release for ${hardware.model} had ${highest} already: an old line, or a way back`;
     w.find({ code: "security-version-down", message, ...about });
   }
-  if (!approved) return;
+  if (!approved && !isApprovedAsWritten(w, product, signers)) return;
   w.memory.keepRelease(line, version, { index: w.index, images: digest, securityVersion });
+  if (!approved) return;
   const names = signers
     .map(({ name }) => name)
     .sort()
@@ -321,8 +348,10 @@ function isApproved(
     w.find({ code: "no-approval-rule", message: `${what}: the policy has no approve line for it`, ...about });
     return false;
   }
-  const approvers = signers.filter((s) => w.policy.approvers.some((a) => a.vkey === s.vkey));
-  const missing = rule.roles.find((role) => !approvers.some((a) => a.role === role));
+  const approvers = approversOf(w, signers).filter(
+    ({ vkey }) => !w.distrust.some((end) => sameKey(end.vkey, vkey)),
+  );
+  const missing = missingRole(rule, approvers);
   if (approvers.length < rule.threshold) {
     const message = `${what} has ${approvers.length} of ${rule.threshold} approvals`;
     w.find({ code: "approvals-missing", message, ...about });
@@ -330,6 +359,21 @@ function isApproved(
     w.find({ code: "role-missing", message: `${what}: nobody of role ${quote(missing)} approved`, ...about });
   }
   return approvers.length >= rule.threshold && missing === undefined;
+}
+
+const approversOf = ({ policy }: Watched, signers: readonly Signer[]) =>
+  signers.filter((s) => policy.approvers.some((a) => a.vkey === s.vkey));
+
+const missingRole = ({ roles }: Policy["approve"][number], approvers: readonly Signer[]) =>
+  roles.find((role) => !approvers.some((a) => a.role === role));
+
+/** Whether they were enough when nobody among them was distrusted yet. */
+function isApprovedAsWritten(w: Watched, product: string, signers: readonly Signer[]): boolean {
+  const rule = w.policy.approve.find((r) => r.product === product);
+  const approvers = approversOf(w, signers);
+  return (
+    rule !== undefined && approvers.length >= rule.threshold && missingRole(rule, approvers) === undefined
+  );
 }
 
 /** Statements that one status key may make, or enough approvers. */
@@ -345,6 +389,7 @@ function withMakers(
   }
   const what = `the ${statement.kind} for ${statement.product}`;
   if (isApproved(w, statement.product, signers, unknown, what, aboutOf(statement))) judge(true);
+  else if (statement.kind === "advisory" && isApprovedAsWritten(w, statement.product, signers)) judge(false);
 }
 
 /** Anybody may commit to a fleet's evidence: no verdict rests on it, and no policy says who does. */

@@ -8,7 +8,14 @@
 import type { Crypto } from "./crypto";
 import { parseEnvelope } from "./dsse";
 import { isKeyStatement, type KeyStatement } from "./keychange";
-import { isForeign, type Keyring, type PlacedRecord, requireKeyApproval, withRotation } from "./keyring";
+import {
+  isForeign,
+  type Keyring,
+  openRing,
+  type PlacedRecord,
+  requireKeyApproval,
+  withRotation,
+} from "./keyring";
 import type { Policy } from "./policy";
 import { isRefusal, quote } from "./refusal";
 import { parseStatement } from "./statement";
@@ -16,13 +23,19 @@ import { parseVkey } from "./vkey";
 import type { Watched } from "./watch";
 import type { Memory } from "./watchmemory";
 
-/** The policy's keys as the remembered records leave them; of those below `place`, where one is given. */
+/**
+ * The policy's keys as the remembered records leave them; of those below `place`, where one is given. A record that counted
+ * when it was read counts for good, whoever of its approvers is distrusted since: that it is remembered proves that it was
+ * there. Of a policy without keys that it distrusts (distrust.ts) those count for nothing else.
+ */
 export function rememberedRing(policy: Policy, memory: Memory, crypto: Crypto, place?: bigint): Keyring {
   const records = memory.keyRecords().filter(({ index }) => place === undefined || index < place);
-  return records.reduce<Keyring>((ring, record) => ringWith(ring, record, crypto) ?? ring, {
-    policy,
-    changes: [],
+  const { policy: written, untrusted, changes } = openRing(policy);
+  const ring = records.reduce<Keyring>((known, record) => ringWith(known, record, crypto) ?? known, {
+    policy: written,
+    changes,
   });
+  return untrusted === undefined ? ring : { ...ring, untrusted };
 }
 
 /** The ring with what a record does to it; null when it is none about keys, or doesn't count. */

@@ -151,4 +151,54 @@ for (const [name, code, lines] of [
     assert.throws(() => openImported(proof, RECORDS[1]!, log.vkey, TWO, NOW, crypto), refusal(code));
   });
 
+const END = NOW - 30;
+const lineOf = { log, w1, w2 };
+const distrusting = (...names: readonly (keyof typeof lineOf)[]) =>
+  parsePolicy(
+    utf8Encode(
+      [
+        `log ${formatVkey(log.vkey)}`,
+        ...[w1, w2].map((w, i) => `witness ${["one", "two"][i]} ${formatVkey(w.vkey)}`),
+        "group some any one two",
+        "quorum some",
+        ...names.map((name) => `distrust ${formatVkey(lineOf[name].vkey)} ${isoTime(END)}`),
+        "",
+      ].join("\n"),
+    ),
+    crypto,
+  );
+
+for (const [what, names, cosigners, code] of [
+  ["no key of it", [], [w1], null],
+  ["one of its witnesses, and another cosigned too", ["w1"], [w1, w2], null],
+  ["its only cosigner", ["w1"], [w1], "quorum-missing"],
+  ["every witness", ["w1", "w2"], [w1, w2], "quorum-missing"],
+  ["the log's key, with every witness", ["log"], [w1, w2], "log-distrusted"],
+] as const)
+  imported(`a policy that distrusts ${what}: ${code ?? "included"}`, () => {
+    const proof = proofWith(checkpointNote(log, { size: 3n, root: ROOT }, cosigners, TIME)); // of before the end
+    const ask = (now: number, entry = RECORDS[1]!) =>
+      openImported(proof, entry, log.vkey, distrusting(...names), now, crypto);
+    assert.is(ask(END - 1).index, 1n, "not yet");
+    if (code === null) {
+      const counted = cosigners.filter((w) => !names.some((name) => lineOf[name] === w));
+      assert.is(ask(END).witnesses.length, counted.length);
+    } else assert.throws(() => ask(END), refusal(code));
+    assert.throws(() => ask(END, RECORDS[0]), refusal("inclusion-mismatch"));
+  });
+
+imported("a receipt by a log that the policy distrusts; without a policy nobody knows", () => {
+  const quorumless = Buffer.from(publishedBytes("worked/policy"))
+    .toString()
+    .replace(/^quorum .*$/m, "quorum none");
+  const policy = parsePolicy(
+    utf8Encode(`${quorumless}distrust ${formatVkey(LOG)} ${isoTime(NOW)}\n`),
+    crypto,
+  );
+  const ask = (now: number) => openImported(RECEIPT, ENTRY, LOG, policy, now, crypto);
+  assert.is(ask(NOW - 1).form, "cose-receipt");
+  assert.throws(() => ask(NOW), refusal("log-distrusted"));
+  assert.is(openImported(RECEIPT, ENTRY, LOG, null, NOW, crypto).form, "cose-receipt");
+});
+
 imported.run();

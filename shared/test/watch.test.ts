@@ -4,13 +4,15 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { toHex, utf8Encode } from "../src/bytes";
+import { trustedAt } from "../src/distrust";
 import { parseEnvelope } from "../src/dsse";
 import { FINDINGS, LEVEL_STATUS, LEVELS, levelOf } from "../src/findings";
 import { parseJson } from "../src/json";
 import type { RotationStatement } from "../src/keychange";
 import { leafHash, memoryReader, rootOf } from "../src/merkle";
-import { parsePolicy } from "../src/policy";
+import { type Policy, parsePolicy } from "../src/policy";
 import type { AdvisoryStatement, ReleaseStatement, Statement, StatusStatement } from "../src/statement";
+import { isoTime, secondsOf } from "../src/time";
 import { formatVkey } from "../src/vkey";
 import { type Found, type Interest, openWatch } from "../src/watch";
 import { MEMORY, readMemory } from "../src/watchmemory";
@@ -31,7 +33,7 @@ const [log, alice, bob, carol, psirt, station, stranger] = [
 ].map(key) as [Key, Key, Key, Key, Key, Key, Key];
 const alice2 = key("alice2");
 const vkey = ({ vkey: one }: Key) => formatVkey(one);
-const policy = parsePolicy(
+const policyText = (lines: readonly string[]) =>
   utf8Encode(
     [
       `log ${vkey(log)}`,
@@ -43,11 +45,11 @@ const policy = parsePolicy(
       `vendor pump-400 ${vkey(key("vendor"))}`,
       `status ${vkey(psirt)}`,
       `enroller ${vkey(station)}`,
+      ...lines,
       "",
     ].join("\n"),
-  ),
-  testCrypto,
-);
+  );
+const policy = parsePolicy(policyText([]), testCrypto);
 
 const sha = (text: string) => toHex(testCrypto.sha256(utf8Encode(text)));
 const CREATED = "2026-01-15T09:00:00Z";
@@ -142,11 +144,17 @@ function madeOf(records: readonly Make[]): Uint8Array[] {
 }
 
 /** What each record gives. Between any two the memory goes through its file. */
-function watched(made: readonly Uint8Array[], interest: Interest = NOBODY, throughFile = true): Found[][] {
+function watched(
+  made: readonly Uint8Array[],
+  interest: Interest = NOBODY,
+  throughFile = true,
+  policyFor: (index: number) => Policy = () => policy,
+  thereAt: (index: bigint) => number | null = () => null,
+): Found[][] {
   const rootAt = (size: bigint) => rootAfter(made, Number(size));
   let memory = openWatch(policy, interest, testCrypto).memory;
   return made.map((bytes, index) => {
-    const one = openWatch(policy, interest, testCrypto, memory);
+    const one = openWatch(policyFor(index), interest, testCrypto, memory, thereAt);
     const found = one.record(BigInt(index), bytes, rootAt);
     const file = JSON.stringify(one.memory.toJson());
     if (throughFile) memory = readMemory(MEMORY(parseJson(file, "memory", 1 << 20), "memory"));
@@ -530,10 +538,109 @@ for (const [what, records, last, interest] of ROWS) {
   });
 }
 
+const END = secondsOf("2026-06-01T00:00:00Z");
+const psirt2 = key("psirt2");
+const written = (ended: readonly Key[]) => {
+  const ends = ended.map((one) => `distrust ${vkey(one)} ${isoTime(END)}`);
+  return parsePolicy(policyText([`status ${vkey(psirt2)}`, ...ends]), testCrypto);
+};
+const R1_OTHER = by(release("2.4.1", { subjects: [{ name: "app", sha256: sha("x") }] }), bob, carol);
+const ALL = [alice, bob, carol];
+
+/** Read after the end of some keys, by a monitor that has seen none of it before. */
+const ENDED: readonly (readonly [string, readonly Key[], readonly Make[], readonly string[]])[] = [
+  ["an approval too few without it", [alice], [R1], ["signer-distrusted", "approvals-missing"]],
+  ["approvals enough without it", [carol], [by(release("2.4.1"), ...ALL)], ["signer-distrusted", "release"]],
+  ["the role that it had", [bob], [by(release("2.4.1"), ...ALL)], ["signer-distrusted", "role-missing"]],
+  ["keys that signed nothing", [carol, psirt], [R1], ["release"]],
+  ["a version that it released, with other images", [alice], [R1, R1_OTHER], ["version-reused", "release"]],
+  ["an advisory", [psirt], [A1], ["signer-distrusted", "advisory"]],
+  ["its advisory listed by its successor", [psirt], [A1, status([0], [psirt2])], []],
+  ["its advisory left out by its successor", [psirt], [A1, status([], [psirt2])], ["status-drops-advisory"]],
+  [
+    "an advisory of the approvers, left out",
+    [alice],
+    [by(advisory("A-1"), ...OK), status([], [psirt2])],
+    ["status-drops-advisory"],
+  ],
+  [
+    "an advisory of the approvers that says less",
+    [alice],
+    [A1, by(advisory("A-1", { subjects: [{ name: "app", sha256: sha("app 2.4.0") }] }), ...OK)],
+    ["signer-distrusted", "approvals-missing", "advisory-idle"],
+  ],
+  [
+    "a withdrawal of an advisory",
+    [alice],
+    [A1, by(withdrawal(A1), ...OK)],
+    ["signer-distrusted", "approvals-missing"],
+  ],
+  [
+    "and the advisory after it",
+    [alice],
+    [A1, by(withdrawal(A1), ...OK), status([], [psirt])],
+    ["status-drops-advisory"],
+  ],
+  ["a change of keys", [bob], [by(rotation(1), ...OK)], ["signer-distrusted", "approvals-missing"]],
+  [
+    "and what its successor signs",
+    [bob],
+    [by(rotation(1), ...OK), by(release("2.4.1"), alice2, carol)],
+    ["unknown-signer", "approvals-missing"],
+  ],
+  [
+    "a commitment",
+    [station],
+    [by({ kind: "evidence-commitment", sha256: sha("e"), created: CREATED }, station)],
+    ["signer-distrusted"],
+  ],
+];
+
+for (const [what, ended, records, last] of ENDED) {
+  watch(`a key that the policy distrusts: ${what}: ${last.join(", ") || "nothing"}`, () => {
+    const made = madeOf(records);
+    const lastOf = (now: number, thereAt?: (index: bigint) => number | null) =>
+      watched(made, NOBODY, true, () => trustedAt(written(ended), now), thereAt)
+        .at(-1)!
+        .map(({ code }) => code);
+    assert.equal(lastOf(END), last);
+    assert.equal(
+      lastOf(END + 9, () => END),
+      last,
+      "a ledger had it that very second",
+    );
+    const before = lastOf(END - 1);
+    assert.not(before.includes("signer-distrusted"));
+    assert.equal(
+      lastOf(END + 9, () => END - 1),
+      before,
+      "a ledger had it before",
+    );
+  });
+}
+
+watch("a change of keys that counted when it was read counts when its approver is distrusted later", () => {
+  const made = madeOf([by(rotation(1), ...OK), by(release("2.4.1"), alice2, bob, carol)]);
+  const later = trustedAt(written([carol]), END);
+  const found = watched(made, NOBODY, true, (index) => (index === 0 ? policy : later));
+  assert.equal(
+    found.map((of) => of.map(({ code }) => code)),
+    [["key-changed"], ["signer-distrusted", "release"]],
+  );
+  const approver = trustedAt(written([bob]), END);
+  const again = watched(made, NOBODY, true, (index) => (index === 0 ? policy : approver));
+  assert.equal(
+    again[1]!.map(({ code }) => code),
+    ["signer-distrusted", "role-missing"],
+    "alice2 is known, and bob nobody",
+  );
+});
+
 watch("the rows show every code that a record can give", () => {
   const shown = new Set(ROWS.flatMap(([, , last]) => last));
   const others = ["log-forked", "log-inconsistent", "checkpoint-shrunk", "checkpoint-stale", "log-behind"];
-  const notOfRecords = new Set([...others, "witness-quiet", "witness-went-back", "over"]);
+  const notOfRecords = new Set([...others, "witness-quiet", "witness-went-back", "over", "retired"]);
+  notOfRecords.add("signer-distrusted"); // has rows of its own
   for (const code of Object.keys(FINDINGS))
     assert.is(shown.has(code), !notOfRecords.has(code), `${code} is shown, or isn't about records`);
   assert.equal(

@@ -1,7 +1,11 @@
 // vouch log check: everything in a log's folder recomputed (log/fsck.ts), and with a policy its signature and receipts.
+//
+// Keys that the policy distrusts by now count for nothing here: no receipt by a ledger's, no change of keys by an
+// approver's. Under the log's own the whole log is the word of whoever has the key, but for what a ledger had before.
 
 import { equalBytes, toBase64 } from "@vouch/shared/bytes";
-import { policyAt } from "@vouch/shared/keyring";
+import { endOf } from "@vouch/shared/distrust";
+import { type Keyring, policyAt } from "@vouch/shared/keyring";
 import { rootOf } from "@vouch/shared/merkle";
 import type { Policy } from "@vouch/shared/policy";
 import type { StatementKind } from "@vouch/shared/predicates";
@@ -12,7 +16,7 @@ import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
 import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
-import { type Anchor, listAnchors } from "../log/anchors";
+import { type Anchor, type AnchoredNote, checkNotForked, listAnchors, newestAnchored } from "../log/anchors";
 import { type Checked, checkFolder } from "../log/fsck";
 import { aboutKeys, checkKept, type KeyRecord, keyRecordText, ringOf } from "../log/keys";
 import { receiptTime } from "../log/receipts";
@@ -20,8 +24,8 @@ import { checkLogKey, checkRecord, type ReleaseLog } from "../log/store";
 import { decimal } from "../output/size";
 import { type Progress, startProgress, table } from "../output/terminal";
 import { type RebasedOnDemand, rebasedOnDemand } from "../rebased";
-import { damaged } from "../tiledlog";
-import { readPolicy } from "./policy";
+import { damaged, type TiledLog } from "../tiledlog";
+import { readPolicyNow } from "./policy";
 
 const SHOWN_FROM = 20_000n; // fewer records are checked before anybody wonders
 
@@ -36,14 +40,16 @@ export interface CheckedLog extends Checked {
   readonly kinds: ReadonlyMap<StatementKind, number>;
   /** Whether the checkpoint's signature was verified: only a policy names the key. */
   readonly signed: boolean;
+  /** Since when the policy distrusts the key that signed it; a ledger had the checkpoint before. Null when it doesn't. */
+  readonly distrusted: number | null;
   readonly anchors: readonly CheckedAnchor[];
   /** Changes of keys and a closing, in words; with a policy also why one doesn't count. */
   readonly keys: readonly string[];
 }
 
 /**
- * Recomputes everything. Refuses `log-damaged`, `index-damaged`, `wrong-log-key`, `bad-signature`, and what a receipt
- * is refused for.
+ * Recomputes everything. Refuses `log-damaged`, `index-damaged`, `wrong-log-key`, `bad-signature`, `log-forked`, what a
+ * receipt is refused for, and `log-distrusted`. `policy` is one of now (policy.ts).
  */
 export function checkLog(
   folder: string,
@@ -68,12 +74,42 @@ export function checkLog(
     const anchors = listAnchors(folder).flatMap((anchor) =>
       checkAnchor(folder, log, anchor, ring && policyAt(ring, anchor.size), rebased),
     );
-    return { ...checked, kinds, signed: policy !== null, anchors, keys };
+    checkNewest(log, newestAnchored(folder), ring);
+    const distrusted = ring && checkTrusted(ring.policy, policyAt(ring, log.size).log, log, anchors);
+    return { ...checked, kinds, signed: policy !== null, distrusted, anchors, keys };
   });
 }
 
+/** A note that a ledger may have, its receipt lost or yet to come: `log add` won't go on beside one that doesn't fit. */
+function checkNewest(log: TiledLog, newest: AnchoredNote | null, ring: Keyring | null): void {
+  if (newest === null) return;
+  const policy = ring && policyAt(ring, newest.size);
+  if (policy !== null && !isSignedBy({ checkpoint: newest, note: newest.note }, policy))
+    throw damaged(`the anchored checkpoint of size ${newest.size} isn't signed by the log's key`);
+  checkNotForked(log, newest, policy?.log);
+}
+
+/** Since when the key is distrusted. Refuses `log-distrusted` unless a ledger had the log's checkpoint before. */
+function checkTrusted(
+  policy: Policy,
+  key: Policy["log"],
+  { size }: ReleaseLog,
+  anchors: readonly CheckedAnchor[],
+): number | null {
+  const end = endOf(policy, key, Date.now() / 1000);
+  if (end === null) return null;
+  const before = anchors.filter(({ time }) => time !== null && time < end);
+  if (before.some((anchor) => anchor.size === size)) return end;
+  const newest = before.at(-1);
+  throw new Refusal(
+    "log-distrusted",
+    `the policy distrusts the log's key since ${isoTime(end)}, and no ledger is known to have had this checkpoint of ${size} records before`,
+    newest && { hint: `a ledger had the first ${newest.size} records at ${isoTime(newest.time!)}` },
+  );
+}
+
 /** A byte that was bent in the anchored note is no second history: only the log's key can make one. */
-function isSignedBy(anchor: Anchor, { log }: Policy): boolean {
+function isSignedBy(anchor: Pick<Anchor, "checkpoint" | "note">, { log }: Policy): boolean {
   try {
     checkLogKey(anchor, log);
     return true;
@@ -102,6 +138,8 @@ function checkAnchor(
     const hint = kept ? kept.hint : policy === null && "--policy says whether the log's key signed that one";
     throw new Refusal("log-forked", found, { ...(hint && { hint }) });
   }
+  // Its root is right; a bundle needs the whole note.
+  if (policy !== null) about(`the anchor of size ${size}`, () => checkLogKey(anchor, policy.log));
   return anchor.receipts.map((receipt) => ({
     size,
     kind: receipt.kind,
@@ -137,12 +175,13 @@ export function defineCheck(log: Command, io: Io): void {
     .option("--policy <FILE>", "names the log's key and the ledgers")
     .option("--json", "print one JSON object")
     .action((dir: string, flags: { policy?: string }) => {
-      const policy = flags.policy === undefined ? null : readPolicy(flags.policy);
+      const policy = flags.policy === undefined ? null : readPolicyNow(flags.policy);
       const {
         log: found,
         waiting,
         kinds,
         signed,
+        distrusted,
         anchors,
         leftovers,
         keys,
@@ -154,7 +193,7 @@ export function defineCheck(log: Command, io: Io): void {
           time: time === null ? null : isoTime(time),
         }));
         io.stdout(
-          `${JSON.stringify({ ...headOf(found), kinds: Object.fromEntries(kinds), signatureChecked: signed, anchors: list, waiting: waiting === null ? null : decimal(waiting), leftovers, keys })}\n`,
+          `${JSON.stringify({ ...headOf(found), kinds: Object.fromEntries(kinds), signatureChecked: signed, distrusted: distrusted === null ? null : isoTime(distrusted), anchors: list, waiting: waiting === null ? null : decimal(waiting), leftovers, keys })}\n`,
         );
         return;
       }
@@ -180,6 +219,14 @@ export function defineCheck(log: Command, io: Io): void {
                 ],
               ]),
           ["signature", signed ? `by ${found.checkpoint.origin}` : "not checked: no --policy names the key"],
+          ...(distrusted === null
+            ? []
+            : [
+                [
+                  "distrusted",
+                  `the log's key since ${isoTime(distrusted)}; a ledger had this checkpoint before`,
+                ],
+              ]),
           ...keys.map((text) => ["keys", text]),
           ...anchors.map(({ size, kind, time }) => [
             "anchor",

@@ -6,10 +6,8 @@
 import { parseSize } from "@vouch/shared/checkpoint";
 import { formatConsistency } from "@vouch/shared/consistency";
 import { MAX_NOTE } from "@vouch/shared/note";
-import type { Policy } from "@vouch/shared/policy";
 import { formatProof } from "@vouch/shared/proof";
 import { quote } from "@vouch/shared/refusal";
-import type { Vkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { usage } from "../exit";
 import { readInput, writeOutput } from "../files";
@@ -20,7 +18,7 @@ import { type LogReader, openLogReader } from "../log/remote";
 import { checkLogKey, openLog } from "../log/store";
 import { decimal } from "../output/size";
 import { seconds } from "../signer";
-import { readPolicy } from "./policy";
+import { readPolicyNow, refuseDistrusted } from "./policy";
 
 interface ProveFlags {
   readonly consistency?: bigint;
@@ -37,9 +35,16 @@ export const withReading = (command: Command): Command =>
     .option("--cache <DIR>", "keep verified tiles here for the next time")
     .option("--timeout <SECONDS>", "how long one file of the log may take, retries included", seconds, 60);
 
-/** Whose checkpoint of that size the policy takes; an address shows no records about keys, so there the policy's own. */
-export const logKeyIn = (where: string, policy: Policy, size: bigint): Vkey =>
-  (isAddress(where) ? policy : policyOf(openLog(where), policy, size)).log;
+/**
+ * Refuses `wrong-log-key`, `bad-signature`, `log-distrusted` unless the policy's log signed the checkpoint. An address shows
+ * no records about keys, so there the key is the policy's own.
+ */
+export function checkSignedFor(where: string, reader: LogReader, policyFile: string): void {
+  const policy = readPolicyNow(policyFile);
+  const { log } = isAddress(where) ? policy : policyOf(openLog(where), policy, reader.size);
+  checkLogKey(reader, log);
+  refuseDistrusted(policy, log);
+}
 
 export function recordIndex(text: string): bigint {
   const index = parseSize(text);
@@ -69,8 +74,7 @@ async function prove(where: string, index: bigint | undefined, flags: ProveFlags
   try {
     const reader =
       flags.checkpoint === undefined ? newest : await newest.at(readInput(flags.checkpoint, MAX_NOTE));
-    if (flags.policy !== undefined)
-      checkLogKey(reader, logKeyIn(where, readPolicy(flags.policy), reader.size));
+    if (flags.policy !== undefined) checkSignedFor(where, reader, flags.policy);
     const file =
       index === undefined ? await consistencyOf(reader, from as bigint) : await proofOf(reader, index);
     writeOutput(io, flags.output, new TextDecoder().decode(file));

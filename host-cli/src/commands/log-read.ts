@@ -7,10 +7,8 @@ import { usage } from "../exit";
 import { writeOutput } from "../files";
 import type { Io } from "../io";
 import { openLogReader } from "../log/remote";
-import { checkLogKey } from "../log/store";
 import { decimal } from "../output/size";
-import { logKeyIn, recordIndex, withReading } from "./log-prove";
-import { readPolicy } from "./policy";
+import { checkSignedFor, recordIndex, withReading } from "./log-prove";
 
 interface ReadFlags {
   readonly policy?: string;
@@ -31,8 +29,7 @@ export function defineRead(log: Command, io: Io): void {
       if (io.json && flags.output === undefined) throw usage("--json needs --output FILE");
       const reader = await openLogReader(where, { cache: flags.cache, timeoutMs: flags.timeout * 1000 });
       try {
-        if (flags.policy !== undefined)
-          checkLogKey(reader, logKeyIn(where, readPolicy(flags.policy), reader.size));
+        if (flags.policy !== undefined) checkSignedFor(where, reader, flags.policy);
         const record = await reader.entry(index);
         writeOutput(io, flags.output, record);
         const { size } = reader;

@@ -2,20 +2,23 @@
 //
 // The places named show the same log, that of the policy; the more there are, the harder it is to show one of them
 // another. What is remembered lies in --state (monitor/state.ts), what may be found in shared/src/findings.ts. Each
-// finding is a line on stdout, and goes to --exec as JSON on stdin; it counts as told once both are done.
+// finding is a line on stdout, and goes to --exec as JSON on stdin; it counts as told once both are done. What stands of
+// a place that isn't named any more goes on standing, until --retire says that this is meant.
 
 import { fromHex, utf8Decode } from "@vouch/shared/bytes";
+import { trustedAt } from "@vouch/shared/distrust";
 import { LEVEL_STATUS, LEVELS, type Level } from "@vouch/shared/findings";
 import { MAX_NOTE } from "@vouch/shared/note";
 import type { Policy } from "@vouch/shared/policy";
 import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
+import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { durationMs, durationS, repeatEvery } from "../every";
 import { about, describe, EXIT, printable, usage } from "../exit";
 import { readInput } from "../files";
 import { runHook } from "../hook";
 import type { Io } from "../io";
-import { type MonitorOptions, monitorPass, type Pass } from "../monitor/pass";
+import { isAsked, type MonitorOptions, monitorPass, type Pass } from "../monitor/pass";
 import { type MonitorState, openMonitorState, type Shown } from "../monitor/state";
 import { type Progress, paint, type Style, startProgress } from "../output/terminal";
 import { seconds, splitWords } from "../signer";
@@ -48,6 +51,7 @@ export interface MonitorFlags {
   made?: string;
   product?: string[];
   compare?: string[];
+  retire?: string[];
   quietAfter: number;
   staleAfter?: number;
   fraudOut?: string;
@@ -63,7 +67,7 @@ export function monitorOptions(
   flags: MonitorFlags,
   policy: Policy,
 ): MonitorOptions {
-  const { own = [], product = [], compare = [] } = flags;
+  const { own = [], product = [], compare = [], retire = [] } = flags;
   return {
     policy,
     interest: {
@@ -76,6 +80,7 @@ export function monitorOptions(
     quietAfterS: flags.quietAfter,
     staleAfterS: flags.staleAfter ?? policy.maxAge.status,
     fraudOut: flags.fraudOut ?? flags.state,
+    retire,
     read: { timeoutMs: flags.timeout * 1000, askMs: Math.min(20, flags.timeout) * 1000 },
     now: () => Math.floor(Date.now() / 1000),
   };
@@ -130,18 +135,31 @@ const OUTCOMES: Record<Level, string> = {
   news: "nothing wrong",
 };
 
-function passText({ origin, size, fresh, worst }: Pass): string {
+function passText({ origin, size, fresh, worst, unasked }: Pass): string {
   const read = fresh === 0n ? `${size} records, none new` : `${size} records, ${fresh} of them new`;
-  return `${origin}: ${read}; ${OUTCOMES[worst ?? "news"]}\n`;
+  const open = unasked.map(({ code, source, asked, isNamed }) => {
+    const since = asked === null ? "not asked this time" : `not asked since ${isoTime(asked)}`;
+    const how = isNamed ? "" : `; \`--retire ${source}\` closes it`;
+    return printable(`${source === "" ? origin : source}: ${code} stands, ${since}${how}`);
+  });
+  return [...open, `${origin}: ${read}; ${OUTCOMES[worst ?? "news"]}`, ""].join("\n");
 }
 
-const passJson = ({ origin, size, fresh, worst }: Pass) => ({
+const passJson = ({ origin, size, fresh, worst, unasked }: Pass) => ({
   pass: {
     log: origin,
     size: Number(size),
     fresh: Number(fresh),
     worst,
     status: worst === null ? EXIT.done : LEVEL_STATUS[worst],
+    ...(unasked.length > 0 && {
+      unasked: unasked.map(({ code, level, source, asked }) => ({
+        code,
+        level,
+        ...(source !== "" && { source }),
+        ...(asked !== null && { since: isoTime(asked) }),
+      })),
+    }),
   },
 });
 
@@ -167,6 +185,11 @@ export function define(program: Command, io: Io): void {
     .option("--made <FILE>", "SHA-256 of the statements and images you made, one a line: others are told")
     .option("--product <NAME>", "a product of yours; all are, unless one is named (repeatable)", collect)
     .option("--compare <FILE>", "a checkpoint of this log from elsewhere (repeatable)", collect)
+    .option(
+      "--retire <SOURCE>",
+      "close what stands of a place, witness or file that isn't asked any more (repeatable)",
+      collect,
+    )
     .option("--quiet-after <DURATION>", "how long a witness may be silent: 24h, 7d", durationS, 24 * 3600)
     .option(
       "--stale-after <DURATION>",
@@ -185,6 +208,11 @@ export function define(program: Command, io: Io): void {
 async function monitor(places: readonly string[], flags: MonitorFlags, io: Io): Promise<void> {
   if (new Set(places).size < places.length) throw usage("a place is named twice");
   const options = monitorOptions(places, flags, readPolicy(flags.policy));
+  const asked = options.retire?.find((source) =>
+    isAsked({ ...options, policy: trustedAt(options.policy, options.now()) }, source),
+  );
+  if (asked !== undefined)
+    throw usage(`--retire is for what isn't asked any more, and ${quote(asked)} is named, or the policy's`);
   for (const product of options.interest.products)
     if (!io.quiet && !options.policy.approve.some((rule) => rule.product === product))
       io.stderr(
@@ -193,8 +221,11 @@ async function monitor(places: readonly string[], flags: MonitorFlags, io: Io): 
   const state = await openMonitorState(flags.state, options.policy.log, options.now());
   const seen: (Level | null)[] = [];
   const once = async (stopped?: () => boolean) => {
-    const pass = await passWithProgress(state, { ...options, ...(stopped && { stopped }) }, io);
+    const retire = seen.length === 0 ? (options.retire ?? []) : []; // once is enough
+    const pass = await passWithProgress(state, { ...options, retire, ...(stopped && { stopped }) }, io);
     seen.push(pass.worst);
+    for (const source of io.quiet ? [] : pass.unknown)
+      io.stderr(`nothing stands of ${quote(source)} that could be retired\n`);
     try {
       const hand = (line: string) => {
         seen.push((JSON.parse(line) as Told).level); // one that a run before this couldn't tell counts now

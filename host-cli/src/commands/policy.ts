@@ -3,11 +3,12 @@
 // accept less, or trust more, than its author meant.
 
 import { equalBytes, toHex } from "@vouch/shared/bytes";
-import { trustedAt } from "@vouch/shared/distrust";
+import { endOf, trustedAt } from "@vouch/shared/distrust";
 import { formatMldsaKey, type MldsaKey } from "@vouch/shared/mldsakey";
 import { type Policy, parsePolicy } from "@vouch/shared/policy";
 import { type LedgerRoot, stardustRoots } from "@vouch/shared/policylines";
 import { addressText, formatRoot } from "@vouch/shared/rebased/root";
+import { quote, Refusal } from "@vouch/shared/refusal";
 import { PRESETS } from "@vouch/shared/stardust/presets";
 import { formatStardustRoot } from "@vouch/shared/stardust/root";
 import { trustDigest } from "@vouch/shared/stardust/trust";
@@ -36,6 +37,16 @@ export function readPolicy(path: string): Policy {
 export function readPolicyNow(path: string, logFolder?: string): Policy {
   const policy = trustedAt(readPolicy(path), Date.now() / 1000);
   return logFolder === undefined ? policy : about(logFolder, () => policyNow(openLog(logFolder), policy));
+}
+
+/** Refuses `log-distrusted` when the policy distrusts the log's key by now: nothing at hand says when it signed. */
+export function refuseDistrusted(policy: Policy, key: Vkey): void {
+  const end = endOf(policy, key, Date.now() / 1000);
+  if (end !== null)
+    throw new Refusal(
+      "log-distrusted",
+      `the policy distrusts the key of ${quote(key.name)} since ${isoTime(end)}, and nothing shows that this was signed before`,
+    );
 }
 
 export interface Warning {

@@ -1,10 +1,12 @@
 // vouch verify --fraud FILE: whether a file proves that a log contradicted itself.
 //
 // The question is whether the proof holds, so 0 says that it does: the worst news there is of a log.
-// 20 says that the file proves nothing, 21 that these keys can't tell.
+// 20 says that the file proves nothing, 21 that these keys can't tell. A key that the policy distrusts has contradicted
+// itself all the same; then it is said that somebody else may have it.
 
 import { type Bundle, parseBundle } from "@vouch/shared/bundle";
 import { toBase64 } from "@vouch/shared/bytes";
+import { endOf } from "@vouch/shared/distrust";
 import { MAX_FRAUD, type ProvenFraud, parseFraud, verifyFraud } from "@vouch/shared/fraud";
 import { isRefusal } from "@vouch/shared/refusal";
 import { parseRenewed } from "@vouch/shared/renewal";
@@ -26,17 +28,29 @@ export interface FraudOptions {
   readonly policy?: string;
 }
 
-function keysOf({ logKey, policy }: FraudOptions): { log: Vkey; witnesses: readonly Vkey[] } {
-  if ((logKey === undefined) === (policy === undefined))
+interface Keys {
+  readonly log: Vkey;
+  readonly witnesses: readonly Vkey[];
+  /** Those that the policy distrusts by now. */
+  readonly ended: readonly { readonly key: Vkey; readonly time: number }[];
+}
+
+function keysOf({ logKey, policy: path }: FraudOptions, now: number): Keys {
+  if ((logKey === undefined) === (path === undefined))
     throw usage("--fraud takes the log's key: --log-key VKEY or --policy FILE");
-  if (policy !== undefined) {
-    const { log, witnesses } = readPolicy(policy);
-    return { log, witnesses: witnesses.map(({ vkey }) => vkey) };
+  if (path !== undefined) {
+    const policy = readPolicy(path);
+    const witnesses = policy.witnesses.map(({ vkey }) => vkey);
+    const ended = [policy.log, ...witnesses].flatMap((key) => {
+      const time = endOf(policy, key, now);
+      return time === null ? [] : [{ key, time }];
+    });
+    return { log: policy.log, witnesses, ended };
   }
   const log = readVkey(logKey!);
   if (log.type !== KEY_ED25519)
     throw usage(`--log-key: ${log.name} is a cosigner's key`, "a log signs with a key of type 1");
-  return { log, witnesses: [] };
+  return { log, witnesses: [], ended: [] };
 }
 
 /**
@@ -72,8 +86,8 @@ export function keepFraudIn(
 }
 
 /** Prints the outcome and sets the exit status: 0 proven, 20 not, 21 can't tell. Throws what isn't about the proof. */
-export function printFraud(options: FraudOptions, io: Io): void {
-  const keys = keysOf(options); // a policy that can't be read says nothing of the proof
+export function printFraud(options: FraudOptions, now: number, io: Io): void {
+  const keys = keysOf(options, now); // a policy that can't be read says nothing of the proof
   const bytes = readInput(options.fraud, MAX_FRAUD);
   let proven: ProvenFraud;
   try {
@@ -86,10 +100,11 @@ export function printFraud(options: FraudOptions, io: Io): void {
     io.exitCode = EXIT_STATUS[wordOf(error.code)];
     return;
   }
-  io.stdout(io.json ? `${JSON.stringify(fraudJson(proven))}\n` : fraudText(proven, io));
+  const ended = keys.ended.filter(({ key }) => key === keys.log || key.name === proven.witness?.name);
+  io.stdout(io.json ? `${JSON.stringify(fraudJson(proven, ended))}\n` : fraudText(proven, ended, io));
 }
 
-const fraudJson = ({ kind, origin, first, second, implied, witness }: ProvenFraud) => ({
+const fraudJson = ({ kind, origin, first, second, implied, witness }: ProvenFraud, ended: Keys["ended"]) => ({
   proven: true,
   kind,
   origin,
@@ -97,9 +112,10 @@ const fraudJson = ({ kind, origin, first, second, implied, witness }: ProvenFrau
   second: { size: String(second.size), root: toBase64(second.root) },
   implied: implied === null ? null : toBase64(implied),
   witness: witness === null ? null : { name: witness.name, times: witness.times.map(isoTime) },
+  distrusted: ended.map(({ key, time }) => ({ name: key.name, since: isoTime(time) })),
 });
 
-function fraudText(proven: ProvenFraud, io: Io): string {
+function fraudText(proven: ProvenFraud, ended: Keys["ended"], io: Io): string {
   const { kind, origin, first, second, implied, witness } = proven;
   const signed = ({ size, root }: typeof first) => `size ${size}, root ${toBase64(root)}`;
   const rows = [
@@ -113,6 +129,11 @@ function fraudText(proven: ProvenFraud, io: Io): string {
     const [later, earlier] = witness.times.map(isoTime);
     rows.push(["witness", `${witness.name} cosigned the second at ${earlier}, the first at ${later}`]);
   }
+  for (const { key, time } of ended)
+    rows.push([
+      "distrusted",
+      `${key.name} since ${isoTime(time)}: others may have its key, and date what they sign`,
+    ]);
   return `${table(rows)}${paint(io, "stdout", "red", conclusion(proven))}\n`;
 }
 

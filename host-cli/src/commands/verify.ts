@@ -163,7 +163,7 @@ export function define(program: Command, io: Io): void {
       if (bundle !== undefined && fraud !== undefined) throw usage("--fraud takes no bundle");
       if (bundle !== undefined && proof !== undefined) throw usage("--proof takes no bundle");
       if (proof === undefined && options.entry !== undefined) throw usage("--entry goes with --proof");
-      if (fraud !== undefined) return printFraud({ ...options, fraud }, io);
+      if (fraud !== undefined) return printFraud({ ...options, fraud }, now, io);
       if (proof !== undefined) return printProof({ ...options, proof }, now, io);
       if (bundle === undefined) throw usage("expected a bundle, --fraud FILE or --proof FILE");
       if (policy === undefined)

@@ -19,7 +19,7 @@ import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import type { Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
-import { readInput, writeWhole } from "../files";
+import { readStored, writeWhole } from "../files";
 import { keepFraud } from "../fraudfile";
 import { damaged, makeFolders, type TiledLog } from "../tiledlog";
 
@@ -59,13 +59,13 @@ function readAnchor(folder: string, size: bigint): Anchor | null {
     return match?.[1] ?? match?.[2] ?? [];
   });
   if (kinds.length === 0) return null;
-  const note = readInput(join(folder, "checkpoint"), MAX_NOTE);
+  const note = readStored(join(folder, "checkpoint"), MAX_NOTE);
   const checkpoint = parseCheckpoint(parseNote(note).text);
   if (checkpoint.size !== size)
     throw damaged(`the anchor of size ${size} holds a checkpoint of size ${checkpoint.size}`);
   const receipts = kinds
     .sort()
-    .map((kind) => ({ kind, proof: readInput(join(folder, receiptName(kind)), MAX_RECEIPT) }));
+    .map((kind) => ({ kind, proof: readStored(join(folder, receiptName(kind)), MAX_RECEIPT) }));
   return { size, checkpoint, note, receipts };
 }
 
@@ -83,7 +83,7 @@ export function newestAnchored(logFolder: string): AnchoredNote | null {
   if (newest === undefined) return null;
   const path = join(folder, String(newest), "checkpoint");
   return about(path, () => {
-    const note = readInput(path, MAX_NOTE);
+    const note = readStored(path, MAX_NOTE);
     return { ...parseCheckpoint(parseNote(note).text), note };
   });
 }
@@ -145,12 +145,12 @@ export function keptReceipt(
   const path = join(folder, receiptName(kind));
   if (!existsSync(path)) return null;
   keep(join(folder, "checkpoint"), note, "anchor-conflict", logKey);
-  return { path, receipt: readInput(path, MAX_RECEIPT) };
+  return { path, receipt: readStored(path, MAX_RECEIPT) };
 }
 
 function keep(path: string, bytes: Uint8Array, conflict: string, logKey?: Vkey): void {
   if (!existsSync(path) && create(path, bytes)) return;
-  const there = readInput(path, MAX_RECEIPT);
+  const there = readStored(path, MAX_RECEIPT);
   if (equalBytes(there, bytes)) return;
   const kept = logKey && keepFraud([there, bytes], null, logKey);
   const found = `${path} holds something else than what was just anchored`;

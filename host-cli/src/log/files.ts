@@ -6,7 +6,7 @@
 
 import { join } from "node:path";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
-import { readInput } from "../files";
+import { readStored } from "../files";
 import { type Answer, type HttpClient, httpClient, isAddress, isPassing, parseBase } from "../http";
 
 export interface LogFiles {
@@ -37,7 +37,7 @@ export function filesIn(folder: string): LogFiles {
     name: folder,
     async read(path, maxBytes) {
       try {
-        return readInput(join(folder, path), maxBytes);
+        return readStored(join(folder, path), maxBytes);
       } catch (error) {
         if (isRefusal(error) && error.code === "not-found") return null;
         throw error;

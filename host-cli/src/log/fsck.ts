@@ -27,7 +27,7 @@ import {
   tileReader,
 } from "@vouch/shared/tiles";
 import { nodeCrypto } from "../crypto";
-import { readInput } from "../files";
+import { readStored } from "../files";
 import { damaged, openTiledLog, type TiledLog } from "../tiledlog";
 import { growTree } from "../treegrowth";
 import { IndexDamaged, listRuns, openRun } from "./index";
@@ -86,7 +86,7 @@ export function checkFolder(
 
 function readCheckpoint(folder: string): Checkpoint {
   if (!existsSync(join(folder, "checkpoint"))) openTiledLog(folder); // refuses, with a hint
-  return parseCheckpoint(parseNote(readInput(join(folder, "checkpoint"), MAX_NOTE)).text);
+  return parseCheckpoint(parseNote(readStored(join(folder, "checkpoint"), MAX_NOTE)).text);
 }
 
 const describe = (wrong: ReadonlyMap<string, string>) =>
@@ -106,7 +106,7 @@ function fileOf(
     const path = pathOf({ ...tile, width });
     if (!existsSync(join(folder, path))) continue;
     try {
-      return { path, bytes: readInput(join(folder, path), MAX_BUNDLE), width };
+      return { path, bytes: readStored(join(folder, path), MAX_BUNDLE), width };
     } catch (error) {
       if (!isRefusal(error)) throw error;
       note(path, `can't be read: ${error.message}`);
@@ -270,7 +270,7 @@ function checkEarlier(
   const path = pathOf(tile);
   const whole = fileOf(folder, { ...tile, width }, () => {});
   if (whole === null || isWrong(whole.path)) return;
-  const bytes = readInput(join(folder, path), MAX_BUNDLE);
+  const bytes = readStored(join(folder, path), MAX_BUNDLE);
   if (equalBytes(bytes, whole.bytes.subarray(0, bytes.length)) && lengthFits(tile, bytes)) return;
   note(path, `isn't the beginning of ${whole.path}`);
 }

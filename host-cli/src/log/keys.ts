@@ -37,7 +37,7 @@ import { parseStatement, type Statement } from "@vouch/shared/statement";
 import { parseVkey, sameVkey, type Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
-import { readInput, writeWhole } from "../files";
+import { readStored, writeWhole } from "../files";
 import { damaged, makeFolders, type TiledLog } from "../tiledlog";
 import { ABOUT_KEYS, findStatements } from "./lookup";
 
@@ -68,7 +68,7 @@ export function keptKeyRecords(log: TiledLog): KeyRecord[] {
     .map((index) => {
       const path = pathOf(log.folder, index);
       return about(path, () => {
-        const bytes = readInput(path, MAX_DSSE);
+        const bytes = readStored(path, MAX_DSSE);
         if (!equalBytes(bytes, log.entry(index)))
           throw damaged(`record ${index} is another than is kept here`);
         const [record] = keyRecordsOf([{ index, bytes }]);

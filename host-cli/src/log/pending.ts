@@ -16,7 +16,7 @@ import { MAX_NOTE } from "@vouch/shared/note";
 import { Refusal } from "@vouch/shared/refusal";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
-import { flushFolder, readInput, writeWhole } from "../files";
+import { flushFolder, readStored, writeWhole } from "../files";
 import { openTiledLogAt, type TiledLog } from "../tiledlog";
 
 const pathOf = (log: TiledLog) => join(log.folder, "pending");
@@ -25,7 +25,7 @@ const pathOf = (log: TiledLog) => join(log.folder, "pending");
 export function readPending(log: TiledLog): TiledLog | null {
   const path = pathOf(log);
   if (!existsSync(path)) return null;
-  const pending = about(path, () => openTiledLogAt(log.folder, () => readInput(path, MAX_NOTE)));
+  const pending = about(path, () => openTiledLogAt(log.folder, () => readStored(path, MAX_NOTE)));
   const [small, large] = pending.size > log.size ? [log, pending] : [pending, log];
   const prefix = rootOf(small.size, large.hashReader, nodeCrypto);
   if (pending.checkpoint.origin !== log.checkpoint.origin || !equalBytes(prefix, small.checkpoint.root))

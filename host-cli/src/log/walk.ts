@@ -20,7 +20,7 @@ import {
 } from "@vouch/shared/rebased/walkform";
 import { Refusal } from "@vouch/shared/refusal";
 import { about } from "../exit";
-import { readInput, writeWhole } from "../files";
+import { readStored, writeWhole } from "../files";
 import { makeFolders } from "../tiledlog";
 
 export const MAX_WALK = 64 * 1024 * 1024;
@@ -35,7 +35,7 @@ export const parseWalk = (bytes: Uint8Array): Walk =>
 export function readWalkFile(logFolder: string): Walk | null {
   const path = pathOf(logFolder);
   if (!existsSync(path)) return null;
-  return about(path, () => parseWalk(readInput(path, MAX_WALK)));
+  return about(path, () => parseWalk(readStored(path, MAX_WALK)));
 }
 
 /**

@@ -9,17 +9,24 @@ import { isAddress } from "../http";
 import { type Anchor, listAnchors } from "../log/anchors";
 import { receiptTime } from "../log/receipts";
 import { rebasedOnDemand } from "../rebased";
-import type { Round } from "./round";
-import type { Shown } from "./state";
+import { isRefused } from "./board";
+import type { Proven, Round } from "./round";
+import { partsOf, type Shown } from "./state";
 
 const nameOf = (place: string, { size }: Anchor) => `${place}/anchors/${size}`;
 
-function anchorsOf({ board }: Round, place: string): readonly Anchor[] {
+function anchorsOf({ board, state }: Pick<Round, "board" | "state">, place: string): readonly Anchor[] {
   if (isAddress(place) || !statSync(place, { throwIfNoEntry: false })?.isDirectory()) return [];
+  const folder = `${place}/anchors`;
   try {
-    return listAnchors(place);
+    const found = listAnchors(place);
+    const known = [...state.standing.keys()].map((key) => partsOf(key).source);
+    // One that was refused, and isn't now or is gone, is over: all that lie there were looked at.
+    for (const source of new Set([folder, ...known.filter((name) => name.startsWith(`${folder}/`))]))
+      board.well(source, isRefused);
+    return found;
   } catch (error) {
-    board.trouble(`${place}/anchors`, error);
+    board.trouble(folder, error);
     return [];
   }
 }
@@ -49,6 +56,26 @@ export function checkReceipts(round: Round): void {
       }
     }
   }
+}
+
+/** What the receipts prove to have been there, and when. One that proves nothing is told of by checkReceipts. */
+export function provenIn(round: Omit<Round, "proven">): Proven[] {
+  const { places, policy } = round;
+  return places.flatMap((place) => {
+    const rebased = rebasedOnDemand(null);
+    return anchorsOf(round, place).flatMap((anchor) => {
+      const times = anchor.receipts.flatMap((receipt) => {
+        try {
+          return receiptTime(anchor, receipt, place, policy, rebased) ?? [];
+        } catch (error) {
+          if (!isRefusal(error)) throw error;
+          return [];
+        }
+      });
+      const { size, root } = anchor.checkpoint;
+      return times.map((time): Proven => ({ size, root, time }));
+    });
+  });
 }
 
 /** What was checked: this receipt for this note, wherever it lies. A later one may well be of a smaller size. */

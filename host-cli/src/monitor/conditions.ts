@@ -9,7 +9,8 @@ import { isoTime } from "@vouch/shared/time";
 import { formatVkey } from "@vouch/shared/vkey";
 import { closedBy } from "@vouch/shared/watchkeys";
 import { nodeCrypto } from "../crypto";
-import { doneSize, openSigned, type Place, policyFor, type Round, reportWentBack } from "./round";
+import { doneSize, openSigned, type Place, policyFor, QUIET, type Round, reportWentBack } from "./round";
+import { type KnownWitness, type Source, standingKey } from "./state";
 
 /** Places that show one log are renewed one after another. */
 const GRACE_S = 600;
@@ -26,17 +27,29 @@ export function judgeShown(round: Round, places: readonly Place[]): void {
 
 function judgeSize(round: Round, { source, shown, checkpoint: { size } }: Place): void {
   const { state, board, at } = round;
-  const before = state.sources.get(source) ?? 0n;
-  const read = doneSize(round);
-  if (size < before) {
-    const message = `it shows a checkpoint of size ${size}, and showed one of ${before} before`;
+  const before = state.sources.get(source) ?? { size: 0n, owed: 0n, since: 0 };
+  if (size < before.size) {
+    const message = `it shows a checkpoint of size ${size}, and showed one of ${before.size} before`;
     board.raise({ code: "checkpoint-shrunk", message, source });
     reportWentBack(round, shown);
-  } else if (size < read && at - state.doneAt > GRACE_S) {
-    const message = `it shows a checkpoint of size ${size}, another place one of ${read} since ${isoTime(state.doneAt)}`;
+  }
+  const { owed, since } = debtOf(round, before, size);
+  const isTold = state.standing.has(standingKey("log-behind", source, "")); // one that shrinks as well is still behind
+  if (owed > 0n && at - since > GRACE_S && (isTold || size >= before.size)) {
+    const message = `it shows a checkpoint of size ${size}, another place one of ${owed} since ${isoTime(since)}`;
     board.raise({ code: "log-behind", message, source });
   }
-  if (size > before) state.sources.set(source, size);
+  state.sources.set(source, { size: size > before.size ? size : before.size, owed, since });
+}
+
+/**
+ * What a place owes: the size that was read when it first showed less. It stays that while the log goes on, or a place
+ * that stands still beside a busy log would never be behind; a copy that follows pays it and owes the next.
+ */
+function debtOf(round: Round, before: Source, size: bigint): Pick<Source, "owed" | "since"> {
+  const read = doneSize(round);
+  if (size >= read) return { owed: 0n, since: 0 };
+  return before.owed > size ? before : { owed: read, since: round.state.doneAt };
 }
 
 /** Somebody has seen more of the log than it shows: a witness, a ledger, ourselves. */
@@ -47,7 +60,10 @@ function judgeBehind(round: Round, places: readonly Place[]): void {
     const { size } = checkpoint;
     const { witnesses } = policyFor(round, size);
     if (places.some((place) => place.checkpoint.size >= size)) continue;
-    const times = witnesses.flatMap(({ vkey }) => timeOf(note, vkey) ?? []);
+    // A time to come would keep it waiting for as long.
+    const times = witnesses
+      .flatMap(({ vkey }) => timeOf(note, vkey) ?? [])
+      .filter((time) => time <= at + CLOCK_SKEW);
     // A maker gathers cosignatures before it publishes.
     if (times.length > 0 && at - Math.min(...times) <= GRACE_S) continue;
     const largest = places.map((place) => place.checkpoint.size).join(", ");
@@ -83,7 +99,7 @@ function judgeCosignatures(round: Round, { source, note, checkpoint }: Place): S
       }
       cosigned.add(name);
       const key = formatVkey(vkey);
-      const known = state.witnesses.get(key) ?? { cosigned: 0, answered: 0 };
+      const known = state.witnesses.get(key) ?? STRANGER;
       state.witnesses.set(key, { ...known, cosigned: Math.max(known.cosigned, time) });
     } catch (error) {
       if (!isRefusal(error)) throw error;
@@ -106,9 +122,12 @@ function judgeQuorum(round: Round, places: readonly Place[], cosigned: readonly 
   });
 }
 
+const STRANGER: KnownWitness = { cosigned: 0, answered: 0, missed: 0 };
+
 /**
- * A witness cosigns when it is asked to, and a log that nothing was added to asks nobody. So it is quiet when the
- * checkpoint has been there for long without its cosignature, or it has not answered us for as long.
+ * A witness cosigns when it is asked to, and a log that nothing was added to asks nobody. So it is quiet when what the log
+ * shows has lacked its cosignature for long, be it one checkpoint or one after another, or it has not answered us for as
+ * long. That is over when the newest checkpoint has its cosignature, and it answers, if it can be asked.
  */
 function judgeWitnesses(round: Round): void {
   const { state, board, at, quietAfterS } = round;
@@ -116,27 +135,34 @@ function judgeWitnesses(round: Round): void {
   const { note, checkpoint } = openSigned(round, state.done.note);
   const policy = policyFor(round, checkpoint.size);
   for (const { name, vkey, url } of policy.witnesses) {
-    const { cosigned, answered } = state.witnesses.get(formatVkey(vkey)) ?? { cosigned: 0, answered: 0 };
+    const key = formatVkey(vkey);
+    const known = state.witnesses.get(key) ?? STRANGER;
+    const { cosigned, answered } = known;
+    const time = timeOf(note, vkey);
+    const isThere = time !== null && time <= at + CLOCK_SKEW;
+    const missed = isThere ? 0 : known.missed || state.doneAt;
+    state.witnesses.set(key, { ...known, missed });
     const last =
       cosigned === 0 ? "it never cosigned this log" : `its last cosignature is of ${isoTime(cosigned)}`;
-    const isMissing = timeOf(note, vkey) === null && at - state.doneAt > quietAfterS;
+    const isMissing = !isThere && at - Math.max(missed, cosigned) > quietAfterS;
     const isDeaf = url !== undefined && at - Math.max(answered, state.since) > quietAfterS;
-    if (!isMissing && !isDeaf) continue;
     const message = isMissing
-      ? `witness ${name} hasn't cosigned the checkpoint that is there since ${isoTime(state.doneAt)}; ${last}`
+      ? `witness ${name} hasn't cosigned what the log shows since ${isoTime(missed)}; ${last}`
       : `witness ${name} gives no answer since ${isoTime(Math.max(answered, state.since))}; ${last}`;
-    board.raise({ code: "witness-quiet", message, source: name });
+    if (isMissing || isDeaf) board.raise({ code: QUIET, message, source: name });
+    else if (isThere && (url === undefined || answered === at)) board.well(name, (kind) => kind === QUIET);
   }
 }
 
 /** No record and no fresh cosignature: what is shown may be an old view of a log that went on. */
 function judgeAge(round: Round): void {
   const { state, board, at, staleAfterS } = round;
-  if (staleAfterS === null || state.done === null || closedBy(state.memory) !== null) return;
+  if (staleAfterS === null || state.done === null) return;
   const policy = policyFor(round, doneSize(round));
   const times = policy.witnesses.flatMap(({ vkey }) => state.witnesses.get(formatVkey(vkey))?.cosigned ?? []);
   const newest = Math.max(state.doneAt, ...times);
-  if (at - newest <= staleAfterS) return;
+  board.well("", (kind) => kind === "checkpoint-stale");
+  if (closedBy(state.memory) !== null || at - newest <= staleAfterS) return;
   const message = `nothing was added, and nobody cosigned, since ${isoTime(newest)}`;
   board.raise({ code: "checkpoint-stale", message });
 }

@@ -12,8 +12,9 @@ import { openWatch } from "@vouch/shared/watch";
 import { rememberedRing } from "@vouch/shared/watchkeys";
 import { nodeCrypto } from "../crypto";
 import { type LogReader, readLogAt } from "../log/remote";
-import { doneSize, markOf, openSigned, type Place, type Round, reportFork } from "./round";
-import type { Shown } from "./state";
+import { momentsIn } from "./distrusted";
+import { doneSize, markOf, openSigned, type Place, QUIET, type Round, reportFork } from "./round";
+import { REFUSED, type Shown, standingKey } from "./state";
 
 const BREATH = 256n;
 const COMMIT_EVERY = 8192n; // the state is written whole each time
@@ -28,7 +29,29 @@ export async function follow(round: Round, places: readonly Place[]): Promise<vo
       if (await readOn(round, place)) return;
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      round.board.trouble(place.source, error);
+      round.board.trouble(place.source, error, round.state.size);
+    }
+  }
+}
+
+/**
+ * What stood of places that answer well is over. One that gave no good answer for a record has to give one for it, or for
+ * the log's last: that it shows a checkpoint says nothing of what lies under it.
+ */
+export async function settlePlaces(round: Round, places: readonly Place[]): Promise<void> {
+  const { board, state } = round;
+  for (const { source, files, shown, checkpoint } of places) {
+    const stuck = REFUSED.flatMap((kind) => state.standing.get(standingKey(kind, source, ""))?.stuck ?? []);
+    try {
+      if (stuck.length > 0 && checkpoint.size > 0n) {
+        const reader = await readLogAt(files, shown.note);
+        for (const index of new Set(stuck))
+          await reader.entry(index < checkpoint.size ? index : checkpoint.size - 1n);
+      }
+      board.well(source, (kind) => kind !== QUIET);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      board.trouble(source, error, stuck[0] ?? null);
     }
   }
 }
@@ -93,7 +116,7 @@ async function partsOf(reader: LogReader, size: bigint, root: Uint8Array): Promi
 /** False when it was stopped. */
 async function readRecords(round: Round, reader: LogReader, { source }: Place): Promise<boolean> {
   const { state, policy, interest, board } = round;
-  const watch = openWatch(policy, interest, nodeCrypto, state.memory);
+  const watch = openWatch(policy, interest, nodeCrypto, state.memory, await momentsIn(round, reader));
   const rootAt = (size: bigint) => rootOf(size, state.hashes.readerAt(size), nodeCrypto);
   for await (const { index, bytes } of reader.entries(state.size)) {
     // Of a folder nothing is waited for: signals and timers have their turn here.

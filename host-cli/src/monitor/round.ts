@@ -2,12 +2,14 @@
 
 import { toHex } from "@vouch/shared/bytes";
 import { type Checkpoint, openCheckpoint, parseCheckpoint } from "@vouch/shared/checkpoint";
+import { endOf } from "@vouch/shared/distrust";
 import { proveStale } from "@vouch/shared/fraud";
 import { type Keyring, policyAt } from "@vouch/shared/keyring";
 import type { HashReader } from "@vouch/shared/merkle";
 import { type Note, parseNote } from "@vouch/shared/note";
 import type { Policy } from "@vouch/shared/policy";
 import { isRefusal } from "@vouch/shared/refusal";
+import { isoTime } from "@vouch/shared/time";
 import type { Interest } from "@vouch/shared/watch";
 import { nodeCrypto } from "../crypto";
 import { keepFraud, writeFraud } from "../fraudfile";
@@ -35,7 +37,12 @@ export interface MonitorOptions {
   readonly progress?: (read: bigint, of: bigint) => void;
   /** The state is written after so many records, and at the end. */
   readonly commitEvery?: bigint;
+  /** Sources that aren't asked any more, on purpose: what stands of them is closed. */
+  readonly retire?: readonly string[];
 }
+
+/** The one condition of a witness that isn't about an answer of its own. */
+export const QUIET = "witness-quiet";
 
 /** A place with what it shows. */
 export interface Place {
@@ -55,6 +62,15 @@ export interface Round extends MonitorOptions {
   ring: Keyring;
   /** Checkpoints (markOf) that contradict what was read. */
   readonly forked: Set<string>;
+  /** What ledgers prove to have been there at a moment; only where the policy distrusts a key (distrusted.ts). */
+  readonly proven: readonly Proven[];
+}
+
+/** The root of the first `size` records, and when a ledger had it, Unix seconds. */
+export interface Proven {
+  readonly size: bigint;
+  readonly root: Uint8Array;
+  readonly time: number;
 }
 
 /** What tells one checkpoint from another, whoever cosigned it. */
@@ -92,7 +108,10 @@ export function reportFork(
   // A proof is for one key: of two checkpoints with a change of it in between there is none.
   const { log } = policyFor(round, a.size);
   const kept = keepFraud([known.note, other.note], tree, log, fraudOut);
-  const what = `${log.name} signed size ${a.size}, shown by ${known.from}, and size ${b.size}, shown by ${other.from}, which contradict each other`;
+  const end = endOf(round.policy, log, round.at);
+  const whose =
+    end === null ? "" : ` (the policy distrusts that key since ${isoTime(end)}: others may have it)`;
+  const what = `${log.name} signed size ${a.size}, shown by ${known.from}, and size ${b.size}, shown by ${other.from}, which contradict each other${whose}`;
   if (kept === null) board.raise({ code: "log-inconsistent", message: what, mark });
   else
     board.raise({
@@ -111,12 +130,14 @@ export function reportWentBack(round: Round, smaller: Shown): void {
   const witnesses = policy.witnesses.map(({ vkey }) => vkey);
   const fraud = proveStale([state.done.note, smaller.note], policy.log, witnesses, nodeCrypto);
   if (fraud === null) return;
+  const what = `a witness cosigned a smaller tree, shown by ${smaller.from}, after a larger one`;
   try {
     const proof = writeFraud(fraud, policy.log, fraudOut, witnesses);
-    const message = `a witness cosigned a smaller tree, shown by ${smaller.from}, after a larger one: ${proof} proves it`;
-    board.raise({ code: "witness-went-back", message, mark: proof, proof });
+    board.raise({ code: "witness-went-back", message: `${what}: ${proof} proves it`, mark: proof, proof });
   } catch (error) {
     if (!isRefusal(error)) throw error;
-    board.trouble(fraudOut, error);
+    const mark = [state.done.note, smaller.note].map(markOf).join(" ");
+    const message = `${what}, and the proof can't be kept: ${error.message}`;
+    board.raise({ code: "witness-went-back", message, mark });
   }
 }

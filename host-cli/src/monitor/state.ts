@@ -21,6 +21,7 @@ import {
   integer,
   list,
   matching,
+  maybe,
   object,
   oneOf,
   parseJson,
@@ -38,7 +39,9 @@ import { makeFolders } from "../tiledlog";
 import { type GrowingFile, openGrowing } from "./growing";
 import { type HashStore, openHashes } from "./hashes";
 
-const VERSION = "vouch-monitor/v1";
+// v1 knew neither when a condition was met last, nor what a place or a witness owes.
+const VERSIONS = ["vouch-monitor/v1", "vouch-monitor/v2"] as const;
+const VERSION = VERSIONS[1];
 const MAX_STATE = 256 * 1024 * 1024;
 const MOST = 1_000_000;
 
@@ -46,6 +49,36 @@ const MOST = 1_000_000;
 export interface Shown {
   readonly from: string;
   readonly note: Uint8Array;
+}
+
+/** How bad a refusal is, worst first: the first part of its key. */
+export const REFUSED = ["wrong", "unsure", "trouble"] as const satisfies readonly Level[];
+export type Refused = (typeof REFUSED)[number];
+
+/** A condition that was told and not yet told over. */
+export interface Standing {
+  readonly code: string;
+  readonly level: Level;
+  /** Unix seconds of the last pass that met it; 0 when that isn't known. */
+  readonly asked: number;
+  /** The record for which a place gave no good answer, where that is what it was refused for. */
+  readonly stuck: bigint | null;
+}
+
+/** What a place has shown, and what it owes: a size that was read elsewhere, known since then; 0 for none. */
+export interface Source {
+  readonly size: bigint;
+  readonly owed: bigint;
+  readonly since: number;
+}
+
+export interface KnownWitness {
+  /** The time of its newest cosignature. */
+  readonly cosigned: number;
+  /** When it last answered. */
+  readonly answered: number;
+  /** Since when what the log shows lacks its cosignature; 0 when it doesn't. */
+  readonly missed: number;
 }
 
 /** Plain members of the state file; whoever changes them commits. */
@@ -61,14 +94,24 @@ export interface Facts {
   reading: Shown | null;
   /** Checkpoints of sizes that aren't read yet. */
   pending: Shown[];
-  /** The largest size that each place has shown. */
-  sources: Map<string, bigint>;
-  /** By verifier key: the time of the newest cosignature, and when the witness last answered. */
-  witnesses: Map<string, { cosigned: number; answered: number }>;
+  sources: Map<string, Source>;
+  /** By verifier key. */
+  witnesses: Map<string, KnownWitness>;
   /** SHA-256, hex, of each receipt of an anchor that was checked (anchors.ts). */
   receipts: Set<string>;
-  /** Conditions that were told and not yet told over, by their key (board.ts). */
-  standing: Map<string, { readonly code: string; readonly level: Level }>;
+  /** By key (standingKey). */
+  standing: Map<string, Standing>;
+}
+
+const BETWEEN = "\t"; // in no code, and shown as an escape in no address
+
+/** `kind` is a code, or how bad a refusal was; `mark` tells one from another of its kind and source. */
+export const standingKey = (kind: string, source: string, mark: string) =>
+  [kind, source.replaceAll(BETWEEN, " "), mark].join(BETWEEN);
+
+export function partsOf(key: string): { readonly kind: string; readonly source: string } {
+  const [kind = "", source = ""] = key.split(BETWEEN);
+  return { kind, source };
 }
 
 export interface MonitorState extends Facts {
@@ -98,7 +141,7 @@ const key: Shape<string> = (value, at) => {
 };
 
 const SHAPE = object({
-  version: oneOf(VERSION),
+  version: oneOf(...VERSIONS),
   log: text(512),
   since: integer(0),
   size,
@@ -106,17 +149,25 @@ const SHAPE = object({
   doneAt: integer(0),
   reading: maybeNull(shown),
   pending: list(shown, 0, MOST),
-  sources: list(object({ name: text(4096), size }), 0, MOST),
-  witnesses: list(object({ key, cosigned: integer(0), answered: integer(0) }), 0, MOST),
+  sources: list(object({ name: text(4096), size, owed: maybe(size), since: maybe(integer(0)) }), 0, MOST),
+  witnesses: list(
+    object({ key, cosigned: integer(0), answered: integer(0), missed: maybe(integer(0)) }),
+    0,
+    MOST,
+  ),
   receipts: list(hex(32), 0, MOST),
-  standing: list(object({ key, code: text(128), level: oneOf(...LEVELS) }), 0, MOST),
+  standing: list(
+    object({ key, code: text(128), level: oneOf(...LEVELS), asked: maybe(integer(0)), stuck: maybe(size) }),
+    0,
+    MOST,
+  ),
   findings: object({ count: integer(0), bytes: integer(0) }),
   memory: MEMORY,
 });
 
 /**
- * Opens the folder, or begins one, as its only user. Refuses `locked`, `state-other-log`, `state-damaged`. `now` is
- * Unix seconds.
+ * Opens the folder, or begins one, as its only user. Refuses `locked`, `state-other-log`, `state-damaged`,
+ * `unsupported-version`. `now` is Unix seconds.
  */
 export async function openMonitorState(folder: string, logKey: Vkey, now: number): Promise<MonitorState> {
   makeFolders(folder);
@@ -154,10 +205,19 @@ function openLocked(folder: string, logKey: Vkey, now: number, unlock: () => voi
     doneAt: read?.doneAt ?? now,
     reading: read?.reading ?? null,
     pending: read?.pending ?? [],
-    sources: new Map(read?.sources.map(({ name, size: largest }) => [name, largest])),
-    witnesses: new Map(read?.witnesses.map(({ key: vkey, ...times }) => [vkey, times])),
+    sources: new Map(
+      read?.sources.map(({ name, owed = 0n, since = 0, ...shown }) => [name, { ...shown, owed, since }]),
+    ),
+    witnesses: new Map(
+      read?.witnesses.map(({ key: vkey, missed = 0, ...times }) => [vkey, { ...times, missed }]),
+    ),
     receipts: new Set(read?.receipts),
-    standing: new Map(read?.standing.map(({ key: name, ...condition }) => [name, condition])),
+    standing: new Map(
+      read?.standing.map(({ key: name, asked = 0, stuck = null, ...condition }) => [
+        ofThisVersion(name, condition.level),
+        { ...condition, asked, stuck },
+      ]),
+    ),
     add: findings.add,
     commit() {
       hashes.flush();
@@ -175,11 +235,25 @@ function openLocked(folder: string, logKey: Vkey, now: number, unlock: () => voi
   return state;
 }
 
+/** v1 had one key for refusals, however bad. */
+function ofThisVersion(name: string, level: Level): string {
+  const { kind, source } = partsOf(name);
+  return kind === "trouble" ? standingKey(level, source, "") : name;
+}
+
 function readState(path: string) {
   try {
-    return SHAPE(parseJson(readInput(path, MAX_STATE), "the monitor's state", MAX_STATE), "state");
+    const read = parseJson(readInput(path, MAX_STATE), "the monitor's state", MAX_STATE);
+    const { version } = (read ?? {}) as { version?: unknown };
+    const isLater = typeof version === "string" && /^vouch-monitor\/v[1-9][0-9]*$/.test(version);
+    if (isLater && !(VERSIONS as readonly string[]).includes(version))
+      throw new Refusal(
+        "unsupported-version",
+        `${path} is ${quote(version)}, known here are ${VERSIONS.join(" and ")}`,
+      );
+    return SHAPE(read, "state");
   } catch (error) {
-    if (!isRefusal(error)) throw error;
+    if (!isRefusal(error) || error.code === "unsupported-version") throw error;
     throw new Refusal("state-damaged", `${path}: ${error.message}`, {
       cause: error,
       hint: "begin with an empty folder: the log is then read again from its first record",
@@ -198,10 +272,19 @@ const stateJson = (state: MonitorState, log: string, findings: { count: number; 
   doneAt: state.doneAt,
   reading: state.reading === null ? null : shownJson(state.reading),
   pending: state.pending.map(shownJson),
-  sources: [...state.sources].map(([name, largest]) => ({ name, size: String(largest) })),
+  sources: [...state.sources].map(([name, { size: largest, owed, since }]) => ({
+    name,
+    size: String(largest),
+    owed: String(owed),
+    since,
+  })),
   witnesses: [...state.witnesses].map(([vkey, times]) => ({ key: vkey, ...times })),
   receipts: [...state.receipts],
-  standing: [...state.standing].map(([name, condition]) => ({ key: name, ...condition })),
+  standing: [...state.standing].map(([name, { stuck, ...condition }]) => ({
+    key: name,
+    ...condition,
+    ...(stuck !== null && { stuck: String(stuck) }),
+  })),
   findings,
   memory: state.memory.toJson(),
 });

@@ -11,13 +11,14 @@ import { isRefusal } from "@vouch/shared/refusal";
 import { formatVkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "../crypto";
 import { httpClient, isAddress, parseBase } from "../http";
+import { isRefused } from "./board";
 import { policyFor, type Round } from "./round";
 import type { Shown } from "./state";
 
 const ASK_MS = 20_000;
 
 export async function askWitnesses(round: Round): Promise<Shown[]> {
-  const { state, read, at } = round;
+  const { state, board, read, at } = round;
   const policy = policyFor(round, state.size);
   const client = httpClient();
   const origin = toHex(nodeCrypto.sha256(utf8Encode(policy.log.name)));
@@ -31,7 +32,8 @@ export async function askWitnesses(round: Round): Promise<Shown[]> {
           const { status, body } = await client.ask(where, { maxBytes: MAX_NOTE, timeoutMs });
           if (status !== 200 && status !== 404) return null;
           const key = formatVkey(vkey);
-          state.witnesses.set(key, { cosigned: 0, ...state.witnesses.get(key), answered: at });
+          state.witnesses.set(key, { cosigned: 0, missed: 0, ...state.witnesses.get(key), answered: at });
+          board.well(`witness ${name}`, isRefused); // unless what it shows is refused (pass.ts)
           return status === 200 ? { from: `witness ${name}`, note: body } : null;
         } catch (error) {
           if (!isRefusal(error)) throw error;
