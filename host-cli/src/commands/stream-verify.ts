@@ -11,7 +11,6 @@ import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { MAX_COMPANION } from "@vouch/shared/companions";
 import type { Policy } from "@vouch/shared/policy";
 import { isRefusal } from "@vouch/shared/refusal";
-import { MAX_RENEWED } from "@vouch/shared/renewal";
 import type { EnrolmentStatement } from "@vouch/shared/statement";
 import type { Announce } from "@vouch/shared/streambody";
 import {
@@ -44,6 +43,7 @@ import { kidOfKey } from "../upload";
 import { readVkey } from "../vkeyfile";
 import { readPolicyNow } from "./policy";
 import { type ProvedHead, proveHead } from "./stream-anchor";
+import { readBundle } from "./verify";
 
 export interface VerifyStreamOptions {
   readonly policy?: string;
@@ -213,7 +213,7 @@ function askedOf(policy: Policy | null, options: VerifyStreamOptions, now: numbe
   const moment = at === undefined ? now : parseMoment(at, "--at");
   if (moment > now) throw usage(`--at ${at} is in the future`, "leave --at out to ask about now");
   return {
-    bundles: bundles.map((path) => readInput(path, MAX_RENEWED)),
+    bundles: bundles.map(readBundle),
     policy,
     crypto: nodeCrypto,
     at: moment,

@@ -1,7 +1,7 @@
 // vouch verify --fraud FILE: whether a file proves that a log contradicted itself.
 //
 // The question is whether the proof holds, so 0 says that it does: the worst news there is of a log.
-// 20 says that the file proves nothing, 21 that these keys can't tell.
+// 20 says that the file proves nothing, 21 that these keys can't tell; 1 that the file is no such proof at all.
 
 import { type Bundle, parseBundle } from "@vouch/shared/bundle";
 import { toBase64 } from "@vouch/shared/bytes";
@@ -16,6 +16,7 @@ import { about, describe, usage } from "../exit";
 import { readInput } from "../files";
 import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
+import { checkForm } from "../kinds";
 import { paint, table } from "../output/terminal";
 import { readVkey } from "../vkeyfile";
 import { readPolicy } from "./policy";
@@ -75,6 +76,7 @@ export function keepFraudIn(
 export function printFraud(options: FraudOptions, io: Io): void {
   const keys = keysOf(options); // a policy that can't be read says nothing of the proof
   const bytes = readInput(options.fraud, MAX_FRAUD);
+  about(options.fraud, () => checkForm("fraud", bytes));
   let proven: ProvenFraud;
   try {
     proven = about(options.fraud, () => verifyFraud(parseFraud(bytes), keys.log, keys.witnesses, nodeCrypto));

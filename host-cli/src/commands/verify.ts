@@ -15,6 +15,7 @@ import { about, printable, usage } from "../exit";
 import { readInput } from "../files";
 import { ImageChanged, openImages, splitImageFlag } from "../image";
 import type { Io } from "../io";
+import { checkForm } from "../kinds";
 import { mldsaOnDemand } from "../mldsa";
 import { parseMoment } from "../moment";
 import { mainReason, verdictText } from "../output/verdict";
@@ -54,7 +55,7 @@ export function verifyFiles(bundle: string, options: VerifyOptions, now: number)
   const policy = about(options.policy, () => parsePolicy(readInput(options.policy, MAX_POLICY), nodeCrypto));
   const rebased = rebasedOnDemand(options.ledgerState ?? null);
   const question: Question = {
-    bundle: readInput(bundle, MAX_RENEWED),
+    bundle: readBundle(bundle),
     policy,
     crypto: nodeCrypto,
     at,
@@ -77,6 +78,14 @@ export function verifyFiles(bundle: string, options: VerifyOptions, now: number)
     });
   }
 }
+
+/** The file's bytes. Refuses `not-a-bundle`, which is no verdict: whoever mistyped a name asked about nothing. */
+export const readBundle = (path: string): Uint8Array =>
+  about(path === "-" ? "stdin" : path, () => {
+    const bytes = readInput(path, MAX_RENEWED);
+    checkForm("bundle", bytes);
+    return bytes;
+  });
 
 /** Reasons that two checkpoints which contradict each other give. */
 const CONTRADICTIONS: ReadonlySet<string> = new Set([
