@@ -8,7 +8,7 @@
 // From the same follows whether there is a question at all. Whoever asks about a bundle and names a policy has mistyped a
 // name, and nothing is forged: that is trouble, status 1, and no verdict. A file is judged as what it was given for when
 //
-//   1. it begins as that form does, for as far as it goes: one that is cut short is judged;
+//   1. it begins as that form does, for as far as it goes: one that is cut short is judged (of JSON, { is enough then);
 //   2. or a name of the form stands in its first 64 bytes: one that was bent, once or often, is judged;
 //   3. or, where the form is JSON of ours, it begins {"version":" and no other format's name follows.
 //
@@ -144,7 +144,8 @@ const json = (code: string, expected: string, ...formats: Format[]): Form => ({
   expected,
   formats,
   names: formats.map((name) => `${name}/`),
-  begins: (bytes) => bytes.length < VERSION.length && agree(bytes, VERSION),
+  // Too short to say what it is.
+  begins: (bytes) => bytes.length < VERSION.length && bytes[0] === VERSION[0],
 });
 
 const PROOF_HEAD = utf8Encode("c2sp.org/tlog-proof@");
@@ -163,9 +164,10 @@ const FORMS = {
     expected: "a tlog-proof or a COSE receipt",
     formats: [],
     names: ["c2sp.org", "tlog-proof@"], // no bend reaches both
-    // Either byte tells a COSE receipt that has the other bent; but what is evidence from end to end is none.
+    // Either of its two bytes tells a COSE receipt that has the other bent; but what is evidence from end to end is none.
     begins: (bytes) =>
-      agree(bytes, PROOF_HEAD) || ((bytes[0] === 0xd2 || bytes[1] === 0x84) && !isEvidence(bytes)),
+      agree(bytes, PROOF_HEAD) ||
+      (bytes.subarray(0, 3).some((byte) => byte === 0xd2 || byte === 0x84) && !isEvidence(bytes)),
   },
 } as const satisfies Record<string, Form>;
 
@@ -194,17 +196,19 @@ export function checkForm(form: keyof typeof FORMS, bytes: Uint8Array): void {
   const { code, expected } = FORMS[form];
   if (isGivenFor(FORMS[form], bytes)) return;
   const kind = kindOf(bytes);
-  const hint = kind === null ? undefined : GOES[kind];
-  throw new Refusal(code, `found ${nameOf(bytes, kind)}, expected ${expected}`, hint ? { hint } : {});
+  const name = nameOf(bytes, kind);
+  const hint = name === "a release statement" ? INTO_BUNDLE : kind === null ? undefined : GOES[kind];
+  throw new Refusal(code, `found ${name}, expected ${expected}`, hint ? { hint } : {});
 }
+
+const INTO_BUNDLE = "`vouch bundle` makes a bundle of it and of its log";
 
 /** Where it belongs, for what is easily mistaken for something to judge. */
 const GOES: Partial<Record<Kind, string>> = {
   bundle: "`vouch verify BUNDLE --policy FILE` judges it",
   "renewed bundle": "`vouch verify BUNDLE --policy FILE` judges it",
   "countersigned bundle": "`vouch verify BUNDLE --policy FILE` judges it",
-  "DSSE statement": "`vouch bundle` puts a release's statement into a bundle",
-  "device evidence": "--evidence FILE, beside a bundle",
+  "device evidence": "evidence goes with --evidence, beside a bundle",
   "fleet file": "`vouch audit FILES… --policy FILE` judges it",
   "owner's rows of a fleet": "`vouch fleet check` judges them",
   "fraud proof": "`vouch verify --fraud FILE` judges it",
