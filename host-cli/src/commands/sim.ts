@@ -274,7 +274,7 @@ export function define(program: Command, io: Io): void {
 
 function writeEngine(options: SimOptions, path: string, io: Io): void {
   const region = newEngine(options);
-  writeWhole(path, region);
+  writeWhole(path, region, { overwrite: "same" });
   const sha256 = createHash("sha256").update(region).digest("hex");
   const { name, version } = readBuild(region);
   if (io.json) io.stdout(`${JSON.stringify({ engine: { file: path, name, version, sha256 } })}\n`);

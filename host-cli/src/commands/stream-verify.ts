@@ -84,6 +84,7 @@ export async function verifyStream(
   io: Io,
   also?: Listening,
 ): Promise<StreamVerdict> {
+  refuseIdleFlags(options);
   const policy = options.policy === undefined ? null : readPolicyNow(options.policy);
   const anchored = anchoredHeads(options, policy);
   const seen: Seen = { announces: [], boots: [], findings: [], readings: 0, isFull: false };
@@ -204,6 +205,18 @@ async function openerOf(options: VerifyStreamOptions, io: Io): Promise<Opener | 
   const reader = await loadReaderKey(readerKey, passphraseFile, io);
   if (grant === undefined) return readerOpener(reader, nodeCrypto);
   return about(grant, () => grantOpener(openGrant(readInput(grant, MAX_GRANT), reader), nodeCrypto));
+}
+
+/** A flag that would change nothing was meant to change something. */
+function refuseIdleFlags(options: VerifyStreamOptions): void {
+  const { readerKey, passphraseFile, signedOnly, grant, at, bundle = [], log, anchor = [] } = options;
+  if (signedOnly === true && (readerKey !== undefined || grant !== undefined))
+    throw usage("--signed-only opens nothing: it goes with neither --reader-key nor --grant");
+  if (passphraseFile !== undefined && readerKey === undefined)
+    throw usage("--passphrase-file goes with --reader-key");
+  if (at !== undefined && bundle.length === 0)
+    throw usage("--at goes with --bundle: it is software that is judged for a moment");
+  if (log !== undefined && anchor.length === 0) throw usage("--log goes with --anchor");
 }
 
 function askedOf(policy: Policy | null, options: VerifyStreamOptions, now: number): BootAsked | null {

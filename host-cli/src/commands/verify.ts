@@ -171,6 +171,8 @@ export function define(program: Command, io: Io): void {
       if (bundle !== undefined && fraud !== undefined) throw usage("--fraud takes no bundle");
       if (bundle !== undefined && proof !== undefined) throw usage("--proof takes no bundle");
       if (proof === undefined && options.entry !== undefined) throw usage("--entry goes with --proof");
+      if (fraud !== undefined || proof !== undefined)
+        refuseBundlesFlags(fraud === undefined ? "--proof" : "--fraud", options);
       if (fraud !== undefined) return printFraud({ ...options, fraud }, io);
       if (proof !== undefined) return printProof({ ...options, proof }, now, io);
       if (bundle === undefined) throw usage("expected a bundle, --fraud FILE or --proof FILE");
@@ -180,6 +182,20 @@ export function define(program: Command, io: Io): void {
       const verdict = verifyFiles(bundle, { ...options, policy }, now);
       printVerdict(verdict, bundle, options.explain === true, now, io);
     });
+}
+
+/** What is asked of a bundle is asked of nothing else; passed over, it would look as if it had been answered. */
+function refuseBundlesFlags(instead: string, flags: Flags): void {
+  const asked = {
+    "--image": flags.image,
+    "--evidence": flags.evidence,
+    "--at": flags.at,
+    "--release-only": flags.releaseOnly,
+    "--ledger-state": flags.ledgerState,
+    "--explain": flags.explain,
+  };
+  for (const [name, value] of Object.entries(asked))
+    if (value !== undefined) throw usage(`${name} is about a bundle, ${instead} is asked without one`);
 }
 
 type Flags = Omit<VerifyOptions, "policy"> & {
