@@ -206,9 +206,9 @@ export function defineGrant(stream: Command, io: Io): void {
     .option("--dry-run", "say what would be granted, and write nothing")
     .option("--json", "print one JSON object")
     .action(async (file: string, flags: GrantFlags) => {
+      if (flags.next === true) refuseFrames(flags);
       const reader = readReader(flags.to);
       if (flags.next !== true) return grantFrames(file, flags, reader, io);
-      refuseFrames(flags);
       const name = toHex(reader.publicKey);
       const path = readersPathOf(file);
       const next = await changeReaders(path, flags.dryRun === true, ({ readers }) => {

@@ -213,7 +213,7 @@ function textLine({ from, method, path, status, code, message, origin, size, ms 
 }
 
 async function cosign(file: string, flags: WitnessOptions & { output?: string }, io: Io): Promise<void> {
-  if (io.json && flags.output === undefined)
+  if (io.json && (flags.output === undefined || flags.output === "-"))
     throw usage("--json needs --output FILE", "the line itself is the product");
   // What is cosigned is remembered, and its line would be lost.
   if (flags.output !== undefined && flags.output !== "-") checkFree(flags.output);
