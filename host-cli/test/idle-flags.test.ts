@@ -4,6 +4,7 @@
 
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import * as advisory from "../src/commands/advisory";
 import * as anchor from "../src/commands/anchor";
 import * as bundle from "../src/commands/bundle";
 import * as fleet from "../src/commands/fleet";
@@ -17,6 +18,7 @@ import { run, type VerbModule } from "../src/main";
 import { memoryIo } from "./memory-io";
 
 const VERBS: Record<string, VerbModule> = {
+  advisory,
   anchor,
   bundle,
   fleet,
@@ -86,6 +88,8 @@ const ROWS: readonly (readonly [line: string, names: string])[] = [
   ["anchor L --ledger rebased:testnet --prepare F --log-key K", "--log-key"],
   ["sim --vendor V --product P --model M --write-engine F --create --state S", "--create"],
   ["keygen alice --plain --passphrase-file F", "--passphrase-file"],
+  ["advisory export A --osv --publisher P", "--publisher"],
+  ["advisory export A --csaf --publisher P --namespace https://a.example --ecosystem npm", "--ecosystem"],
   [`${BUNDLE} --public --evidence E`, "--public"],
   [`${BUNDLE} --public --json -o -`, "--json"],
   ["fleet collect E --log L --release R --manifest M --json -o -", "--json"],
@@ -111,5 +115,21 @@ for (const [line, names] of ROWS) {
     assert.is(io.out(), "");
   });
 }
+
+idle("help says no default that nobody could type", async () => {
+  for (const line of ["stream record", "log serve", "witness serve", "anchor", "keygen"]) {
+    const io = memoryIo();
+    await run([...line.split(" "), "--help"], io, {
+      version: "0.0.0-test",
+      verbs: Object.keys(VERBS),
+      load: (verb) => VERBS[verb]!,
+    });
+    assert.is(io.exitCode, 0);
+    assert.match(io.out(), /^Usage: vouch /);
+    assert.not.match(io.out(), /default:\s+[[{]/, line);
+    if (line === "log serve") assert.match(io.out(), /default:\s+127\.0\.0\.1:8470\)/);
+    if (line === "keygen") assert.match(io.out(), /default:\s+"ed25519"\)/);
+  }
+});
 
 idle.run();
