@@ -167,6 +167,7 @@ async function race() {
 async function stores() {
   const store = join(folder, "store");
   rmSync(store, { recursive: true, force: true });
+  rmSync(join(folder, "report.html"), { force: true });
   const kept = await vouch(folder, "audit", ...FLEET, "--store", "store");
   cpSync(join(store, "audit.jsonl"), join(folder, "kept.jsonl"));
   const again = await vouch(folder, "audit", ...FLEET, "new.jsonl", "--store", "store");

@@ -9,8 +9,10 @@
 //
 //   open .pump.key.<pid>-<random>.tmp (new)   write   fsync   link or rename   fsync folder
 //
-// rename() replaces whatever has the name, but for a private key: that is never
-// replaced, whatever a person gives as -o. link() fails when something has it.
+// rename() replaces whatever has the name, but for a private key: that is for
+// files which a command keeps. link() fails when something has it, and what a
+// person gives as -o is never written over: writeOutput. The same bytes again
+// are no change, so a command can be repeated.
 //
 // A kill leaves the new file under its first name. Of a secret that is a copy
 // nobody knows of: whoever writes a secret of the same name next removes it,
@@ -36,8 +38,8 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { Refusal } from "@vouch/shared/refusal";
-import { about } from "./exit";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { about, usage } from "./exit";
 import type { Io } from "./io";
 
 const KEY_HEAD = 4096;
@@ -127,8 +129,8 @@ export function* readLines(path: string, maxBytes: number): Generator<Uint8Array
 export interface WriteOptions {
   /** Permission bits of a new file; 0o600 for anything secret. Default 0o644, less the umask. */
   mode?: number;
-  /** False: refuse `exists` when the name is taken. Default true. */
-  overwrite?: boolean;
+  /** False: refuse `exists` when the name is taken. "same": unless by a file of these very bytes, which stays. Default true. */
+  overwrite?: boolean | "same";
 }
 
 /** Gives bytes to write, piece by piece; each is valid until the next. */
@@ -142,6 +144,7 @@ export function writeWhole(path: string, content: Uint8Array | string, options: 
 
 /** The same for what needn't be in memory at once. When `feed` throws, nothing is written. */
 export function writeFed(path: string, feed: Feed, options: WriteOptions = {}): void {
+  if (path === "-") throw usage("expected the name of a file, found -: this isn't written to stdout");
   about(path, () => {
     try {
       const there = statSync(path, { throwIfNoEntry: false });
@@ -186,8 +189,9 @@ export function writePieces(path: string, pieces: Iterable<Uint8Array>): void {
 }
 
 /**
- * Writes a command's product where the person asked: a file, or stdout for "-" and when nothing was named.
- * Bytes go to a terminal only for an explicit "-": refuses `binary-to-terminal`.
+ * Writes a command's product where the person asked: a file, or stdout for "-" and when nothing was named. A file that is there
+ * is never written over: refuses `exists`, unless it holds these very bytes. Bytes go to a terminal only for an explicit "-":
+ * refuses `binary-to-terminal`.
  */
 export function writeOutput(
   io: Io,
@@ -196,7 +200,7 @@ export function writeOutput(
   options: WriteOptions = {},
 ): void {
   if (path !== undefined && path !== "-") {
-    writeWhole(path, content, options);
+    writeWhole(path, content, { overwrite: "same", ...options });
     return;
   }
   if (path === undefined && typeof content !== "string" && io.tty.stdout) {
@@ -279,12 +283,41 @@ function replace(target: string, feed: Feed, mode: number, options: WriteOptions
     } finally {
       closeSync(fd);
     }
-    if (options.overwrite === false) takeFreeName(temporary, target);
+    if (options.overwrite === "same") {
+      if (existsSync(target) ? !holdTheSame(temporary, target) : !takesFreeName(temporary, target))
+        throw exists();
+    } else if (options.overwrite === false) takeFreeName(temporary, target);
     else renameSync(temporary, target);
   } finally {
     rmSync(temporary, { force: true });
   }
   flushFolder(folder);
+}
+
+/** False when somebody was faster, with something else. */
+function takesFreeName(temporary: string, target: string): boolean {
+  try {
+    takeFreeName(temporary, target);
+    return true;
+  } catch (error) {
+    if (!isRefusal(error) || error.code !== "exists" || !existsSync(target)) throw error;
+    return holdTheSame(temporary, target);
+  }
+}
+
+function holdTheSame(one: string, other: string): boolean {
+  const fds = [openSync(one, "r"), openSync(other, "r")] as const;
+  try {
+    if (fstatSync(fds[0]).size !== fstatSync(fds[1]).size) return false;
+    const [a, b] = [Buffer.alloc(CHUNK), Buffer.alloc(CHUNK)];
+    for (;;) {
+      const count = readSync(fds[0], a);
+      if (readSync(fds[1], b) !== count || !a.subarray(0, count).equals(b.subarray(0, count))) return false;
+      if (count === 0) return true;
+    }
+  } finally {
+    for (const fd of fds) closeSync(fd);
+  }
 }
 
 /** Gives the file its name only if nobody has it, in one step of the file system. */
@@ -323,7 +356,17 @@ export function flushFolder(folder: string): void {
 /** Before a person is asked whether to write it. Refuses `exists`; what is true of it counts when it is written. */
 export const checkFree = (path: string): void =>
   about(path, () => {
-    if (existsSync(path)) throw exists();
+    const there = statSync(path, { throwIfNoEntry: false });
+    if (there?.isFile() === true || there?.isDirectory() === true) throw exists();
+  });
+
+/** Before other files change that go with this one: refuses `exists` as writeOutput would. */
+export const checkFreeFor = (path: string, content: Uint8Array): void =>
+  about(path, () => {
+    const there = statSync(path, { throwIfNoEntry: false });
+    if (there?.isFile() !== true) return;
+    if (there.size !== content.length || !Buffer.from(readInput(path, content.length)).equals(content))
+      throw exists();
   });
 
 const exists = () =>

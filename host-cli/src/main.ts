@@ -137,11 +137,23 @@ function newProgram(io: Io): Command {
     .helpCommand(false)
     .option("--debug", "show the stack of an error")
     .option("--quiet", "no progress and no remarks")
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, optionDescription })
     .hook("preAction", (_program, action) => {
       io.json = action.optsWithGlobals().json === true;
     });
   return program;
+}
+
+/** What an option is for, and what it is where nobody says, as a person would type it: a list of none is nothing to tell. */
+function optionDescription({ description, required, defaultValue }: Option): string {
+  const shown = typeof defaultValue === "string" ? `"${defaultValue}"` : typed(defaultValue);
+  return required && shown !== undefined ? `${description} (default: ${shown})` : description;
+}
+
+function typed(value: unknown): string | undefined {
+  if (typeof value !== "object" || value === null) return value === undefined ? undefined : String(value);
+  const { host, port } = value as { host?: string; port?: number };
+  return host === undefined || port === undefined ? undefined : `${host}:${port}`;
 }
 
 const statusLine = Object.entries(EXIT)

@@ -38,7 +38,7 @@ import {
 import type { Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "./crypto";
 import { about } from "./exit";
-import { readInput, writeWhole } from "./files";
+import { checkFreeFor, readInput, writeWhole } from "./files";
 import { MAX_IMAGE } from "./image";
 import { withFileLock } from "./lock";
 import type { Signer } from "./signer";
@@ -89,10 +89,11 @@ export async function sealRelease(options: SealOptions, signer: Signer): Promise
         hint: "seal it again",
       });
     }
+    checkFreeFor(options.output, upload);
     if (unsealed !== null) keepUnsealed(unsealed, envelope);
     writeWhole(options.suit, sealed);
     writeWhole(options.file, dsse);
-    writeWhole(options.output, upload);
+    writeWhole(options.output, upload, { overwrite: "same" });
   });
   return {
     statement,

@@ -23,7 +23,8 @@ export interface SeenHead {
   readonly link: Uint8Array;
 }
 
-function parseHeads(file: Uint8Array): SeenHead[] {
+/** Refuses `malformed-heads`, and as parseJson. */
+export function parseHeads(file: Uint8Array): SeenHead[] {
   const malformed = () => new Refusal("malformed-heads", "found no file of heads of streams");
   const json = parseJson(file, "heads", MAX_HEADS) as { version?: unknown; heads?: unknown } | null;
   if (json?.version !== VERSION || !Array.isArray(json.heads)) throw malformed();

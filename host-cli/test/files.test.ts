@@ -88,6 +88,43 @@ writing("never writes over a private key, by no name and no link; over anything 
   assert.equal(left(), []);
 });
 
+writing("a product is left as it is by the same bytes, and never written over by others", () => {
+  const io = memoryIo();
+  const big = new Uint8Array(600_000).fill(7);
+  writeOutput(io, path("product"), big);
+  const { mtimeMs, ino } = fs.statSync(path("product"));
+  writeOutput(io, path("product"), big);
+  assert.equal([fs.statSync(path("product")).mtimeMs, fs.statSync(path("product")).ino], [mtimeMs, ino]);
+  const bent = big.slice();
+  bent[599_999]! ^= 1;
+  for (const other of [bent, big.subarray(1), new Uint8Array(0), "text"])
+    assert.throws(() => writeOutput(io, path("product"), other), refusal("exists"));
+  assert.equal(new Uint8Array(fs.readFileSync(path("product"))), big);
+  fs.symlinkSync(path("product"), path("to-product"));
+  writeOutput(io, path("to-product"), big);
+  assert.throws(() => writeOutput(io, path("to-product"), bent), refusal("exists"));
+  fs.symlinkSync(path("nowhere-yet"), path("to-nowhere"));
+  assert.throws(() => writeOutput(io, path("to-nowhere"), big), refusal("exists"));
+  fs.writeFileSync(path("pem"), "-----BEGIN PRIVATE KEY-----\n");
+  assert.throws(() => writeOutput(io, path("pem"), big), refusal("key-file"));
+  writeOutput(io, "/dev/null", big);
+  assert.throws(() => writeWhole("-", big), refusal("usage"));
+  assert.equal(left(), []);
+});
+
+// Files that commands change as what they are for, each by its own rules: drafts that are signed on, a demo's folder.
+const OWN_FILES = /^(demo[a-z-]*|anchor-draft)\.ts$/;
+
+writing("no command writes a file without saying what becomes of one that is there", () => {
+  const folder = "host-cli/src/commands";
+  for (const name of fs.readdirSync(folder)) {
+    if (OWN_FILES.test(name)) continue;
+    const source = fs.readFileSync(`${folder}/${name}`, "utf8");
+    for (const [call] of source.matchAll(/\bwrite(?:Whole|Fed|Pieces)\([^;]*;/g))
+      assert.match(call, /overwrite|\bonce\b/, `${name}: ${call}`);
+  }
+});
+
 writing("keeps mode and symbolic link of what it replaces", () => {
   fs.writeFileSync(path("old"), "old", { mode: 0o640 });
   fs.chmodSync(path("old"), 0o640);

@@ -120,6 +120,9 @@ rebased("a late checkpoint is waited for, within --timeout; the same command the
   const pending = await bench.vouch(bench.anchor("--timeout", PENDING_S));
   assert.match(pending.stderr, /\[anchor-pending\]/);
   assert.is(statSync(draftOf(1)).mode & 0o777, 0o600);
+  const told = (await bench.vouch(["inspect", draftOf(1)])).stdout;
+  assert.match(told, /^draft of an IOTA transaction\n/);
+  assert.match(told, /^ +0 +[0-9a-f]{64} signed$/m);
   assert.not(existsSync(receiptOf(1)));
   bench.node.chain.advance(1);
   assert.is((await bench.vouch(bench.anchor())).status, 0);

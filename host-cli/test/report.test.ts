@@ -263,6 +263,7 @@ function hostileReport(text: string) {
   const results = join(outside, "results.jsonl");
   writeFileSync(results, auditOf([context], [record, recordWith("forged", { kid: null, device: text })]));
   const args = `report results.jsonl -o r.html --csv r.csv --pdf r.pdf --fhir r.json`.split(" ");
+  for (const name of ["r.html", "r.csv", "r.pdf", "r.json"]) rmSync(join(outside, name), { force: true }); // of the text before
   const ended = vouch(outside, [...args, "--where", "<b>"]);
   assert.is(ended.status, 0, ended.stderr);
   return {

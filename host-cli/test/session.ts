@@ -13,7 +13,7 @@
 //   save FILE          what the last vouch printed on stdout becomes that file
 //   stdin FILE         the next vouch reads it there
 //   recording FILE     two minutes of readings and a tail that nobody signed for, device.vkey and recorder.vkey beside it
-//   cp A B, rm F, truncate F SIZE, fill F SIZE, edit F RE TEXT (\n in it is a line end),
+//   cp A B, rm F, truncate F SIZE, pad F SIZE (with spaces), fill F SIZE, edit F RE TEXT (\n in it is a line end),
 //   exists F…, cmp A B
 //   -- NAME --         the lines after it, at the script's end, are a file
 //
@@ -247,6 +247,11 @@ const DOES: Record<string, (session: Session, args: string[]) => void> = {
     session.write(name, bytes);
   },
   truncate: (session, [name, size]) => session.write(name, session.bytes(name).slice(0, Number(size))),
+  pad: (session, [name, size]) => {
+    const padded = new Uint8Array(Number(size)).fill(0x20);
+    padded.set(session.bytes(name).subarray(0, padded.length));
+    session.write(name, padded);
+  },
   // Neither text nor zeros, and the same every time.
   fill: (session, [name, size]) =>
     session.write(

@@ -7,6 +7,7 @@ import { blockIdOf } from "@vouch/shared/stardust/block";
 import { parseStardustReceipt } from "@vouch/shared/stardust/receipt";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { tell, toldText } from "../src/commands/inspect";
 import { hexOf } from "../src/ledger/stardust";
 import { formatDraft, parseDraft, parseTag } from "../src/ledger/stardust-draft";
 import { parseWhere } from "../src/ledger/stardust-where";
@@ -220,6 +221,7 @@ client("a draft that carries something else is refused", () =>
     const [key, kept] = [...drafts][0]!;
     const draft = parseDraft(kept);
     assert.equal(formatDraft(draft), kept);
+    assert.match(toldText(tell(kept)), /^draft of a Tangle's block\n(.*\n)* +tries +1\n/); // as `vouch inspect` prints it
     const [first] = draft.tries;
     const order = { order: (first as { block: Uint8Array }).block, id: new Uint8Array(32) };
     assert.equal(parseDraft(formatDraft({ ...draft, tries: [order, first!] })).tries, [order, first]);

@@ -89,7 +89,9 @@ export const carriers = (node: FakeHornet, note: Uint8Array): readonly string[] 
 
 // ---- In one process
 
-export const NOTE = new TextEncoder().encode("log.example\n1\nroot\n\n— log.example signature\n");
+export const NOTE = new TextEncoder().encode(
+  `log.example\n1\n${"A".repeat(43)}=\n\n— log.example ${"A".repeat(91)}=\n`, // read and never verified here
+);
 
 export interface Setting {
   readonly node: FakeHornet;

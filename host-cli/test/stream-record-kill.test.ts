@@ -85,6 +85,7 @@ async function record(
           sampling: () => sampling,
           patienceMs: 20_000,
           say() {},
+          goesOn: false,
           flushed() {
             if (frames > stopAfter) stopper.stop();
           },

@@ -110,7 +110,7 @@ export function sealGrant(grant: Grant, reader: Uint8Array, secret: Uint8Array):
 
 // ---- Reading one
 
-interface GrantFile {
+export interface GrantFile {
   id: Uint8Array;
   kid: Uint8Array;
   ephemeral: Uint8Array;
@@ -127,8 +127,8 @@ const fileJson = ({ id, kid, ephemeral, box }: GrantFile) => ({
 
 const malformed = (found: string) => new Refusal("malformed-grant", `found ${found}`);
 
-/** A grant file as anybody may see it: which stream's, and for whom. */
-function parseGrantFile(file: Uint8Array): GrantFile {
+/** A grant file as anybody may see it: which stream's, and for whom. Refuses `malformed-grant`, `unsupported-version`, and as parseJson. */
+export function parseGrantFile(file: Uint8Array): GrantFile {
   const json = parseJson(file, "grant", MAX_GRANT);
   const found = (typeof json === "object" && json !== null ? json : {}) as Record<string, unknown>;
   const { version } = found;

@@ -132,6 +132,9 @@ interface ExportFlags {
 
 function exported(files: readonly string[], flags: ExportFlags): Uint8Array {
   if ((flags.csaf === true) === (flags.osv === true)) throw usage("expected exactly one of --csaf and --osv");
+  if (flags.osv === true && (flags.publisher !== undefined || flags.namespace !== undefined))
+    throw usage("--publisher and --namespace are for --csaf");
+  if (flags.csaf === true && flags.ecosystem !== undefined) throw usage("--ecosystem is for --osv");
   const statements = files.map((file) => readStatementFile(file).statement);
   const other = statements.find((s) => s.kind !== "advisory" && s.kind !== "advisory-withdrawal");
   if (other !== undefined)

@@ -184,6 +184,7 @@ async function anchor(logFolder: string | undefined, flags: AnchorFlags, io: Io)
   const forms = [flags.prepare, flags.sign, flags.submit, flags.every].filter((form) => form !== undefined);
   if (forms.length > 1) throw usage("expected one of --prepare, --sign, --submit and --every");
   checkTangleFlags(flags);
+  refuseIdleFlags(logFolder, flags);
   if (flags.sign !== undefined) return signDraft(flags.sign, await loadSigners(flags, io), io);
   if (logFolder === undefined || flags.ledger === undefined)
     throw usage(
@@ -216,6 +217,38 @@ async function anchor(logFolder: string | undefined, flags: AnchorFlags, io: Io)
     const anchored = await anchorLog(logFolder, ledger, signers, nowSeconds(), consent, logKey);
     if (anchored.fresh) report(anchored, ledger, io);
   });
+}
+
+/** Flags of another ledger or another step. Passed over, a dry run would sign, and a key that was named would not. */
+function refuseIdleFlags(logFolder: string | undefined, flags: AnchorFlags): void {
+  const {
+    ledger = "",
+    ledgerKey = [],
+    signerCmd,
+    sender,
+    root,
+    gasBudget,
+    logKey,
+    dryRun,
+    sign,
+    prepare,
+  } = flags;
+  if (sign !== undefined) {
+    const given = { LOGDIR: logFolder, "--ledger": flags.ledger, "--dry-run": dryRun, "--log-key": logKey };
+    for (const [name, value] of Object.entries(given))
+      if (value !== undefined) throw usage(`--sign reads a draft and signs it: it takes no ${name}`);
+  }
+  if (prepare !== undefined && logKey !== undefined)
+    throw usage("--prepare submits nothing: it takes no --log-key");
+  if (isTangle(flags) && (ledgerKey.length > 0 || signerCmd !== undefined))
+    throw usage("blocks of a Tangle aren't signed: it takes neither --ledger-key nor --signer-cmd");
+  if (ledger.startsWith("directory:") && ledgerKey.length + (signerCmd === undefined ? 0 : 1) > 1)
+    throw usage("a directory ledger is kept by one key: one of --ledger-key and --signer-cmd");
+  if (sign === undefined && ledger !== "" && !ledger.startsWith("rebased:")) {
+    const given = { "--sender": sender, "--root": root, "--gas-budget": gasBudget };
+    for (const [name, value] of Object.entries(given))
+      if (value !== undefined) throw usage(`${name} is for --ledger rebased:NETWORK`);
+  }
 }
 
 const nowSeconds = () => Math.floor(Date.now() / 1000);

@@ -97,7 +97,7 @@ export function define(program: Command, io: Io): void {
     .option("-o, --output <FILE>", "where to write; stdout unless named")
     .option("--json", "print what was made as one JSON object; needs --output")
     .action((options: BundleOptions & { output?: string }) => {
-      if (io.json && options.output === undefined)
+      if (io.json && (options.output === undefined || options.output === "-"))
         throw usage("--json needs --output FILE", "the bundle itself is JSON already");
       const warn = (text: string) => io.stderr(`warning: ${text}\n`);
       const bundle = makeBundle(readParts(options), warn);

@@ -71,7 +71,7 @@ async function countersignRelease(path: string, flags: Flags, io: Io): Promise<v
   const signer = await loadCountersigner(flags.key, flags.passphraseFile, io);
   const line = signLine("release", releaseMessage(formatEnvelope(envelope)), signer);
   const text = `${new TextDecoder().decode(formatCountersignature(line))}\n`;
-  writeOutput(io, flags.output, text, { overwrite: false });
+  writeOutput(io, flags.output, text);
   tell({ file: flags.output, of: line.of, by: signer.key.name, keyid: line.keyid }, io);
 }
 

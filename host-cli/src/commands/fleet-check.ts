@@ -8,7 +8,7 @@ import { decodeSign1 } from "@vouch/shared/cose";
 import { MAX_DSSE, openEnvelope, parseEnvelope } from "@vouch/shared/dsse";
 import { parseDevice } from "@vouch/shared/fleetform";
 import { checkRow, parseRow } from "@vouch/shared/fleetrows";
-import { Refusal } from "@vouch/shared/refusal";
+import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { type FleetCommitment, parseStatement } from "@vouch/shared/statement";
 import type { Vkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
@@ -78,14 +78,27 @@ function check(path: string, options: CheckOptions, io: Io, lookUp: LookUp | nul
 
 function openCommitment(bytes: Uint8Array, key: Vkey): FleetCommitment {
   const envelope = parseEnvelope(bytes);
+  checkKind(envelope.payload);
   openEnvelope(envelope, [key], nodeCrypto);
   const statement = parseStatement(envelope.payload);
   if (statement.kind === "fleet-commitment") return statement;
-  throw new Refusal(
-    "wrong-statement",
-    `found a statement of kind ${statement.kind}, expected a fleet-commitment`,
-  );
+  throw wrongKind(statement.kind);
 }
+
+/** Another file than was meant is no question of whose signature it has; one that says nothing legible is. */
+function checkKind(payload: Uint8Array): void {
+  let kind: string;
+  try {
+    ({ kind } = parseStatement(payload));
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    return;
+  }
+  if (kind !== "fleet-commitment") throw wrongKind(kind);
+}
+
+const wrongKind = (kind: string) =>
+  new Refusal("wrong-statement", `found a statement of kind ${kind}, expected a fleet-commitment`);
 
 /** The key ids of the rows' devices, in their order. */
 function checkRows(path: string, committed: FleetCommitment): string[] {

@@ -51,7 +51,8 @@ export function definePick(fleet: Command, io: Io): void {
     .option("-o, --output <FILE>", "where to write; stdout unless named")
     .option("--json", "print what was picked as one JSON object; needs --output")
     .action((files: string[], options: PickOptions) => {
-      if (io.json && options.output === undefined) throw usage("--json needs --output FILE");
+      if (io.json && (options.output === undefined || options.output === "-"))
+        throw usage("--json needs --output FILE");
       const { contexts, devices, unread } = pick(files, options.device);
       writeOutput(io, options.output, joined([...contexts, ...devices]), { mode: 0o600 });
       for (const why of unread) io.stderr(`${printable(`vouch: ${why}`)}\n`);

@@ -94,7 +94,8 @@ interface CollectOptions {
 function collect(folders: readonly string[], options: CollectOptions, io: Io): void {
   if (options.release.length !== options.manifest.length)
     throw usage("each --release goes with a --manifest, in the same order");
-  if (io.json && options.output === undefined) throw usage("--json needs --output FILE");
+  if (io.json && (options.output === undefined || options.output === "-"))
+    throw usage("--json needs --output FILE");
   const releases = options.release.map((path, i) => ({
     release: readInput(path, MAX_DSSE),
     manifest: readInput(options.manifest[i] as string, MAX_MANIFEST),

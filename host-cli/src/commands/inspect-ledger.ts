@@ -2,8 +2,10 @@
 
 import { toBase64, toHex, utf8Decode } from "@vouch/shared/bytes";
 import { parseCheckpoint } from "@vouch/shared/checkpoint";
+import { parseConsistency } from "@vouch/shared/consistency";
 import { readReceipt } from "@vouch/shared/cosereceipt";
-import { parseNote } from "@vouch/shared/note";
+import { parseFraud } from "@vouch/shared/fraud";
+import { parseNote, parseSignatureLine } from "@vouch/shared/note";
 import { parseForeignProof } from "@vouch/shared/proof";
 import { readContents, readSummary } from "@vouch/shared/rebased/checkpoint";
 import { committeeDigest } from "@vouch/shared/rebased/committee";
@@ -19,7 +21,10 @@ import { parseStardustReceipt } from "@vouch/shared/stardust/receipt";
 import { formatStardustRoot } from "@vouch/shared/stardust/root";
 import { parseTrust, rangeText, rootOfTrust, type Trust } from "@vouch/shared/stardust/trust";
 import { isoTime } from "@vouch/shared/time";
+import { parseAnswer } from "@vouch/shared/witness";
 import { nodeCrypto } from "../crypto";
+import { parseDraft as parseRebasedDraft } from "../ledger/draft";
+import { parseDraft as parseStardustDraft } from "../ledger/stardust-draft";
 import { parseWalk } from "../log/walk";
 
 export function checkpointFields(bytes: Uint8Array) {
@@ -49,6 +54,62 @@ export function tellProof(bytes: Uint8Array) {
         : { extra: `${proof.extra.length} bytes that nothing authenticates` }),
     },
     notVerified: "neither the proof nor the checkpoint's signatures were checked",
+  };
+}
+
+export function tellConsistency(bytes: Uint8Array) {
+  const { old, hashes, checkpoint } = parseConsistency(bytes);
+  return {
+    fields: { old: String(old), hashes: hashes.length, checkpoint: checkpointFields(checkpoint) },
+    notVerified: "neither the proof nor the checkpoint's signatures were checked",
+  };
+}
+
+/** What a witness answers: lines for a note that it doesn't repeat. */
+export function tellCosignatures(bytes: Uint8Array) {
+  const lines = parseAnswer(bytes).map((line) => parseSignatureLine(line));
+  return {
+    fields: { signedBy: lines.map(({ name, keyId }) => `${name} ${toHex(keyId)}`) },
+    notVerified:
+      "no signature was checked, nor of which checkpoint they are; `vouch log witnesses` does that",
+  };
+}
+
+export function tellFraud(bytes: Uint8Array) {
+  const { kind, first, second, proof } = parseFraud(bytes);
+  return {
+    fields: {
+      kind,
+      first: checkpointFields(first),
+      second: checkpointFields(second),
+      hashes: proof.length,
+    },
+    notVerified: "nothing is proved before `vouch verify --fraud` says so, with the log's key",
+  };
+}
+
+export function tellRebasedDraft(bytes: Uint8Array) {
+  const { chain, note, transaction, sender, signatures } = parseRebasedDraft(bytes);
+  return {
+    fields: {
+      chain,
+      transaction: base58(digestOf("TransactionData", transaction)),
+      sender: addressText(readTransaction(transaction).sender),
+      threshold: sender.threshold,
+      signers: sender.keys.map(
+        (key, i) => `${toHex(key)} ${signatures[i] == null ? "is to sign" : "signed"}`,
+      ),
+      note: checkpointFields(note),
+    },
+    notVerified: "the note's signatures were not checked, nor whether a ledger has it; the signers' were",
+  };
+}
+
+export function tellStardustDraft(bytes: Uint8Array) {
+  const { network, tag, note, tries } = parseStardustDraft(bytes);
+  return {
+    fields: { network, tag: printableTag(tag), tries: tries.length, note: checkpointFields(note) },
+    notVerified: "the note's signatures were not checked, nor whether a Tangle has a block of these",
   };
 }
 

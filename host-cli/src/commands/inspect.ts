@@ -1,15 +1,14 @@
 // vouch inspect FILE: any artefact of ours, readable, with what was not verified.
 //
-// The kind is told from the bytes, never from the file's name. Reading is strict: what
+// The kind is told from the bytes (kinds.ts), never from the file's name. Reading is strict: what
 // `vouch verify` would refuse as malformed is refused here, with the same code.
 
 import { parseBundle } from "@vouch/shared/bundle";
 import { equalBytes, toHex, utf8Decode } from "@vouch/shared/bytes";
 import { parseChallenge, parseEnrolmentFile, parseEvidenceSalt } from "@vouch/shared/companions";
-import { isCoseReceipt } from "@vouch/shared/cosereceipt";
 import { parseEnvelope } from "@vouch/shared/dsse";
 import { decodeEvidence } from "@vouch/shared/evidence";
-import { flagNames, formatVersion, isMcuboot, type McubootRecord, readMcuboot } from "@vouch/shared/mcuboot";
+import { flagNames, formatVersion, type McubootRecord, readMcuboot } from "@vouch/shared/mcuboot";
 import { isMldsaLine } from "@vouch/shared/mldsakey";
 import { parsePolicy } from "@vouch/shared/policy";
 import { readWalk } from "@vouch/shared/rebased/walkform";
@@ -18,25 +17,41 @@ import { parseRenewalDraft, parseRenewed, renewalsOf } from "@vouch/shared/renew
 import { parseStatement } from "@vouch/shared/statement";
 import { decodeEnvelope, splitUpload } from "@vouch/shared/suit";
 import { parseVkey } from "@vouch/shared/vkey";
-import { encodeVstreamHead } from "@vouch/shared/vstream";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, printable } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
+import { type Kind, kindOf } from "../kinds";
 import { digestOf as imageDigestOf } from "../mcuboot";
 import { countersignatureFields, tellCountersignature, tellMldsaKey } from "./inspect-countersign";
+import { tellAudit, tellFleet, tellReport, tellRows } from "./inspect-fleet";
 import {
   checkpointFields,
   tellCheckpoint,
+  tellConsistency,
   tellCoseReceipt,
+  tellCosignatures,
+  tellFraud,
   tellProof,
+  tellRebasedDraft,
   tellReceipt,
   tellStardust,
+  tellStardustDraft,
   tellTrust,
   tellWalk,
   walkFields,
 } from "./inspect-ledger";
+import {
+  tellGrant,
+  tellHead,
+  tellHeads,
+  tellReader,
+  tellReaders,
+  tellRecording,
+  tellSimulated,
+  tellState,
+} from "./inspect-stream";
 
 const MAX_FILE = 16 * 1024 * 1024;
 
@@ -47,75 +62,54 @@ export interface Told {
   readonly notVerified: string;
 }
 
-type Reader = {
-  readonly kind: string;
-  matches(bytes: Uint8Array, text: string | null): boolean;
-  tell(bytes: Uint8Array): Omit<Told, "kind">;
-};
+type Tell = (bytes: Uint8Array) => Omit<Told, "kind">;
 
-const startsWith = (bytes: Uint8Array, ...start: number[]) => start.every((byte, i) => bytes[i] === byte);
-const jsonVersion = (name: string) => (_: Uint8Array, text: string | null) =>
-  text?.startsWith(`{"version":"${name}/v`) === true;
 const sha256 = (bytes: Uint8Array) => toHex(nodeCrypto.sha256(bytes));
 
-const COUNTERSIGNATURE = "vouch-countersignature";
-
-const READERS: readonly Reader[] = [
-  { kind: "renewal draft", matches: jsonVersion("vouch-renewal-draft"), tell: tellDraft },
-  { kind: "renewed bundle", matches: jsonVersion("vouch-renewal"), tell: tellRenewed },
-  {
-    kind: "countersignature",
-    matches: (bytes, text) => jsonVersion(COUNTERSIGNATURE)(bytes, text) && !/\n./.test(text ?? ""),
-    tell: tellCountersignature,
-  },
-  { kind: "countersigned bundle", matches: jsonVersion(COUNTERSIGNATURE), tell: tellRenewed },
-  { kind: "bundle", matches: jsonVersion("vouch-bundle"), tell: tellBundle },
-  { kind: "challenge", matches: jsonVersion("vouch-challenge"), tell: tellChallenge },
-  { kind: "receipt of IOTA's ledger", matches: jsonVersion("vouch-rebased-receipt"), tell: tellReceipt },
-  { kind: "receipt of a Tangle", matches: jsonVersion("vouch-stardust-receipt"), tell: tellStardust },
-  { kind: "trust file of a Tangle", matches: jsonVersion("vouch-stardust-trust"), tell: tellTrust },
-  { kind: "walk", matches: (_, text) => text?.startsWith('{"keys":"') === true, tell: tellWalk },
-  { kind: "enrolment file", matches: jsonVersion("vouch-enrolment"), tell: tellEnrolment },
-  { kind: "evidence salt", matches: jsonVersion("vouch-evidence-salt"), tell: tellSalt },
-  {
-    kind: "DSSE statement",
-    matches: (_, text) => text?.startsWith('{"payload"') === true,
-    tell: tellStatement,
-  },
-  { kind: "COSE receipt", matches: isCoseReceipt, tell: tellCoseReceipt },
-  { kind: "device evidence", matches: (bytes) => startsWith(bytes, 0xd2, 0x84), tell: tellEvidence },
-  { kind: "SUIT manifest", matches: (bytes) => startsWith(bytes, 0xd8, 0x6b), tell: tellManifest },
-  { kind: "upload", matches: (bytes) => startsWith(bytes.subarray(4), 0xd8, 0x6b), tell: tellUpload },
-  { kind: "MCUboot image", matches: isMcuboot, tell: tellMcuboot },
-  {
-    kind: "tlog-proof",
-    matches: (_, text) => text?.startsWith("c2sp.org/tlog-proof@") === true,
-    tell: tellProof,
-  },
-  {
-    kind: "signed checkpoint",
-    matches: (_, text) => text?.includes("\n\n\u2014 ") === true,
-    tell: tellCheckpoint,
-  },
-  {
-    kind: "verifier key",
-    matches: (_, text) => /^\S+\+[0-9a-f]{8}\+\S+\n?$/.test(text ?? ""),
-    tell: tellVkey,
-  },
-  {
-    kind: "policy",
-    matches: (_, text) =>
-      /^(#.*\n|\n)*(log|witness|group|quorum|vendor|approver|approve|status|enroller|renewals|countersigner|countersigned|distrust|max-age|ledger|require-image|allow) ?/.test(
-        text ?? "",
-      ),
-    tell: tellPolicy,
-  },
-];
-
-function isRecording(bytes: Uint8Array): boolean {
-  const head = encodeVstreamHead();
-  return equalBytes(bytes.subarray(0, head.length), head);
-}
+/** Every kind has its reader, or this doesn't compile. */
+const TELL: { readonly [K in Kind]: Tell } = {
+  "renewal draft": tellDraft,
+  "renewed bundle": tellRenewed,
+  countersignature: tellCountersignature,
+  "countersigned bundle": tellRenewed,
+  bundle: tellBundle,
+  challenge: tellChallenge,
+  "receipt of IOTA's ledger": tellReceipt,
+  "draft of an IOTA transaction": tellRebasedDraft,
+  "receipt of a Tangle": tellStardust,
+  "draft of a Tangle's block": tellStardustDraft,
+  "trust file of a Tangle": tellTrust,
+  walk: tellWalk,
+  "enrolment file": tellEnrolment,
+  "evidence salt": tellSalt,
+  "DSSE statement": tellStatement,
+  "COSE receipt": tellCoseReceipt,
+  "device evidence": tellEvidence,
+  "SUIT manifest": tellManifest,
+  upload: tellUpload,
+  "MCUboot image": tellMcuboot,
+  "tlog-proof": tellProof,
+  "consistency proof": tellConsistency,
+  "signed checkpoint": tellCheckpoint,
+  "cosignature of a checkpoint": tellCosignatures,
+  "fraud proof": tellFraud,
+  "verifier key": tellVkey,
+  policy: tellPolicy,
+  "fleet file": tellFleet,
+  "owner's rows of a fleet": tellRows,
+  "audit result": tellAudit,
+  report: tellReport,
+  "recording of a stream": tellRecording,
+  "reader's key": tellReader,
+  "readers' file": tellReaders,
+  grant: tellGrant,
+  "head of a stream": tellHead,
+  "state of `stream verify`": tellHeads,
+  "state of a delivery": tellState,
+  "state of a monitor": tellState,
+  "index of an audit's store": tellState,
+  "simulated device": tellSimulated,
+};
 
 /** Throws `private-key`, `unknown-artefact`, or what the artefact's own parser refuses with. */
 export function tell(bytes: Uint8Array): Told {
@@ -125,15 +119,13 @@ export function tell(bytes: Uint8Array): Told {
       hint: "the .vkey file beside it is the public half",
     });
   }
-  const reader = READERS.find((r) => r.matches(bytes, text));
-  if (reader === undefined) {
+  const kind = kindOf(bytes);
+  if (kind === null)
     throw new Refusal(
       "unknown-artefact",
       `${bytes.length} bytes that are no artefact of vouch (sha256 ${sha256(bytes)})`,
-      isRecording(bytes) ? { hint: "this is a recording of a stream: `vouch stream verify` reads it" } : {},
     );
-  }
-  return { kind: reader.kind, ...reader.tell(bytes) };
+  return { kind, ...TELL[kind](bytes) };
 }
 
 function tellBundle(bytes: Uint8Array) {

@@ -69,7 +69,8 @@ async function prove(where: string, index: bigint | undefined, flags: ProveFlags
   const { consistency: from } = flags;
   if ((index === undefined) === (from === undefined))
     throw usage("expected either the index of a record or --consistency SIZE");
-  if (io.json && flags.output === undefined) throw usage("--json needs --output FILE");
+  if (io.json && (flags.output === undefined || flags.output === "-"))
+    throw usage("--json needs --output FILE");
   const newest = await openLogReader(where, { cache: flags.cache, timeoutMs: flags.timeout * 1000 });
   try {
     const reader =

@@ -26,7 +26,8 @@ export function defineRead(log: Command, io: Io): void {
     .option("-o, --output <FILE>", "where to write; stdout unless named")
     .option("--json", "print what was read as one JSON object; needs --output")
     .action(async (where: string, index: bigint, flags: ReadFlags) => {
-      if (io.json && flags.output === undefined) throw usage("--json needs --output FILE");
+      if (io.json && (flags.output === undefined || flags.output === "-"))
+        throw usage("--json needs --output FILE");
       const reader = await openLogReader(where, { cache: flags.cache, timeoutMs: flags.timeout * 1000 });
       try {
         if (flags.policy !== undefined) checkSignedFor(where, reader, flags.policy);

@@ -55,7 +55,7 @@ export function defineReceipt(log: Command, io: Io): void {
     .option("--json", "print one JSON object")
     .action(async (dir: string, file: string, flags: Flags) => {
       const made = await makeReceipt(dir, readInput(file, MAX_DSSE), await loadSigner(flags, io));
-      writeWhole(flags.output, made.bytes);
+      writeWhole(flags.output, made.bytes, { overwrite: "same" });
       const { origin, index, size, bytes } = made;
       const told = {
         receipt: flags.output,

@@ -89,6 +89,8 @@ async function write(files: readonly string[], options: ReportOptions, io: Io): 
     [options.pdf, () => reportPdf(page)],
     [options.fhir, () => reportFhir(report)],
   ];
+  const toStdout = [options.output, ...others.map(([path]) => path)].filter((path) => path === "-").length;
+  if (toStdout + (io.json ? 1 : 0) > 1) throw usage("only one form of the report can go to stdout");
   for (const [path, make] of others) if (path !== undefined) writeOutput(io, path, make(), PRIVATE);
   const asked = others.some(([path]) => path !== undefined);
   if (options.output !== undefined) writeOutput(io, options.output, reportHtml(page), PRIVATE);

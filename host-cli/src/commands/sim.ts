@@ -266,6 +266,8 @@ export function define(program: Command, io: Io): void {
       if (monitor !== undefined && board === undefined) throw usage("--monitor is for --board mps2");
       const random = flags.rng ? undefined : false;
       const options = { state, vendor, product, model, hardwareVersion: flags.hw, engine, random, board };
+      if (flags.writeEngine !== undefined && (flags.create || state !== undefined || monitor !== undefined))
+        throw usage("--write-engine starts no device: it goes with none of --create, --state and --monitor");
       if (flags.writeEngine !== undefined) return writeEngine(options, flags.writeEngine, io);
       if (flags.create) return create(options, io);
       await runUntilSignal(options, monitor, io);
@@ -274,7 +276,7 @@ export function define(program: Command, io: Io): void {
 
 function writeEngine(options: SimOptions, path: string, io: Io): void {
   const region = newEngine(options);
-  writeWhole(path, region);
+  writeWhole(path, region, { overwrite: "same" });
   const sha256 = createHash("sha256").update(region).digest("hex");
   const { name, version } = readBuild(region);
   if (io.json) io.stdout(`${JSON.stringify({ engine: { file: path, name, version, sha256 } })}\n`);

@@ -50,6 +50,8 @@ export interface DeviceSource {
   /** How long a device may be away. */
   patienceMs: number;
   say(remark: string): void;
+  /** There is work on a closed stream, too: it is delivered, or stored. */
+  goesOn: boolean;
   /** All is flushed up to here; called after each round, and waited for. */
   flushed(): void | Promise<void>;
 }
@@ -215,11 +217,8 @@ class Run {
     recorder.expectKey(key);
     // A run of another start is over, whatever of it wasn't read.
     if (chain !== null && chain.bootcount !== device.bootCount) chain.place = 0;
+    if (chain?.isClosed === true) return this.beginAtEnd(chain.place);
     const { state } = await this.read();
-    if (chain?.isClosed === true) {
-      this.source.say("the stream in this recording is closed already; another file begins another stream");
-      return;
-    }
     if (state === STREAM_NONE) {
       await this.attest();
       await this.start();
@@ -227,6 +226,32 @@ class Run {
       this.source.say("the device streams already, and nothing of it was acknowledged: recording that");
       this.readers = null;
     } else if (state !== STREAM_CLOSING) await this.start();
+  }
+
+  /**
+   * All that is left to do for a closed stream is to acknowledge its end, when a recorder was killed before that. Refuses
+   * `stream-closed` when not even that is: nothing is recorded then.
+   */
+  private async beginAtEnd(place: number): Promise<void> {
+    if (place > 0 && (await this.isEndWaiting())) {
+      this.source.say("the stream in this recording is closed; the device is told that its end is here");
+      return;
+    }
+    if (this.source.goesOn) {
+      this.source.say("the stream in this recording is closed already; another file begins another stream");
+      return;
+    }
+    throw streamClosed();
+  }
+
+  /** Acknowledges the end. A device that has other bytes there, or no stream, waits for nothing of this one. */
+  private async isEndWaiting(): Promise<boolean> {
+    try {
+      return (await this.read()).hadStream;
+    } catch (error) {
+      if (isRefusal(error) && error.code === "stream-passed") return false;
+      throw error;
+    }
   }
 
   private async attest(): Promise<void> {
@@ -298,5 +323,11 @@ class Run {
     await this.source.flushed();
   }
 }
+
+/** What came of a recording that is complete; deliveries of it go without a device. */
+export const streamClosed = () =>
+  new Refusal("stream-closed", "the stream in this recording is closed: nothing was recorded", {
+    hint: "-o with another name begins another stream; --from this file --to WHERE delivers this one",
+  });
 
 const readersKey = ({ readers }: Sampling): string => readers.map(toHex).sort().join();

@@ -251,7 +251,7 @@ function write(file: string, asked: Asked, verified: Verified, io: Io): void {
       tell(io, [`${counts.exported} readings exported${each}`, ...lines, ...timing(facts, choice)]);
     });
   if (output === undefined || output === "-") feed((bytes) => io.stdout(bytes));
-  else writeFed(output, feed, PRIVATE);
+  else writeFed(output, feed, { ...PRIVATE, overwrite: "same" });
   if (io.json)
     io.stdout(`${JSON.stringify({ form: asked.form, file: output, verdict: verdict.word, ...report })}\n`);
 }

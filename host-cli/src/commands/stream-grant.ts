@@ -81,6 +81,21 @@ export function partsOf(stream: OwnedStream, ranges: readonly FrameRange[]): Gra
   return parts;
 }
 
+/** --next is for all that comes: whoever names frames, or a file for them, means something else and less. */
+function refuseFrames(flags: GrantFlags): void {
+  const { frames = [], from, output, readerKey, passphraseFile } = flags;
+  const given: [string, boolean][] = [
+    ["--frames", frames.length > 0],
+    ["--from", from !== undefined],
+    ["--since, --until and --minutes", isTimed(flags)],
+    ["--output", output !== undefined],
+    ["--reader-key", readerKey !== undefined],
+    ["--passphrase-file", passphraseFile !== undefined],
+  ];
+  for (const [name, isGiven] of given)
+    if (isGiven) throw usage(`--next grants all that is recorded from now on, and takes no ${name}`);
+}
+
 const isTimed = ({ since, until, minutes }: GrantFlags) =>
   since !== undefined || until !== undefined || minutes !== undefined;
 
@@ -197,6 +212,7 @@ export function defineGrant(stream: Command, io: Io): void {
     .option("--dry-run", "say what would be granted, and write nothing")
     .option("--json", "print one JSON object")
     .action(async (file: string, flags: GrantFlags) => {
+      if (flags.next === true) refuseFrames(flags);
       const reader = readReader(flags.to);
       if (flags.next !== true) return grantFrames(file, flags, reader, io);
       const name = toHex(reader.publicKey);

@@ -19,7 +19,7 @@ import { checkSigned, type Recording } from "../stream/recording";
 import { listenOnTcp } from "../stream/tcp";
 import { type DeliveryFlags, openDeliveries, readLogin, readTls } from "./stream-delivery";
 import type { RecordDesk } from "./stream-desk";
-import { Stopper } from "./stream-device";
+import { Stopper, streamClosed } from "./stream-device";
 
 /** After the close frame come the recorder's last words on it. */
 const LINGER_MS = 2000;
@@ -28,6 +28,7 @@ interface ReceiveFlags extends DeliveryFlags {
   stream?: Uint8Array;
   frames?: number;
   for?: number;
+  store?: string;
 }
 
 /** Refuses what can't go on: our disk, a recording that is refuted, an address that can't be listened on. */
@@ -39,6 +40,7 @@ export async function receiveStream(
   io: Io,
 ): Promise<void> {
   desk.opened(recording);
+  const isWhole = recording.chain?.isClosed === true;
   const address = about("--from", () => parseAddress(from));
   const deliveries = await openDeliveries(flags, recording, io);
   const stopper = new Stopper();
@@ -70,6 +72,8 @@ export async function receiveStream(
       await source.close();
     }
     if (intake.trouble !== null) throw intake.trouble;
+    if (isWhole && !intake.wasAsked && flags.to.length === 0 && flags.store === undefined)
+      throw streamClosed();
     desk.ended(recording.chain?.isClosed === true ? "closed" : "left");
   } finally {
     release();
@@ -81,6 +85,8 @@ export async function receiveStream(
 class StreamIntake {
   private readonly intake: Intake;
   trouble: unknown = null;
+  /** Somebody had something of this stream, if only to hear that all of it is here. */
+  wasAsked = false;
 
   constructor(
     private readonly recording: Recording,
@@ -109,6 +115,7 @@ class StreamIntake {
   accept(id: Uint8Array): void {
     if (this.id !== null && !equalBytes(this.id, id))
       throw new Refusal("stream-other", `a delivery of stream ${toHex(id)}, wanted is ${toHex(this.id)}`);
+    this.wasAsked = true;
   }
 
   private check(item: VstreamItem): void {
@@ -120,6 +127,7 @@ class StreamIntake {
 
   piece(piece: Piece): "new" | "again" | "missing" {
     if (this.trouble !== null) throw this.trouble;
+    this.wasAsked = true;
     return this.ours(() => this.intake.take(piece));
   }
 

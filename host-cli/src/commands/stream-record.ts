@@ -13,6 +13,7 @@ import { MAX_CHALLENGE, MAX_COMPANION, parseChallenge } from "@vouch/shared/comp
 import type { ReadersFile } from "@vouch/shared/readerkey";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { MODE_NAMES } from "@vouch/shared/stream";
+import type { Announce } from "@vouch/shared/streambody";
 import { type Opener, readerOpener } from "@vouch/shared/streamopen";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -222,6 +223,7 @@ async function recordFromDevice(
               sampling,
               patienceMs: flags.timeout * 1000,
               say: (text) => desk.say(text),
+              goesOn: flags.to.length > 0 || store !== null,
               async flushed() {
                 await desk.stored();
                 for (const delivery of deliveries) delivery.wake();
@@ -264,9 +266,13 @@ async function recorderSigner(flags: RecordFlags, io: Io): Promise<Signer | null
   return null;
 }
 
-/** What a stream has is what goes on; flags say what a new one gets. Refuses a readers' file of another mode. */
+/**
+ * What a stream has is what goes on; flags say what a new one gets, and may say the same again. Refuses a readers' file of
+ * another mode.
+ */
 function samplingOf(flags: RecordFlags, { mode, readers }: ReadersFile, recording: Recording): Sampling {
   const { chain } = recording;
+  if (chain !== null) refuseOtherSampling(flags, chain.announce);
   if (chain !== null && chain.announce.mode !== mode)
     throw usage(
       `the recording is of a ${MODE_NAMES[chain.announce.mode]} stream, its readers are those of a ${MODE_NAMES[mode]} one`,
@@ -274,13 +280,61 @@ function samplingOf(flags: RecordFlags, { mode, readers }: ReadersFile, recordin
   return {
     mode,
     readers: readers.map(({ publicKey }) => publicKey),
-    groups: chain === null ? (flags.group ?? null) : null,
+    groups: flags.group ?? null,
     everyFrames: chain?.announce.everyFrames ?? flags.checkpoint.frames ?? EVERY_FRAMES,
     everyMillis: chain?.announce.everyMillis ?? flags.checkpoint.millis ?? EVERY_MILLIS,
   };
 }
 
+function refuseOtherSampling(
+  { group, checkpoint }: RecordFlags,
+  { groups, everyFrames, everyMillis }: Announce,
+): void {
+  // Which they are, the device knows: it is told, and refuses others.
+  if (group !== undefined && group.length !== groups.length)
+    throw usage(`--group: the stream in the recording has ${groups.length} groups, and goes on with them`);
+  const { frames = everyFrames, millis = everyMillis } = checkpoint;
+  if (frames !== everyFrames || millis !== everyMillis)
+    throw usage(
+      `--checkpoint: the stream in the recording is signed after ${everyFrames} frames or ${everyMillis} ms, and goes on so`,
+    );
+}
+
 // ---- From elsewhere
+
+/** What only a device can be asked, and what a delivery has no use for. Passed over, it would look as if it had been done. */
+function refuseIdleFlags(flags: RecordFlags): void {
+  const isDelivery = flags.from !== undefined && !isAddress(flags.from);
+  const given: [string, boolean, string][] = [
+    ["--log", flags.log !== undefined, "a device"],
+    ["--challenge", flags.challenge !== undefined, "a device"],
+    ["--mode", flags.mode !== undefined, "a device"],
+    ["--reader", flags.reader.length > 0, "a device"],
+    ["--group", flags.group !== undefined, "a device"],
+    ["--checkpoint", Object.keys(flags.checkpoint).length > 0, "a device"],
+    ["--keep-running", flags.keepRunning === true, "a device"],
+    ["--key", flags.key !== undefined, "a device: who receives vouches for no time"],
+    ["--signer-cmd", flags.signerCmd !== undefined, "a device: who receives vouches for no time"],
+  ];
+  if (isDelivery)
+    given.push(
+      ["--stream", flags.stream !== undefined, "an address to receive from"],
+      ["--policy", flags.policy !== undefined, "what is recorded"],
+      ["--enrolment", flags.enrolment !== undefined, "what is recorded"],
+      ["--reader-key", flags.readerKey !== undefined, "what is recorded"],
+      ["--recorder-key", flags.recorderKey.length > 0, "what is recorded"],
+      ["--store", flags.store !== undefined, "what is recorded"],
+      ["--for", flags.for !== undefined, "what is recorded"],
+      ["--frames", flags.frames !== undefined, "what is recorded"],
+    );
+  for (const [name, isGiven, what] of given)
+    if (isGiven)
+      throw usage(`${name} is about ${what}; --from ${isDelivery ? "a recording" : "an address"} takes none`);
+  if (flags.policy !== undefined && flags.enrolment === undefined)
+    throw usage(
+      "--policy goes with --enrolment: where no device is asked, only an enroller is checked by it",
+    );
+}
 
 async function recordFrom(
   from: string,
@@ -288,6 +342,7 @@ async function recordFrom(
   store: ReadingStore | null,
   io: Io,
 ): Promise<void> {
+  refuseIdleFlags(flags);
   const enrolment =
     flags.enrolment === undefined
       ? null

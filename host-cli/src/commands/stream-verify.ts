@@ -11,7 +11,6 @@ import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { MAX_COMPANION } from "@vouch/shared/companions";
 import type { Policy } from "@vouch/shared/policy";
 import { isRefusal } from "@vouch/shared/refusal";
-import { MAX_RENEWED } from "@vouch/shared/renewal";
 import type { EnrolmentStatement } from "@vouch/shared/statement";
 import type { Announce } from "@vouch/shared/streambody";
 import {
@@ -45,6 +44,7 @@ import { kidOfKey } from "../upload";
 import { readVkey } from "../vkeyfile";
 import { readPolicyNow } from "./policy";
 import { type ProvedHead, proveHead } from "./stream-anchor";
+import { readBundle } from "./verify";
 
 export interface VerifyStreamOptions {
   readonly policy?: string;
@@ -87,6 +87,7 @@ export async function verifyStream(
   io: Io,
   also?: Listening,
 ): Promise<StreamVerdict> {
+  refuseIdleFlags(options);
   const policy = options.policy === undefined ? null : readPolicyNow(options.policy);
   const anchored = anchoredHeads(options, policy);
   const seen: Seen = { announces: [], boots: [], findings: [], strangers: [], readings: 0, isFull: false };
@@ -209,6 +210,18 @@ async function openerOf(options: VerifyStreamOptions, io: Io): Promise<Opener | 
   return about(grant, () => grantOpener(openGrant(readInput(grant, MAX_GRANT), reader), nodeCrypto));
 }
 
+/** A flag that would change nothing was meant to change something. */
+function refuseIdleFlags(options: VerifyStreamOptions): void {
+  const { readerKey, passphraseFile, signedOnly, grant, at, bundle = [], log, anchor = [] } = options;
+  if (signedOnly === true && (readerKey !== undefined || grant !== undefined))
+    throw usage("--signed-only opens nothing: it goes with neither --reader-key nor --grant");
+  if (passphraseFile !== undefined && readerKey === undefined)
+    throw usage("--passphrase-file goes with --reader-key");
+  if (at !== undefined && bundle.length === 0)
+    throw usage("--at goes with --bundle: it is software that is judged for a moment");
+  if (log !== undefined && anchor.length === 0) throw usage("--log goes with --anchor");
+}
+
 function askedOf(policy: Policy | null, options: VerifyStreamOptions, now: number): BootAsked | null {
   const { bundle: bundles = [], at } = options;
   if (bundles.length === 0) return null;
@@ -216,7 +229,7 @@ function askedOf(policy: Policy | null, options: VerifyStreamOptions, now: numbe
   const moment = at === undefined ? now : parseMoment(at, "--at");
   if (moment > now) throw usage(`--at ${at} is in the future`, "leave --at out to ask about now");
   return {
-    bundles: bundles.map((path) => readInput(path, MAX_RENEWED)),
+    bundles: bundles.map(readBundle),
     policy,
     crypto: nodeCrypto,
     at: moment,

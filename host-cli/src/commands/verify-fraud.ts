@@ -1,8 +1,8 @@
 // vouch verify --fraud FILE: whether a file proves that a log contradicted itself.
 //
 // The question is whether the proof holds, so 0 says that it does: the worst news there is of a log.
-// 20 says that the file proves nothing, 21 that these keys can't tell. A key that the policy distrusts has contradicted
-// itself all the same; then it is said that somebody else may have it.
+// 20 says that the file proves nothing, 21 that these keys can't tell; 1 that the file is no such proof at all. A key that
+// the policy distrusts has contradicted itself all the same; then it is said that somebody else may have it.
 
 import { type Bundle, parseBundle } from "@vouch/shared/bundle";
 import { toBase64 } from "@vouch/shared/bytes";
@@ -18,6 +18,7 @@ import { about, describe, usage } from "../exit";
 import { readInput } from "../files";
 import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
+import { checkForm } from "../kinds";
 import { paint, table } from "../output/terminal";
 import { readVkey } from "../vkeyfile";
 import { readPolicy } from "./policy";
@@ -89,6 +90,7 @@ export function keepFraudIn(
 export function printFraud(options: FraudOptions, now: number, io: Io): void {
   const keys = keysOf(options, now); // a policy that can't be read says nothing of the proof
   const bytes = readInput(options.fraud, MAX_FRAUD);
+  about(options.fraud, () => checkForm("fraud", bytes));
   let proven: ProvenFraud;
   try {
     proven = about(options.fraud, () => verifyFraud(parseFraud(bytes), keys.log, keys.witnesses, nodeCrypto));

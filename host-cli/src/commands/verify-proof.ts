@@ -12,6 +12,7 @@ import { nodeCrypto } from "../crypto";
 import { about, describe, usage } from "../exit";
 import { readInput } from "../files";
 import type { Io } from "../io";
+import { checkForm } from "../kinds";
 import { table } from "../output/terminal";
 import { readVkey } from "../vkeyfile";
 import { readPolicy } from "./policy";
@@ -39,6 +40,7 @@ function readQuestion(flags: ProofFlags, now: number): () => Included {
   const policy = flags.policy === undefined ? null : readPolicy(flags.policy);
   const log = policy === null ? readVkey(flags.logKey ?? "") : policy.log;
   const [proof, entry] = [readInput(flags.proof, MAX_PROOF), readInput(flags.entry, MAX_ENTRY)];
+  about(flags.proof, () => checkForm("proof", proof));
   return () => about(flags.proof, () => openImported(proof, entry, log, policy, now, nodeCrypto));
 }
 

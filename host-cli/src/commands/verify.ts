@@ -15,6 +15,7 @@ import { about, printable, usage } from "../exit";
 import { readInput } from "../files";
 import { ImageChanged, openImages, splitImageFlag } from "../image";
 import type { Io } from "../io";
+import { checkForm } from "../kinds";
 import { mldsaOnDemand } from "../mldsa";
 import { parseMoment } from "../moment";
 import { nextStep } from "../output/nextstep";
@@ -55,7 +56,7 @@ export function verifyFiles(bundle: string, options: VerifyOptions, now: number)
   const policy = about(options.policy, () => parsePolicy(readInput(options.policy, MAX_POLICY), nodeCrypto));
   const rebased = rebasedOnDemand(options.ledgerState ?? null);
   const question: Question = {
-    bundle: readInput(bundle, MAX_RENEWED),
+    bundle: readBundle(bundle),
     policy,
     crypto: nodeCrypto,
     at,
@@ -78,6 +79,14 @@ export function verifyFiles(bundle: string, options: VerifyOptions, now: number)
     });
   }
 }
+
+/** The file's bytes. Refuses `not-a-bundle`, which is no verdict: whoever mistyped a name asked about nothing. */
+export const readBundle = (path: string): Uint8Array =>
+  about(path === "-" ? "stdin" : path, () => {
+    const bytes = readInput(path, MAX_RENEWED);
+    checkForm("bundle", bytes);
+    return bytes;
+  });
 
 /** Reasons that two checkpoints which contradict each other give. */
 const CONTRADICTIONS: ReadonlySet<string> = new Set([
@@ -163,6 +172,8 @@ export function define(program: Command, io: Io): void {
       if (bundle !== undefined && fraud !== undefined) throw usage("--fraud takes no bundle");
       if (bundle !== undefined && proof !== undefined) throw usage("--proof takes no bundle");
       if (proof === undefined && options.entry !== undefined) throw usage("--entry goes with --proof");
+      if (fraud !== undefined || proof !== undefined)
+        refuseBundlesFlags(fraud === undefined ? "--proof" : "--fraud", options);
       if (fraud !== undefined) return printFraud({ ...options, fraud }, now, io);
       if (proof !== undefined) return printProof({ ...options, proof }, now, io);
       if (bundle === undefined) throw usage("expected a bundle, --fraud FILE or --proof FILE");
@@ -172,6 +183,20 @@ export function define(program: Command, io: Io): void {
       const verdict = verifyFiles(bundle, { ...options, policy }, now);
       printVerdict(verdict, bundle, options.explain === true, now, io);
     });
+}
+
+/** What is asked of a bundle is asked of nothing else; passed over, it would look as if it had been answered. */
+function refuseBundlesFlags(instead: string, flags: Flags): void {
+  const asked = {
+    "--image": flags.image,
+    "--evidence": flags.evidence,
+    "--at": flags.at,
+    "--release-only": flags.releaseOnly,
+    "--ledger-state": flags.ledgerState,
+    "--explain": flags.explain,
+  };
+  for (const [name, value] of Object.entries(asked))
+    if (value !== undefined) throw usage(`${name} is about a bundle, ${instead} is asked without one`);
 }
 
 type Flags = Omit<VerifyOptions, "policy"> & {

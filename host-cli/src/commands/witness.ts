@@ -25,7 +25,7 @@ import {
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, printable, usage } from "../exit";
-import { readInput, writeOutput } from "../files";
+import { checkFree, readInput, writeOutput } from "../files";
 import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
 import { vkeyPathOf } from "../keys";
@@ -213,8 +213,10 @@ function textLine({ from, method, path, status, code, message, origin, size, ms 
 }
 
 async function cosign(file: string, flags: WitnessOptions & { output?: string }, io: Io): Promise<void> {
-  if (io.json && flags.output === undefined)
+  if (io.json && (flags.output === undefined || flags.output === "-"))
     throw usage("--json needs --output FILE", "the line itself is the product");
+  // What is cosigned is remembered, and its line would be lost.
+  if (flags.output !== undefined && flags.output !== "-") checkFree(flags.output);
   const request = readInput(file, MAX_REQUEST);
   about(file, () => parseAddCheckpoint(request));
   const { witness, close } = openOnState(await readOptions(flags, io));

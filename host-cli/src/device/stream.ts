@@ -98,6 +98,7 @@ const notStarted = (resume: boolean) =>
     resume
       ? "the device has no stream to carry on, or hasn't attested since it started"
       : "the device hasn't attested since it started",
+    resume ? { hint: "-o with another name begins another stream; this recording stays as it is" } : {},
   );
 
 /** Bytes of the run, one piece after another, and how the device stood when it gave the last of them. */
@@ -107,6 +108,8 @@ export interface Round {
   /** Bytes there are after these. */
   left: number;
   state: number;
+  /** There was a stream when it was asked; the last bytes that are acknowledged end it. */
+  hadStream: boolean;
   /** The device's ticks, at some moment between `sent` and `got`. */
   now: number;
   sent: Stamp;
@@ -168,8 +171,19 @@ async function readPiece(
   const fields = { what: request.what, body: expectOk(request.what, reply) };
   const state = stateField(fields);
   const data = hasField(fields, "data") ? bytesField(fields, "data") : new Uint8Array(0);
-  if (state !== STREAM_NONE && uintField(fields, "at") !== at) throw passed(at);
-  return { at, data, left: uintField(fields, "left"), state, now: uintField(fields, "now"), sent, got };
+  const told = uintField(fields, "at");
+  if (state !== STREAM_NONE && told !== at) throw passed(at);
+  const hadStream = state !== STREAM_NONE || told > 0;
+  return {
+    at,
+    data,
+    left: uintField(fields, "left"),
+    state,
+    hadStream,
+    now: uintField(fields, "now"),
+    sent,
+    got,
+  };
 }
 
 const passed = (at: number) =>

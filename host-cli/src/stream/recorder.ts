@@ -68,12 +68,13 @@ export class Recorder {
     return (this.recording.chain?.place ?? 0) + this.rest.length;
   }
 
-  /** The key that signs what follows; refuses `stream-wrong-signer` when the recording is by another. */
+  /** The key that signs what follows; refuses `stream-other-device` when the recording is by another: a mistaken name, no forgery. */
   expectKey(publicKey: Uint8Array): void {
     if (this.publicKey !== null && !equalBytes(this.publicKey, publicKey))
       throw new Refusal(
-        "stream-wrong-signer",
+        "stream-other-device",
         "the recording is by another key than the device on this line has",
+        { hint: "put that recording's device on the line, or begin another recording with -o" },
       );
     this.publicKey = publicKey;
   }
