@@ -82,8 +82,8 @@ export function framesAgain(read: (into: Uint8Array, at: number) => number): Rea
   };
 }
 
-/** Runs `work`, which may read frames of the file again by their places; it is opened when that happens. */
-export function withFramesOf<T>(path: string, work: (again: ReadAgain) => T): T {
+/** Frames of a file by their places; it is opened when one is asked for. */
+export function openFrames(path: string): ReadAgain & { close(): void } {
   let fd: number | null = null;
   const read = (into: Uint8Array, at: number) => {
     try {
@@ -93,9 +93,21 @@ export function withFramesOf<T>(path: string, work: (again: ReadAgain) => T): T 
       throw fileTrouble(error, "unreadable", "can't be read");
     }
   };
+  return {
+    ...framesAgain(read),
+    close() {
+      if (fd !== null) closeSync(fd);
+      fd = null;
+    },
+  };
+}
+
+/** Runs `work`, which may read frames of the file again. */
+export function withFramesOf<T>(path: string, work: (again: ReadAgain) => T): T {
+  const frames = openFrames(path);
   try {
-    return work(framesAgain(read));
+    return work(frames);
   } finally {
-    if (fd !== null) closeSync(fd);
+    frames.close();
   }
 }

@@ -254,6 +254,11 @@ export class VstreamReader {
     this.rest = copyBytes(bytes, pos, bytes.length);
   }
 
+  /** What came of an item that isn't whole yet. */
+  get half(): Uint8Array {
+    return this.rest;
+  }
+
   /** At the end of the file: how many bytes hang after the last whole item; 0 when nothing is torn. */
   end(): number {
     if (!this.isBegun && this.rest.length > 0) this.checkBeginning(this.rest);

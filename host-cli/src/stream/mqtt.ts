@@ -26,6 +26,7 @@ import { isRefusal, type Refusal } from "@vouch/shared/refusal";
 import { type Address, formatAddress, type TlsFiles } from "./address";
 import type { Broker, BrokerOptions } from "./broker";
 import type { Cursor } from "./cursor";
+import type { Taken } from "./intake";
 import { type Delivery, Outgoing, type Queue } from "./outgoing";
 
 /** A receiver that misses something says so again after so long, then twice as long. */
@@ -135,6 +136,13 @@ export function deliverOverMqtt(address: Address, login: Login, queue: Queue, cu
       start();
       if (queue.id !== null) pump(queue.id);
     },
+    displaced(from) {
+      turn++;
+      out.withdraw(from);
+      cursor.move(out.taken);
+      headSaid = -1;
+      if (queue.id !== null) pump(queue.id);
+    },
     async drain(timeoutMs) {
       const isWith = await out.until(() => Math.max(out.taken, out.confirmed) >= queue.flushed, timeoutMs);
       // A receiver that is there says so soon; one that isn't has a broker so as not to be waited for.
@@ -150,7 +158,7 @@ export function deliverOverMqtt(address: Address, login: Login, queue: Queue, cu
 /** What a receiver does with what comes for one stream. */
 export interface StreamTaker {
   /** Refuses what can't be taken; nothing of it is asked for again. */
-  piece(piece: Piece): "new" | "again" | "missing";
+  piece(piece: Piece): Taken;
   flush(): Promise<Stand>;
   /** Bytes that came so far. */
   readonly received: number;
@@ -220,7 +228,8 @@ export function receiveFromMqtt(
     }
     const piece = decodePiece(decodePayload(payload));
     const taken = taker.piece(piece);
-    if (taken === "missing") behind(about.id, taker).expect(piece.at + piece.bytes.length);
+    if (taken === "missing" || taken === "astray")
+      behind(about.id, taker).expect(piece.at + piece.bytes.length);
     else await tell(about.id, taker, false);
   };
   const broker = open({

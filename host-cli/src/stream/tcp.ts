@@ -32,6 +32,7 @@ import {
 } from "@vouch/shared/delivery";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { type Address, formatAddress, pem, servername, TLS_MIN, type TlsFiles } from "./address";
+import type { Taken } from "./intake";
 import { type Delivery, Outgoing, type Queue, retryMs } from "./outgoing";
 
 const CONNECT_MS = 10_000;
@@ -76,6 +77,7 @@ export function deliverOverTcp(address: Address, tls: TlsFiles, queue: Queue): D
     if (type !== DELIVERY_STAND)
       throw new Refusal("delivery-malformed", `a receiver sends messages of type ${type}`);
     const stand = decodeStand(body);
+    if (!isOpen) out.withdraw(stand.next); // what an earlier greeting was told may not be so any more
     if (!isOpen || stand.isMissing) out.rewind(stand.next);
     isOpen = true;
     tries = 0;
@@ -138,6 +140,10 @@ export function deliverOverTcp(address: Address, tls: TlsFiles, queue: Queue): D
       if (socket === null && timer === undefined && !isClosed) open();
       pump();
     },
+    displaced(from) {
+      out.withdraw(from);
+      pump();
+    },
     drain: (timeoutMs) => out.until(() => out.confirmed >= queue.flushed, timeoutMs),
     async close() {
       isClosed = true;
@@ -157,7 +163,7 @@ export interface Listening {
 export interface Receiving {
   /** A sender greets: where its stream stands here. Refuses what is for somebody else. */
   hello(id: Uint8Array): Stand;
-  piece(piece: Piece): "new" | "again" | "missing";
+  piece(piece: Piece): Taken;
   /** Everything so far is flushed, and there is room for more. */
   flush(): Promise<Stand>;
   /** The sender is gone, or another one took its place. */
@@ -281,7 +287,8 @@ function serve(socket: Socket, receiving: Receiving, turn: Turn): void {
     }
     if (type !== DELIVERY_PIECE || !turn.isCurrent())
       throw new Refusal("delivery-malformed", `a message of type ${type} from a sender that hasn't greeted`);
-    if (receiving.piece(decodePiece(body)) === "missing")
+    const taken = receiving.piece(decodePiece(body));
+    if (taken === "missing" || taken === "astray")
       throw new Refusal("delivery-malformed", "a piece that doesn't begin where the one before it ended");
     flushSoon();
   };
