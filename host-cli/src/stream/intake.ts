@@ -121,8 +121,7 @@ export class Intake {
     const isPresumed = at > end && (this.seen === null || at > this.seen);
     const fresh = bytes.subarray(before.length);
     try {
-      const frames = this.countFrames(this.between(end, at, fresh), chain);
-      if (frames === 0 && this.rival !== null) return "astray"; // too little to give up the other one for
+      this.checkItems(this.between(end, at, fresh), chain);
     } catch (error) {
       if (isPresumed && isRefusal(error)) return "astray";
       throw error;
@@ -150,19 +149,15 @@ export class Intake {
     yield after;
   }
 
-  /** Frames among bytes that go on after a chain. Refuses what an item is refused for. */
-  private countFrames(parts: Iterable<Uint8Array>, chain: Chain | null): number {
+  /** Bytes that go on after a chain. Refuses what an item is refused for. */
+  private checkItems(parts: Iterable<Uint8Array>, chain: Chain | null): void {
     const reader = itemReader();
     let last = chain;
-    let frames = 0;
     for (const part of parts)
       reader.push(part, (item) => {
         this.hooks.check?.(item, last);
-        if (item.kind !== "frame") return;
-        last = followFrame(last, parseFrame(item.bytes));
-        frames++;
+        if (item.kind === "frame") last = followFrame(last, parseFrame(item.bytes));
       });
-    return frames;
   }
 
   private check(item: VstreamItem, tail: Tail): void {

@@ -27,7 +27,7 @@ import { type Address, formatAddress, type TlsFiles } from "./address";
 import type { Broker, BrokerOptions } from "./broker";
 import type { Cursor } from "./cursor";
 import type { Taken } from "./intake";
-import { type Delivery, Outgoing, type Queue } from "./outgoing";
+import { type Delivery, Outgoing, type Queue, WINDOW_BYTES } from "./outgoing";
 
 /** A receiver that misses something says so again after so long, then twice as long. */
 const ASK_MS = 1000;
@@ -55,10 +55,16 @@ export function deliverOverMqtt(address: Address, login: Login, queue: Queue, cu
   let headSaid = -1;
   let rewound = { to: -1, at: Number.NEGATIVE_INFINITY };
   let turn = 0; // what was published before a rewind moves nothing
+  let unacknowledged = 0; // bytes, of all turns
 
   const pump = (id: Uint8Array) => {
     if (broker === null || !out.isConnected) return;
-    for (let piece = out.piece(); piece !== null; piece = out.piece()) void publish(id, piece, turn);
+    // Whoever has us go back again and again gets no more than the broker takes.
+    while (unacknowledged < 2 * WINDOW_BYTES) {
+      const piece = out.piece();
+      if (piece === null) break;
+      void publish(id, piece, turn);
+    }
     if (out.next === queue.flushed && headSaid !== queue.flushed) {
       headSaid = queue.flushed;
       const head = encodePayload(encodeStand({ next: queue.flushed, isMissing: false }));
@@ -68,13 +74,18 @@ export function deliverOverMqtt(address: Address, login: Login, queue: Queue, cu
     }
   };
   const publish = async (id: Uint8Array, piece: Piece, mine: number) => {
+    unacknowledged += piece.bytes.length;
     try {
-      await broker?.publish(topicOf(base, id, "piece"), encodePayload(encodePiece(piece)), false);
+      await broker
+        ?.publish(topicOf(base, id, "piece"), encodePayload(encodePiece(piece)), false)
+        .finally(() => {
+          unacknowledged -= piece.bytes.length;
+        });
     } catch (error) {
       if (isRefusal(error)) out.trouble = error;
       return; // told again once the line is there
     }
-    if (mine !== turn) return;
+    if (mine !== turn) return pump(id);
     // A broker acknowledges in the order it was sent to.
     out.taken = Math.max(out.taken, piece.at + piece.bytes.length);
     cursor.move(out.taken);

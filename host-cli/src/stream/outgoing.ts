@@ -16,7 +16,7 @@ import type { Refusal as RefusalType } from "@vouch/shared/refusal";
 import { Refusal } from "@vouch/shared/refusal";
 
 /** Bytes on the way that nobody has taken yet. */
-const WINDOW_BYTES = 8 * PIECE_BYTES_MAX;
+export const WINDOW_BYTES = 8 * PIECE_BYTES_MAX;
 
 /** What a recording gives to whoever passes it on. */
 export interface Queue {
