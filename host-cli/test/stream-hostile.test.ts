@@ -52,7 +52,8 @@ const ROWS = 41 * 5;
 const save = (name: string, bytes: Uint8Array) => writeFileSync(join(folder, name), bytes);
 const read = (name: string) => readFileSync(join(folder, name));
 const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-const send = (name: string, to: string) => runVouch(folder, ["stream", "record", "--from", name, "--to", to]);
+const send = (name: string, to: string, ...more: string[]) =>
+  runVouch(folder, ["stream", "record", "--from", name, "--to", to, ...more]);
 
 /** Values of the pulse as the receiver told them, proved ones. */
 function pulses(stdout: string): string[] {
@@ -139,7 +140,7 @@ tests(
     await append(port, early.length, forged);
 
     // Nothing signed has come yet: the true sender isn't told that all it has is there, though it is kept.
-    const waits = await send("unsigned.vstream", where);
+    const waits = await send("unsigned.vstream", where, "--timeout", "2");
     assert.is(waits.status, 1, waits.stdout);
     assert.match(waits.stderr, /delivery-incomplete/);
 

@@ -157,6 +157,7 @@ export class StreamChecker {
       id: stream?.id ?? null,
       isClosed: stream?.isClosed ?? false,
       head: stream?.head ?? null,
+      seen: stream === null ? null : this.ending.seen(stream),
       last: stream?.last.seq ?? 0,
       ...this.counts,
       opened,

@@ -105,6 +105,8 @@ export interface StreamSummary {
   isClosed: boolean;
   /** The last signed frame. */
   head: ProvedNote | null;
+  /** Where a recorder who was named last saw the stream stand, at its head or after it; null when none did. */
+  seen: Coincidence | null;
   /** Number of the last frame, signed or not. */
   last: number;
   frames: number;
