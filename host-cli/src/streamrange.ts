@@ -12,7 +12,7 @@ import { ratchet, streamHasher } from "@vouch/shared/streamhash";
 import { type EpochStart, type Opener, type ReaderKey, unwrapEpochKey } from "@vouch/shared/streamopen";
 import type { StreamFinding } from "@vouch/shared/streamreasons";
 import { nodeCrypto } from "./crypto";
-import { readRecording } from "./streamfile";
+import { readRecording, withFramesOf } from "./streamfile";
 
 /** Frames from..to; `to` null: to the end of what there is, and of its epoch. */
 export interface FrameRange {
@@ -108,8 +108,9 @@ export function readOwned(path: string, owner: ReaderKey, span: Span | null, sta
       runs.add(seq, isWithin(boot.bootcount, ticks, (rows - 1) * group.period)),
     gap: ({ seq, boot, ticks }: GapNote) => runs.add(seq, isWithin(boot.bootcount, ticks, 0)),
   };
-  const checker = new StreamChecker({ crypto: nodeCrypto, opener }, events);
-  const { summary } = readRecording(path, checker);
+  const { summary } = withFramesOf(path, (again) =>
+    readRecording(path, new StreamChecker({ crypto: nodeCrypto, opener, again }, events)),
+  );
   const id = summary.id ?? new Uint8Array(16);
   return { id, mode, epochs, foreign, last: summary.last, findings, ranges: runs.ranges };
 }

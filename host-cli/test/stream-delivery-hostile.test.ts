@@ -21,15 +21,15 @@ import {
   MessageReader,
   readTopic,
 } from "@vouch/shared/delivery";
-import { parseFrame } from "@vouch/shared/streamread";
 import { encodeFrameItem, encodeVstreamHead } from "@vouch/shared/vstream";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { deviceKey, StreamMaker } from "../../shared/test/stream-kit";
 import { nodeCrypto } from "../src/crypto";
 import { parseAddress } from "../src/stream/address";
+import { checkItem } from "../src/stream/chain";
 import { Intake } from "../src/stream/intake";
-import { checkSigned, Recording } from "../src/stream/recording";
+import { Recording } from "../src/stream/recording";
 import { listenOnTcp } from "../src/stream/tcp";
 import { refuses } from "./maker-kit";
 import { temporaryFolder } from "./sim-kit";
@@ -61,10 +61,7 @@ async function receive(bytes: Uint8Array): Promise<{ code: string | null; file: 
   const path = join(folder, `${name++}.vstream`);
   const recording = Recording.open(path);
   const intake = new Intake(recording, {
-    check(item) {
-      if (item.kind === "frame")
-        checkSigned(parseFrame(item.bytes), recording.chain?.announce.publicKey ?? null, nodeCrypto);
-    },
+    check: (item, chain) => checkItem(item, chain, nodeCrypto),
   });
   intake.take({ at: HEAD, bytes: good.subarray(HEAD) });
   intake.flush();
@@ -72,7 +69,7 @@ async function receive(bytes: Uint8Array): Promise<{ code: string | null; file: 
     parseAddress("tcp://127.0.0.1:0"),
     {},
     {
-      hello: () => intake.flush(),
+      hello: () => intake.greet(),
       piece: (piece) => intake.take(piece),
       flush: async () => intake.flush(),
       gone: () => intake.forget(),

@@ -8,7 +8,7 @@ import { VstreamReader } from "@vouch/shared/vstream";
 import { type RunningSim, startSim } from "../src/commands/sim";
 import { openDevice } from "../src/device/transport";
 import { enrolDevice } from "../src/device/vouch";
-import { type Chain, followFrame } from "../src/stream/recording";
+import { type Chain, followFrame } from "../src/stream/chain";
 import { engineImage, hash, withSession } from "./sim-kit";
 
 export interface Bench {

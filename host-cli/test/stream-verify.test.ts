@@ -21,6 +21,7 @@ import { run } from "../src/main";
 import { printStream } from "../src/output/stream";
 import type { StreamVerdict } from "../src/streamverdict";
 import { memoryIo } from "./memory-io";
+import { DEVICE_VKEY, RECORDER_VKEY, Recording as SampleRecording } from "./stream-sample";
 
 const verify = suite("stream verify");
 const folder = mkdtempSync(join(tmpdir(), "vouch-stream-"));
@@ -265,6 +266,46 @@ verify("without a policy the chain is judged, and what wasn't is said", async ()
   assert.match(io.out(), /\nnot judged {2}whose key it is: /);
   assert.match(io.out(), /\nnot judged {2}what software took the readings: /);
   assert.match(io.out(), /\nboot 3 {6}readings 0 to 59 \(frames 0 to 68\)\n {12}received /);
+});
+
+verify("an open end is told as one, though the recording is verified: more may have been sent", async () => {
+  const sample = new SampleRecording().seconds(160).timed();
+  const cut = sample.bytes();
+  sample.seconds(160).timed();
+  sample.maker.close();
+  const whole = sample.timed().bytes();
+  const head = sample.maker.seq - 1;
+  const trust = ["--device-key", DEVICE_VKEY, "--recorder-key", RECORDER_VKEY];
+  const open = await vouch("verify", save(cut, "cut.vstream"), ...trust);
+  assert.is(open.exitCode, 0, open.err());
+  assert.match(
+    open.out(),
+    /\nend {9}open: at 2026-11-22T15:02:45Z recorder [0-9a-f]{16} had received all up to frame 18; the device may have sent more since, and this recording can't show whether it did\n/,
+  );
+  const { verdict, end } = JSON.parse(
+    (await vouch("verify", save(cut, "cut.vstream"), "--json", ...trust)).out(),
+  );
+  assert.is(verdict, "verified");
+  const { recorder, ...seen } = end.seen;
+  assert.match(recorder, /^[0-9a-f]{16}$/);
+  assert.equal(
+    { ...end, seen },
+    {
+      closed: false,
+      frame: 18,
+      seen: { frame: 18, time: "2026-11-22T15:02:45Z" },
+      mayHaveMore: true,
+    },
+  );
+  const unseen = await vouch("verify", save(cut, "cut.vstream"), "--device-key", DEVICE_VKEY);
+  assert.is(unseen.exitCode, 21);
+  assert.match(
+    unseen.out(),
+    /\nend {9}open after frame 18, the last signed one; the device may have sent more since, /,
+  );
+  const all = await vouch("verify", save(whole, "whole.vstream"), ...trust);
+  assert.is(all.exitCode, 0, all.err());
+  assert.match(all.out(), new RegExp(`\\nend {9}the device closed the stream with frame ${head}\\n`));
 });
 
 verify("a file that is cut, bent or no recording", async () => {

@@ -6,8 +6,8 @@ import { FRAME_GAP, MODE_PUBLIC } from "./stream";
 import type { CheckOptions, Tell } from "./streamevents";
 import type { StreamHasher } from "./streamhash";
 import type { Stream } from "./streamlineage";
-import { decodeGap, decodeReadings, type Frame, type MaskTools, unmaskBody } from "./streamread";
-import type { WaitingRoom } from "./streamwaiting";
+import { decodeGap, decodeReadings, type Frame, type MaskTools, parseFrame, unmaskBody } from "./streamread";
+import type { Arrived, Opening, Waiting, WaitingRoom } from "./streamwaiting";
 
 export class Bodies {
   /** Masked ones that were opened, and that weren't. */
@@ -25,38 +25,39 @@ export class Bodies {
     };
   }
 
-  /** Throws a Refusal at a body that isn't one; what its ticks show is told. */
-  read(frame: Frame, stream: Stream, waiting: WaitingRoom, tell: Tell): void {
+  /** Throws a Refusal at a body that isn't one; what its ticks show is told. `at` and `link` are the frame's. */
+  read(frame: Frame, stream: Stream, waiting: WaitingRoom, tell: Tell, at: number, link: Uint8Array): void {
     const { announce, boot, clock } = stream;
-    const { seq, epoch } = frame;
     let isRead = false;
     try {
-      const content = this.open(frame, stream);
-      if (content === null) return;
-      if (frame.type === FRAME_GAP) {
-        const { group: index, ticks, rows } = decodeGap(content, announce.groups);
-        clock.rows(index, announce.groups[index]!, ticks, rows, tell);
-        waiting.gap({ seq, epoch, boot, groupIndex: index, ticks, rows, isProved: false });
-      } else {
-        const { group: index, ticks, values, rows } = decodeReadings(content, announce.groups);
-        const group = announce.groups[index]!;
-        clock.rows(index, group, ticks, rows, tell);
-        waiting.block({ seq, epoch, boot, groupIndex: index, group, ticks, rows, values, isProved: false });
-      }
+      const opened = this.open(frame, stream);
+      if (opened === null) return;
+      const arrived = { at, link, key: opened.key, announce, boot };
+      const found = waitingOf(frame, opened.content, arrived);
+      const { groupIndex, ticks, rows } = found.kind === "block" ? found.block : found.gap;
+      clock.rows(groupIndex, announce.groups[groupIndex]!, ticks, rows, tell);
+      waiting.put(found, arrived, this.again);
       isRead = true;
     } finally {
       if (!isRead) clock.unread();
     }
   }
 
+  /** What was made of a frame when it came, from the same bytes. */
+  private readonly again: Opening = (bytes, arrived) => {
+    const frame = parseFrame(bytes);
+    const { key } = arrived;
+    return waitingOf(frame, key === null ? frame.body : unmaskBody(frame, key, this.tools), arrived);
+  };
+
   /** Null for a body that nobody gave us the key of. */
-  private open(frame: Frame, stream: Stream): Uint8Array | null {
+  private open(frame: Frame, stream: Stream): { content: Uint8Array; key: Uint8Array | null } | null {
     const { mode } = stream.announce;
     if (frame.isMasked !== (mode !== MODE_PUBLIC)) {
       const is = frame.isMasked ? "masked" : "readable";
       throw new Refusal("stream-mask", `frame ${frame.seq} is ${is}, the stream's mode is ${mode}`);
     }
-    if (!frame.isMasked) return frame.body;
+    if (!frame.isMasked) return { content: frame.body, key: null };
     const key = stream.keys?.(frame.seq) ?? null;
     if (key === null) {
       this.unopened++;
@@ -67,7 +68,7 @@ export class Bodies {
     try {
       const content = unmaskBody(frame, key, this.tools);
       this.opened++;
-      return content;
+      return { content, key };
     } catch (error) {
       this.unopened++;
       if (!isRefusal(error) || error.code !== "stream-mac") throw error;
@@ -82,4 +83,17 @@ export class Bodies {
       );
     }
   }
+}
+
+/** The readings of a frame, or its gap, as yet unproved. */
+function waitingOf({ type, seq, epoch }: Frame, content: Uint8Array, { announce, boot }: Arrived): Waiting {
+  const { groups } = announce;
+  const isProved = false;
+  if (type === FRAME_GAP) {
+    const { group: groupIndex, ticks, rows } = decodeGap(content, groups);
+    return { kind: "gap", gap: { seq, epoch, boot, groupIndex, ticks, rows, isProved } };
+  }
+  const { group: groupIndex, ticks, values, rows } = decodeReadings(content, groups);
+  const group = groups[groupIndex]!;
+  return { kind: "block", block: { seq, epoch, boot, groupIndex, group, ticks, rows, values, isProved } };
 }

@@ -8,7 +8,7 @@
 //   A ◀── d ◀── d ◀── C ◀── d ◀── d ┆ power lost ┆ C ◀── R ◀── d ◀── C
 //   signed ◀──bound──┘      └─ hang ─┘            └ named by R
 //
-// Blocks wait for step 3, or for what shows that it never comes; no frame decides about itself. What is wrong is
+// Blocks wait for step 3, or for what shows that it never comes (streamwaiting.ts); no frame decides about itself. What is wrong is
 // told as a finding and the rest is read on, so that one bad frame doesn't hide the others. A frame that isn't
 // taken (a forged signature, a stream that isn't this one) changes nothing. spec/stream.md, "Rules", has the
 // argument and what can't be known.
@@ -73,7 +73,7 @@ export class StreamChecker {
   ) {
     this.hasher = streamHasher(options.crypto);
     this.told = new Findings(events);
-    this.waiting = new WaitingRoom(events);
+    this.waiting = new WaitingRoom(events, options.again ?? null, this.hasher);
     this.bodies = new Bodies(options, this.hasher);
     this.ending = new Ending(options, events);
   }
@@ -116,7 +116,7 @@ export class StreamChecker {
     }
     const link = this.hasher.link(bytes);
     if (frame.type === FRAME_RESUME) this.resume(frame, stream, at);
-    else this.next(frame, stream, at);
+    else this.next(frame, stream, at, link);
     stream.numbers.remember(frame, link, at);
     stream.last = { seq: frame.seq, link };
     if (frame.signature !== null) this.prove(frame, stream, link);
@@ -157,6 +157,7 @@ export class StreamChecker {
       id: stream?.id ?? null,
       isClosed: stream?.isClosed ?? false,
       head: stream?.head ?? null,
+      seen: stream === null ? null : this.ending.seen(stream),
       last: stream?.last.seq ?? 0,
       ...this.counts,
       opened,
@@ -252,7 +253,7 @@ export class StreamChecker {
     this.openEpoch(frame, stream, resume.keyload, at);
   }
 
-  private next(frame: Frame, stream: Stream, at: number): void {
+  private next(frame: Frame, stream: Stream, at: number, link: Uint8Array): void {
     const tell = this.told.teller(frame.seq, at);
     const { last } = stream;
     if (frame.seq > last.seq + 1) {
@@ -280,7 +281,7 @@ export class StreamChecker {
       return;
     }
     this.waiting.enter(frame.seq);
-    this.told.attempt(frame.seq, at, () => this.bodies.read(frame, stream, this.waiting, tell));
+    this.told.attempt(frame.seq, at, () => this.bodies.read(frame, stream, this.waiting, tell, at, link));
     if (frame.seq - this.waiting.from! > 2 * stream.announce.everyFrames + 16) {
       tell(
         "stream-stale",

@@ -1,7 +1,7 @@
 // Where a stream stood, by the word of others than its frames: recorders who sign what they had received, earlier
 // runs of the verifier, and logs. No link shows that frames are missing at the end; these do.
 
-import { equalBytes, toHex } from "./bytes";
+import { copyBytes, equalBytes, toHex } from "./bytes";
 import type { CheckOptions, Coincidence, KnownHead, StreamEvents, Tell } from "./streamevents";
 import type { Stream } from "./streamlineage";
 import { type CoincidenceStatement, isCoincidenceBy, recorderKid } from "./vstream";
@@ -66,7 +66,8 @@ export class Ending {
     else {
       stream.clock.coincidence(statement, key !== undefined, tell);
       if (this.latest === null || this.latest.ticks <= statement.ticks) this.latest = statement;
-      if (key !== undefined) this.covered = statement;
+      if (key !== undefined)
+        this.covered = { ...statement, kid: copyBytes(statement.kid, 0, statement.kid.length) };
       this.events.coincidence?.(statement, key !== undefined);
     }
   }
@@ -90,16 +91,21 @@ export class Ending {
     }
   }
 
+  /** A known recorder's word on the last signed frame or a later one. */
+  seen({ head }: Stream): Coincidence | null {
+    return this.covered !== null && this.covered.seq >= head.to ? this.covered : null;
+  }
+
   /** The recording ends. */
   end(stream: Stream, tell: Tell): void {
     this.checkSeen(stream, tell);
     if (stream.isClosed) return;
-    const { announce, head, last, clock } = stream;
+    const { announce, last, clock } = stream;
     const period = Math.min(...announce.groups.map((group) => group.period));
     const age = this.latest === null ? 0 : this.latest.ticks - clock.ticks;
     if (age > 2 * (announce.everyMillis + period))
       tell("stream-stale", `no signed frame for ${Math.round(age / 1000)} s before the last coincidence`);
-    if (this.covered === null || this.covered.seq < head.to)
+    if (this.seen(stream) === null)
       tell("stream-open", `nothing says whether the stream went on after frame ${last.seq}`);
   }
 }

@@ -62,6 +62,8 @@ export interface StreamEvents {
   boot?(note: BootNote): void;
   block?(block: ReadingBlock): void;
   gap?(gap: GapNote): void;
+  /** Rows of all blocks that leave together, for who counts and needs no values. */
+  rows?(count: number, isProved: boolean): void;
   proved?(note: ProvedNote): void;
   /** `isChecked`: by a recorder's key that was named. */
   coincidence?(coincidence: Coincidence, isChecked: boolean): void;
@@ -77,8 +79,18 @@ export interface KnownHead {
   from: "state" | "anchor";
 }
 
+/** The recording's frames once more, so that those which wait for a signature needn't be in memory. */
+export interface ReadAgain {
+  /** The frame whose item begins at this place. Its bytes are good until the next call. */
+  frame(at: number): Uint8Array;
+  /** How many bytes of readings are held nevertheless. */
+  heldBytes?: number;
+}
+
 export interface CheckOptions {
   crypto: Crypto;
+  /** Without it, who takes readings has all that wait in memory. */
+  again?: ReadAgain;
   /** Why this announce isn't by an enrolled device, or null when it is; without it the announce's word is taken. */
   refuseSigner?: (announce: Announce) => string | null;
   /** Keys of recorders whose coincidences count. */
@@ -93,6 +105,8 @@ export interface StreamSummary {
   isClosed: boolean;
   /** The last signed frame. */
   head: ProvedNote | null;
+  /** Where a recorder who was named last saw the stream stand, at its head or after it; null when none did. */
+  seen: Coincidence | null;
   /** Number of the last frame, signed or not. */
   last: number;
   frames: number;

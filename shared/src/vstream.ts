@@ -219,6 +219,15 @@ function itemLength(bytes: Uint8Array, at: number, whole: number): number {
   return pos <= bytes.length ? pos - at : 0;
 }
 
+/** The frame in the item that bytes begin with; null when they don't begin with one, or it isn't all there. */
+export function frameOfItem(bytes: Uint8Array): Uint8Array | null {
+  const [first, high = 0, low = 0] = bytes;
+  if (first !== 0x58 && first !== 0x59) return null;
+  const head = first === 0x58 ? 2 : 3;
+  const length = first === 0x58 ? high : high * 256 + low;
+  return head + length <= bytes.length ? bytes.subarray(head, head + length) : null;
+}
+
 /** Whole items out of pieces of a file. Throws `vstream-damaged`, `unsupported-version`, `coincidence-malformed`. */
 export class VstreamReader {
   /** Where in the file the next item begins: all before it was whole. */
@@ -243,6 +252,11 @@ export class VstreamReader {
       if (item !== null) take(item, at);
     }
     this.rest = copyBytes(bytes, pos, bytes.length);
+  }
+
+  /** What came of an item that isn't whole yet. */
+  get half(): Uint8Array {
+    return this.rest;
   }
 
   /** At the end of the file: how many bytes hang after the last whole item; 0 when nothing is torn. */

@@ -26,6 +26,7 @@ import type { Delivery } from "../stream/outgoing";
 import type { Watcher } from "../stream/recorder";
 import type { Recording } from "../stream/recording";
 import type { ReadingStore } from "../stream/store";
+import { openFrames } from "../streamfile";
 import { deliveryWords, incomplete } from "./stream-delivery";
 import type { Stopper } from "./stream-device";
 
@@ -37,6 +38,8 @@ export interface DeskFlags {
 }
 
 export interface DeskOptions {
+  /** Of the recording, where frames that wait for a signature are read again. */
+  path: string | null;
   enrolment: EnrolmentStatement | null;
   /** Whose coincidences count. */
   recorders: readonly Uint8Array[];
@@ -64,6 +67,7 @@ export class RecordDesk {
   private readonly keeper: FigureKeeper;
   private readonly checker: StreamChecker;
   private readonly screen: StreamScreen;
+  private readonly again: ReturnType<typeof openFrames> | null;
   private refuted: StreamFinding | null = null;
   private isPast = true;
   private pastFrames = 0;
@@ -81,6 +85,7 @@ export class RecordDesk {
     const opener = options.opener ?? null;
     this.keeper = new FigureKeeper(opener, steadyNow);
     this.screen = startStreamScreen(io);
+    this.again = options.path === null ? null : openFrames(options.path);
     this.checker = this.makeChecker(opener);
     this.watchers = [{ item: (item, at) => this.feed(item, at) }];
   }
@@ -91,6 +96,7 @@ export class RecordDesk {
       crypto: nodeCrypto,
       recorders,
       opener,
+      ...(this.again === null ? {} : { again: this.again }),
       ...(enrolment === null
         ? {}
         : {
@@ -126,6 +132,11 @@ export class RecordDesk {
   /** An item that was in the file already. */
   past(item: VstreamItem, at = 0): void {
     this.feed(item, at);
+  }
+
+  /** An item of the end that nobody has signed for yet: it is counted, and nothing is judged by it. */
+  unsettled(item: VstreamItem): void {
+    this.keeper.item(item);
   }
 
   private feed(item: VstreamItem, at: number): void {
@@ -290,6 +301,7 @@ export class RecordDesk {
   async finish(recording: Recording, deliveries: readonly Delivery[]): Promise<void> {
     const late = await this.drain(recording, deliveries);
     await this.stored();
+    this.again?.close();
     const view = this.view(recording, deliveries);
     this.screen.end(view);
     const { frames, rows, unopened, lost } = this.keeper.figures;

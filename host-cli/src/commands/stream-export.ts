@@ -22,6 +22,7 @@ import { niUri, OWN } from "../fhir/names";
 import { type Feed, writeFed } from "../files";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
+import { endWords } from "../output/stream";
 import type { Choice, Counts, Stamp } from "../readings";
 import type { StreamVerdict } from "../streamverdict";
 import { VERSION } from "../version";
@@ -344,7 +345,8 @@ export function defineExport(stream: Command, io: Io): void {
       const asked = askedOf(file, flags, io);
       const result = await verified(file, flags, Math.floor(Date.now() / 1000), io);
       write(file, asked, result, io);
-      const { word, reasons } = result.verdict;
+      const { word, reasons, summary } = result.verdict;
+      if (!summary.isClosed) tell(io, [`the stream is ${endWords(result.verdict)}`]);
       tell(
         io,
         word === "verified"

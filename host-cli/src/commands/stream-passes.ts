@@ -19,7 +19,7 @@ import {
 import { parseFrame } from "@vouch/shared/streamread";
 import type { Timeline } from "@vouch/shared/streamtime";
 import { bootKey, type Choice, type Counts, type Piece, Selector, type Stamp } from "../readings";
-import { readRecording } from "../streamfile";
+import { readRecording, withFramesOf } from "../streamfile";
 
 /** A frame that signs for others. */
 export interface SignedFrame {
@@ -64,6 +64,7 @@ export function exportAgain(
   let isOver = false; // at the head that the first reading ended with
   let isNew = false;
   let isOther = false; // told after: what is thrown in here counts as damage of the recording
+  let checker: Watching;
   const signed = () => signedFrame(checker.current, boot);
   const events: StreamEvents = {
     announce: (_, id) => {
@@ -87,8 +88,10 @@ export function exportAgain(
       isOther ||= isOver && !equalBytes(note.link, head!.link);
     },
   };
-  const checker = new Watching(options, events);
-  const { summary } = readRecording(path, checker);
+  const { summary } = withFramesOf(path, (again) => {
+    checker = new Watching({ ...options, again }, events);
+    return readRecording(path, checker);
+  });
   if (isOther || (head !== null && !isOver))
     throw new Refusal("recording-changed", "the recording isn't the one that was verified a moment ago", {
       hint: "export again when nobody writes to it but its recorder",

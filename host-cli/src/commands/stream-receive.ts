@@ -12,10 +12,13 @@ import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
 import type { Io } from "../io";
 import { type Address, formatAddress, parseAddress } from "../stream/address";
+import { type Chain, checkItem } from "../stream/chain";
 import { Cursor } from "../stream/cursor";
-import { Intake } from "../stream/intake";
+import { Intake, type Taken } from "../stream/intake";
 import { receiveFromMqtt } from "../stream/mqtt";
-import { checkSigned, type Recording } from "../stream/recording";
+import type { Delivery } from "../stream/outgoing";
+import type { Recording } from "../stream/recording";
+import { SettledItems } from "../stream/settled";
 import { listenOnTcp } from "../stream/tcp";
 import { type DeliveryFlags, openDeliveries, readLogin, readTls } from "./stream-delivery";
 import type { RecordDesk } from "./stream-desk";
@@ -39,17 +42,23 @@ export async function receiveStream(
   desk: RecordDesk,
   io: Io,
 ): Promise<void> {
-  desk.opened(recording);
   const isWhole = recording.chain?.isClosed === true;
   const address = about("--from", () => parseAddress(from));
-  const deliveries = await openDeliveries(flags, recording, io);
   const stopper = new Stopper();
-  const release = desk.watchForEnd(stopper, () => stopper.leave());
-  const intake = new StreamIntake(recording, flags.stream ?? null, desk, stopper, () => {
-    for (const delivery of deliveries) delivery.wake();
-    desk.flushed(recording, deliveries);
-    if (flags.frames !== undefined && desk.frames >= flags.frames) stopper.leave();
+  const deliveries: Delivery[] = [];
+  const intake = new StreamIntake(recording, flags.stream ?? null, desk, stopper, {
+    flushed() {
+      for (const delivery of deliveries) delivery.wake();
+      desk.flushed(recording, deliveries);
+      if (flags.frames !== undefined && desk.frames >= flags.frames) stopper.leave();
+    },
+    displaced(place) {
+      for (const delivery of deliveries) delivery.displaced(place);
+    },
   });
+  desk.opened(recording);
+  deliveries.push(...(await openDeliveries(flags, recording, io)));
+  const release = desk.watchForEnd(stopper, () => stopper.leave());
   try {
     const source = await (address.kind === "tcp" ? overTcp : overMqtt)(
       address,
@@ -77,6 +86,7 @@ export async function receiveStream(
     desk.ended(recording.chain?.isClosed === true ? "closed" : "left");
   } finally {
     release();
+    intake.end();
     await desk.finish(recording, deliveries);
   }
 }
@@ -84,6 +94,7 @@ export async function receiveStream(
 /** An intake that knows whose stream it takes, and ours from the sender's trouble. */
 class StreamIntake {
   private readonly intake: Intake;
+  private readonly items: SettledItems;
   trouble: unknown = null;
   /** Somebody had something of this stream, if only to hear that all of it is here. */
   wasAsked = false;
@@ -93,14 +104,18 @@ class StreamIntake {
     private readonly wanted: Uint8Array | null,
     private readonly desk: RecordDesk,
     private readonly stopper: Stopper,
-    private readonly onFlush: () => void,
+    private readonly on: { flushed(): void; displaced(from: number): void },
   ) {
+    this.items = new SettledItems(recording);
     this.intake = new Intake(recording, {
-      check: (item) => this.check(item),
-      kept(item, at) {
-        for (const watcher of desk.watchers) watcher.item(item, at);
+      check: (item, chain) => this.check(item, chain),
+      displaced: (from) => {
+        this.items.displaced(from);
+        on.displaced(from);
       },
+      remark: (text) => desk.say(text),
     });
+    this.items.tell((item, at) => desk.past(item, at));
   }
 
   /** The stream whose pieces are taken; null: the first that comes. */
@@ -118,14 +133,18 @@ class StreamIntake {
     this.wasAsked = true;
   }
 
-  private check(item: VstreamItem): void {
-    if (item.kind !== "frame") return;
-    const frame = parseFrame(item.bytes);
-    if (this.recording.chain === null) this.accept(frame.id);
-    checkSigned(frame, this.recording.chain?.announce.publicKey ?? null, nodeCrypto);
+  private check(item: VstreamItem, chain: Chain | null): void {
+    if (chain === null && item.kind === "frame") this.accept(parseFrame(item.bytes).id);
+    checkItem(item, chain, nodeCrypto);
   }
 
-  piece(piece: Piece): "new" | "again" | "missing" {
+  /** A sender that has a line of its own greets: from where it is to send. */
+  greet(id: Uint8Array): Stand {
+    this.accept(id);
+    return this.ours(() => this.intake.greet());
+  }
+
+  piece(piece: Piece): Taken {
     if (this.trouble !== null) throw this.trouble;
     this.wasAsked = true;
     return this.ours(() => this.intake.take(piece));
@@ -134,7 +153,10 @@ class StreamIntake {
   /** Where the recording stands. */
   stand(): Stand {
     const stand = this.ours(() => this.intake.flush());
-    this.onFlush();
+    this.items.tell((item, at) => {
+      for (const watcher of this.desk.watchers) watcher.item(item, at);
+    });
+    this.on.flushed();
     if (this.desk.isRefuted) this.stopper.leave();
     return stand;
   }
@@ -148,6 +170,12 @@ class StreamIntake {
 
   forget(): void {
     this.intake.forget();
+  }
+
+  /** What nobody has signed for is counted. */
+  end(): void {
+    this.items.tellRest((item) => this.desk.unsettled(item));
+    this.intake.close();
   }
 
   /** Runs what touches our disk. */
@@ -182,11 +210,7 @@ async function overTcp(
   desk: RecordDesk,
 ): Promise<Source> {
   const listening = await listenOnTcp(address, readTls(flags), {
-    hello(id) {
-      intake.accept(id);
-      intake.forget();
-      return intake.stand();
-    },
+    hello: (id) => intake.greet(id),
     piece: (piece) => intake.piece(piece),
     flush: () => intake.flush(),
     gone: () => intake.forget(),

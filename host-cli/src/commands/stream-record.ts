@@ -187,6 +187,7 @@ async function recordFromDevice(
   const signer = await recorderSigner(flags, io);
   const port = given ?? (await resolvePort(flags));
   const desk = new RecordDesk(flags, io, {
+    path: output,
     enrolment,
     recorders: [...flags.recorderKey, ...(signer === null ? [] : [signer.publicKey])],
     store,
@@ -348,15 +349,14 @@ async function recordFrom(
       ? null
       : readEnrolment(flags.enrolment, flags.policy === undefined ? null : readPolicyNow(flags.policy));
   const desk = new RecordDesk(flags, io, {
+    path: isAddress(from) ? outputOf(flags) : null,
     enrolment,
     recorders: flags.recorderKey,
     store,
     opener: await openerOf(flags, io),
   });
   if (isAddress(from)) {
-    await withRecording(outputOf(flags), { take: (item, at) => desk.past(item, at) }, (recording) =>
-      receiveStream(from, flags, recording, desk, io),
-    );
+    await withRecording(outputOf(flags), {}, (recording) => receiveStream(from, flags, recording, desk, io));
     return;
   }
   if (flags.output !== undefined)

@@ -153,7 +153,7 @@ function both(first: StreamEvents, second: StreamEvents = {}): StreamEvents {
     },
     finding: (finding) => first.finding?.(finding),
     proved: (note) => first.proved?.(note),
-    block: (block) => first.block?.(block),
+    rows: (count, isProved) => first.rows?.(count, isProved),
     coincidence: (coincidence, isChecked) => {
       first.coincidence?.(coincidence, isChecked);
       second.coincidence?.(coincidence, isChecked);
@@ -183,7 +183,7 @@ function eventsInto(seen: Seen): ConstructorParameters<typeof StreamChecker>[1] 
       if (run !== undefined && run.to === from - 1) run.to = to;
       else if (segment !== undefined && segment.frames.length < RUNS_MAX) segment.frames.push({ from, to });
     },
-    block: ({ rows, isProved }) => {
+    rows: (rows, isProved) => {
       const segment = last();
       if (!isProved || segment === undefined) return;
       const from = segment.readings?.from ?? seen.readings;

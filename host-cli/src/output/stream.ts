@@ -46,6 +46,7 @@ function streamText(verdict: StreamVerdict, explain: boolean, io: Io): string {
     const serial = device?.serial == null ? "" : `serial ${device.serial}, `;
     line("device", `${serial}ueid ${toHex(announce.ueid)}, key ${kidText(verdict)}, ${whose}`);
   }
+  if (summary.head !== null) line("end", endWords(verdict));
   for (const { seq, time } of verdict.anchors)
     if (time !== null) line("anchor", `frame ${seq} was there by ${isoTime(time)}`);
   for (const segment of segments) {
@@ -61,6 +62,15 @@ function streamText(verdict: StreamVerdict, explain: boolean, io: Io): string {
   for (const [code, count] of Object.entries(summary.more)) line("", `and ${count} more [${code}]`);
   for (const text of notJudged(verdict)) line("not judged", text);
   return `${lines.map((text) => text.trimEnd()).join("\n")}\n`;
+}
+
+/** Where the stream ends, and how far anybody can know: a verified recording that is open isn't all of a stream. */
+export function endWords({ summary: { isClosed, head, seen } }: StreamVerdict): string {
+  if (head === null) return "no signed frame";
+  if (isClosed) return `the device closed the stream with frame ${head.to}`;
+  const more = "the device may have sent more since, and this recording can't show whether it did";
+  if (seen === null) return `open after frame ${head.to}, the last signed one; ${more}`;
+  return `open: at ${moment(seen.micros)} recorder ${toHex(seen.kid)} had received all up to frame ${seen.seq}; ${more}`;
 }
 
 const kidText = ({ announce }: StreamVerdict) => toHex(kidOfKey(announce!.publicKey));
@@ -117,6 +127,16 @@ function streamJson(verdict: StreamVerdict): object {
     stream: summary.id && toHex(summary.id),
     mode: announce === null ? null : MODE_NAMES[announce.mode],
     closed: summary.isClosed,
+    end: head && {
+      closed: summary.isClosed,
+      frame: head.to,
+      seen: summary.seen && {
+        frame: summary.seen.seq,
+        time: moment(summary.seen.micros),
+        recorder: toHex(summary.seen.kid),
+      },
+      mayHaveMore: !summary.isClosed,
+    },
     device: announce && {
       ueid: toHex(announce.ueid),
       kid: kidText(verdict),

@@ -2,16 +2,24 @@
 //
 // MQTT 5, QoS 1, a session that the broker keeps while we are away. A message that came is acknowledged to the broker
 // when whoever takes it has done so, which is after a flush: a kill before that has the broker send it again.
-// The largest message we take is told to the broker, who then keeps larger ones to itself.
+// The largest message we take is told to the broker, who then keeps larger ones to itself; one that doesn't loses its line
+// before such a message is in memory.
 
 import { Refusal } from "@vouch/shared/refusal";
 import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
 import { type Address, pem, servername, TLS_MIN, type TlsFiles } from "./address";
 
-const CONNECT_MS = 10_000;
+/** How long a broker may take: until we are let in, and until it answers a ping. */
+export interface BrokerLimits {
+  connectMs: number;
+  keepaliveS: number;
+}
+
+export const BROKER_LIMITS: BrokerLimits = { connectMs: 10_000, keepaliveS: 20 };
 const RETRY_MS = 500;
-const KEEPALIVE_S = 20;
 const PACKET_MAX = 40 * 1024; // a piece, its topic and MQTT's own heads
+/** Bytes without a whole message among them: the longest, and what lies in buffers on the way to it. */
+const UNPARSED_MAX = PACKET_MAX + 4 * 64 * 1024;
 const IN_FLIGHT = 16;
 const FOR_EVER = 0xffffffff; // MQTT 5 section 3.1.2.11.2: the session does not expire
 
@@ -21,6 +29,7 @@ export interface BrokerOptions {
   clientId: string;
   password: string | null;
   subscribe: readonly string[];
+  limits?: BrokerLimits;
   /** Resolves when the message is kept; a rejection is for what nobody can keep, and counts as taken. */
   onMessage(topic: string, payload: Uint8Array): Promise<void>;
   onConnect(): void;
@@ -43,6 +52,7 @@ export function openBroker(options: BrokerOptions): Broker {
       () => done(),
     );
   };
+  boundMessages(client, options);
   client.on("connect", () => {
     client.subscribe([...options.subscribe], { qos: 1 }, (error, granted) => {
       const refused = granted?.find(({ qos }) => qos > 2);
@@ -69,6 +79,31 @@ export function openBroker(options: BrokerOptions): Broker {
   };
 }
 
+/** Ends a line that brings more bytes than a message has, and no message. mqtt.js gathers up to 256 MB. */
+function boundMessages(client: MqttClient, { onLost }: BrokerOptions): void {
+  let watched: MqttClient["stream"] | undefined;
+  let unparsed = 0;
+  const watch = () => {
+    const { stream } = client;
+    if (stream === undefined || stream === watched) return;
+    watched = stream;
+    unparsed = 0;
+    stream.on("data", (chunk: Uint8Array) => {
+      unparsed += chunk.length;
+      if (unparsed <= UNPARSED_MAX || stream !== watched) return;
+      onLost(
+        new Refusal("delivery-malformed", `the broker sends a message of more than ${PACKET_MAX} bytes`),
+      );
+      stream.destroy();
+    });
+  };
+  watch();
+  client.on("packetsend", watch); // the first on each line
+  client.on("packetreceive", () => {
+    unparsed = 0;
+  });
+}
+
 const endClient = (client: MqttClient) =>
   new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, 2000);
@@ -78,7 +113,13 @@ const endClient = (client: MqttClient) =>
     });
   });
 
-function clientOptions({ address, tls, clientId, password }: BrokerOptions): IClientOptions {
+function clientOptions({
+  address,
+  tls,
+  clientId,
+  password,
+  limits = BROKER_LIMITS,
+}: BrokerOptions): IClientOptions {
   const { host, port, isTls, user } = address;
   return {
     protocol: isTls ? "mqtts" : "mqtt",
@@ -90,8 +131,8 @@ function clientOptions({ address, tls, clientId, password }: BrokerOptions): ICl
     properties: { sessionExpiryInterval: FOR_EVER, maximumPacketSize: PACKET_MAX, receiveMaximum: IN_FLIGHT },
     ...(user === null ? {} : { username: user }),
     ...(password === null ? {} : { password }),
-    keepalive: KEEPALIVE_S,
-    connectTimeout: CONNECT_MS,
+    keepalive: limits.keepaliveS,
+    connectTimeout: limits.connectMs,
     reconnectPeriod: RETRY_MS,
     reconnectOnConnackError: true,
     resubscribe: false, // done at each connection, before anything is told of it

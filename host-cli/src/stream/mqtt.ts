@@ -26,7 +26,8 @@ import { isRefusal, type Refusal } from "@vouch/shared/refusal";
 import { type Address, formatAddress, type TlsFiles } from "./address";
 import type { Broker, BrokerOptions } from "./broker";
 import type { Cursor } from "./cursor";
-import { type Delivery, Outgoing, type Queue } from "./outgoing";
+import type { Taken } from "./intake";
+import { type Delivery, Outgoing, type Queue, WINDOW_BYTES } from "./outgoing";
 
 /** A receiver that misses something says so again after so long, then twice as long. */
 const ASK_MS = 1000;
@@ -54,10 +55,16 @@ export function deliverOverMqtt(address: Address, login: Login, queue: Queue, cu
   let headSaid = -1;
   let rewound = { to: -1, at: Number.NEGATIVE_INFINITY };
   let turn = 0; // what was published before a rewind moves nothing
+  let unacknowledged = 0; // bytes, of all turns
 
   const pump = (id: Uint8Array) => {
     if (broker === null || !out.isConnected) return;
-    for (let piece = out.piece(); piece !== null; piece = out.piece()) void publish(id, piece, turn);
+    // Whoever has us go back again and again gets no more than the broker takes.
+    while (unacknowledged < 2 * WINDOW_BYTES) {
+      const piece = out.piece();
+      if (piece === null) break;
+      void publish(id, piece, turn);
+    }
     if (out.next === queue.flushed && headSaid !== queue.flushed) {
       headSaid = queue.flushed;
       const head = encodePayload(encodeStand({ next: queue.flushed, isMissing: false }));
@@ -67,13 +74,18 @@ export function deliverOverMqtt(address: Address, login: Login, queue: Queue, cu
     }
   };
   const publish = async (id: Uint8Array, piece: Piece, mine: number) => {
+    unacknowledged += piece.bytes.length;
     try {
-      await broker?.publish(topicOf(base, id, "piece"), encodePayload(encodePiece(piece)), false);
+      await broker
+        ?.publish(topicOf(base, id, "piece"), encodePayload(encodePiece(piece)), false)
+        .finally(() => {
+          unacknowledged -= piece.bytes.length;
+        });
     } catch (error) {
       if (isRefusal(error)) out.trouble = error;
       return; // told again once the line is there
     }
-    if (mine !== turn) return;
+    if (mine !== turn) return pump(id);
     // A broker acknowledges in the order it was sent to.
     out.taken = Math.max(out.taken, piece.at + piece.bytes.length);
     cursor.move(out.taken);
@@ -135,6 +147,13 @@ export function deliverOverMqtt(address: Address, login: Login, queue: Queue, cu
       start();
       if (queue.id !== null) pump(queue.id);
     },
+    displaced(from) {
+      turn++;
+      out.withdraw(from);
+      cursor.move(out.taken);
+      headSaid = -1;
+      if (queue.id !== null) pump(queue.id);
+    },
     async drain(timeoutMs) {
       const isWith = await out.until(() => Math.max(out.taken, out.confirmed) >= queue.flushed, timeoutMs);
       // A receiver that is there says so soon; one that isn't has a broker so as not to be waited for.
@@ -150,7 +169,7 @@ export function deliverOverMqtt(address: Address, login: Login, queue: Queue, cu
 /** What a receiver does with what comes for one stream. */
 export interface StreamTaker {
   /** Refuses what can't be taken; nothing of it is asked for again. */
-  piece(piece: Piece): "new" | "again" | "missing";
+  piece(piece: Piece): Taken;
   flush(): Promise<Stand>;
   /** Bytes that came so far. */
   readonly received: number;
@@ -220,7 +239,8 @@ export function receiveFromMqtt(
     }
     const piece = decodePiece(decodePayload(payload));
     const taken = taker.piece(piece);
-    if (taken === "missing") behind(about.id, taker).expect(piece.at + piece.bytes.length);
+    if (taken === "missing" || taken === "astray")
+      behind(about.id, taker).expect(piece.at + piece.bytes.length);
     else await tell(about.id, taker, false);
   };
   const broker = open({

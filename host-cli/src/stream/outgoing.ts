@@ -16,7 +16,7 @@ import type { Refusal as RefusalType } from "@vouch/shared/refusal";
 import { Refusal } from "@vouch/shared/refusal";
 
 /** Bytes on the way that nobody has taken yet. */
-const WINDOW_BYTES = 8 * PIECE_BYTES_MAX;
+export const WINDOW_BYTES = 8 * PIECE_BYTES_MAX;
 
 /** What a recording gives to whoever passes it on. */
 export interface Queue {
@@ -41,6 +41,8 @@ export interface Delivery {
   readonly standing: Standing;
   /** The recording has more. */
   wake(): void;
+  /** What the recording holds from there on is something else now, and is sent again. */
+  displaced(from: number): void;
   /** Waits until all of it is confirmed, or time is up; whether it was. Over MQTT `taken` is enough when no receiver is there. */
   drain(timeoutMs: number): Promise<boolean>;
   close(): Promise<void>;
@@ -79,7 +81,7 @@ export class Outgoing {
   }
 
   /** The receiver's word. Refuses `delivery-conflict` when it has more than there is. */
-  confirm({ next }: Stand): void {
+  confirm({ next, isMissing }: Stand): void {
     if (next > this.queue.flushed)
       throw new Refusal(
         "delivery-conflict",
@@ -88,7 +90,8 @@ export class Outgoing {
           hint: "it was recorded into another file as well; deliver that one",
         },
       );
-    this.confirmed = Math.max(this.confirmed, next);
+    if (isMissing) this.withdraw(next);
+    else this.confirmed = Math.max(this.confirmed, next);
     this.changed();
   }
 
@@ -96,6 +99,13 @@ export class Outgoing {
   rewind(to: number): void {
     this.next = to;
     this.taken = to;
+  }
+
+  /** What was said of bytes from there on counts no more: the receiver hasn't them, or they are others now. */
+  withdraw(to: number): void {
+    this.next = Math.min(this.next, to);
+    this.taken = Math.min(this.taken, to);
+    this.confirmed = Math.min(this.confirmed, to);
   }
 
   changed(): void {

@@ -27,7 +27,8 @@ import {
 } from "@vouch/shared/vstream";
 import { writeWhole } from "../files";
 import type { Signer } from "../signer";
-import { checkSigned, followFrame, type Recording } from "./recording";
+import { checkSigned, followFrame } from "./chain";
+import type { Recording } from "./recording";
 import type { Moment } from "./ticks";
 
 /** A signed frame has a coincidence of its own unless the last one is younger than this. */

@@ -10,8 +10,8 @@
 // A power cut may leave bytes that were never written, zeros mostly, past what was flushed: at most LOOSE_MAX, since
 // no more is ever written without a flush. Damage further from the end is refused and left as it is.
 //
-// The chain of frames is followed here as far as it keeps a recorder from losing or doubling one: number after
-// number, link after link. Who signed what is streamcheck.ts's.
+// What follows the last signed frame is provisional: a receiver may have to put another tail in its place (intake.ts).
+// What stands before it never changes again.
 
 import {
   closeSync,
@@ -25,123 +25,25 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
-import { equalBytes, toHex } from "@vouch/shared/bytes";
-import type { Crypto } from "@vouch/shared/crypto";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
-import {
-  FRAME_ANNOUNCE,
-  FRAME_CLOSE,
-  FRAME_RESUME,
-  isSignedType,
-  linkOf,
-  streamIdOf,
-  streamMessage,
-} from "@vouch/shared/stream";
-import type { Announce } from "@vouch/shared/streambody";
-import {
-  decodeAnnounce,
-  decodeResume,
-  type Frame,
-  parseFrame,
-  startsEpoch,
-  unsignedWithoutId,
-} from "@vouch/shared/streamread";
+import { isSignedType } from "@vouch/shared/stream";
+import { type Frame, parseFrame } from "@vouch/shared/streamread";
 import { encodeVstreamHead, type VstreamItem, VstreamReader } from "@vouch/shared/vstream";
 import { about } from "../exit";
 import { fileTrouble, flushFolder } from "../files";
 import { withFileLock } from "../lock";
+import { type Chain, followFrame } from "./chain";
 
 const CHUNK = 256 * 1024;
 /** Most that is ever written between two flushes. */
 export const LOOSE_MAX = 256 * 1024;
 
-/** Where a recording's chain of frames stands. */
-export interface Chain {
-  id: Uint8Array;
-  announce: Announce;
-  epoch: number;
-  seq: number;
-  /** Link of the last frame, which the next one carries. */
-  link: Uint8Array;
-  /** The device's start that the last frames are from, and how many bytes of its run they are. */
-  bootcount: number;
-  place: number;
-  /** Frames altogether, and those that no signed one follows. */
-  frames: number;
-  unsigned: number;
-  isClosed: boolean;
-}
-
-/** The chain with one more frame; null before the first. Refuses `stream-link`, `stream-other`, `stream-malformed`. */
-export function followFrame(chain: Chain | null, frame: Frame): Chain {
-  if (chain === null) return beginChain(frame);
-  if (!equalBytes(frame.id, chain.id))
-    throw new Refusal(
-      "stream-other",
-      `a frame of stream ${toHex(frame.id)}, the recording is of ${toHex(chain.id)}`,
-    );
-  if (chain.isClosed) throw broken(frame, "the stream was closed before it");
-  const isResume = frame.type === FRAME_RESUME;
-  if (frame.type === FRAME_ANNOUNCE) throw broken(frame, "a stream is announced once");
-  if (isResume ? frame.seq <= chain.seq : frame.seq !== chain.seq + 1)
-    throw broken(frame, `frame ${chain.seq} came before it`);
-  if (!isResume && !equalBytes(frame.prev, chain.link))
-    throw broken(frame, "its link is to another frame before it");
-  if (startsEpoch(frame.type) ? frame.epoch <= chain.epoch : frame.epoch !== chain.epoch)
-    throw broken(frame, `its epoch is ${frame.epoch}, that before it ${chain.epoch}`);
-  const boot = isResume ? decodeResume(frame.body, chain.announce.mode) : null;
-  return {
-    ...chain,
-    epoch: frame.epoch,
-    seq: frame.seq,
-    link: linkOf(frame.bytes),
-    bootcount: boot === null ? chain.bootcount : boot.bootcount,
-    place: (boot === null ? chain.place : 0) + frame.bytes.length,
-    frames: chain.frames + 1,
-    unsigned: isSignedType(frame.type) ? 0 : chain.unsigned + 1,
-    isClosed: frame.type === FRAME_CLOSE,
-  };
-}
-
-function beginChain(frame: Frame): Chain {
-  if (frame.type !== FRAME_ANNOUNCE || frame.seq !== 0)
-    throw broken(frame, "a stream begins with its announce frame");
-  if (!equalBytes(streamIdOf(unsignedWithoutId(frame)), frame.id))
-    throw broken(frame, "the stream's id isn't that of its announce frame");
-  const announce = decodeAnnounce(frame.body.slice());
-  return {
-    id: frame.id.slice(),
-    announce,
-    epoch: frame.epoch,
-    seq: 0,
-    link: linkOf(frame.bytes),
-    bootcount: announce.bootcount,
-    place: frame.bytes.length,
-    frames: 1,
-    unsigned: 0,
-    isClosed: false,
-  };
-}
-
-const broken = (frame: Frame, why: string) =>
-  new Refusal(
-    "stream-link",
-    `frame ${frame.seq} of type ${frame.type} doesn't go on where the recording ends: ${why}`,
-  );
-
-/**
- * Settles that a frame which carries a signature has one by `key`, before it is written: what isn't the device's may come
- * again right. Gives the key; where none is known yet, the announce's own. Refuses `stream-signature`, `stream-wrong-signer`.
- */
-export function checkSigned(frame: Frame, key: Uint8Array | null, crypto: Crypto): Uint8Array | null {
-  if (frame.signature === null) return key;
-  const named = frame.type === FRAME_ANNOUNCE ? decodeAnnounce(frame.body).publicKey : key;
-  if (named === null) throw new Refusal("stream-unannounced", "a signed frame came before any announce");
-  if (key !== null && !equalBytes(named, key))
-    throw new Refusal("stream-wrong-signer", "the announce names another key than is expected of the device");
-  if (!crypto.verifyEd25519(named, streamMessage(frame.unsigned), frame.signature))
-    throw new Refusal("stream-signature", `frame ${frame.seq} isn't signed by the device's key`);
-  return named.slice();
+/** Where the last signed frame stands: what follows it is provisional, since anybody could have made it. */
+export interface Proved {
+  /** Where its item begins, and what follows it. The recording's first item where no frame is signed. */
+  at: number;
+  end: number;
+  chain: Chain | null;
 }
 
 /** What touches the disk, so that a test can have it fail. */
@@ -159,22 +61,33 @@ export interface OpenOptions {
   /** Sees every item that is there already; what it holds is good during the call. */
   take?: (item: VstreamItem, at: number) => void;
   disk?: Disk;
+  /** The chain that its first frame goes on from: of a tail that is kept beside a recording (tail.ts). */
+  chain?: Chain;
 }
+
+const BEGINNING = encodeVstreamHead().length;
+const itemBytes = ({ bytes: { length } }: Frame) => length + (length < 256 ? 2 : 3);
 
 export class Recording {
   private loose = 0;
   private failed: unknown;
+  /** The place of the first frame that no signed one follows. */
+  private firstUnsigned: number | null = null;
+  proved: Proved;
+
+  /** Bytes of whole items that are on the disk for good. */
+  flushed = 0;
+  /** What was cut off the end when it was opened. */
+  torn = 0;
 
   private constructor(
     readonly path: string,
     private readonly fd: number,
     private readonly disk: Disk,
-    /** Bytes of whole items that are on the disk for good. */
-    public flushed: number,
-    /** What was cut off the end when it was opened. */
-    readonly torn: number,
     public chain: Chain | null,
-  ) {}
+  ) {
+    this.proved = { at: BEGINNING, end: BEGINNING, chain };
+  }
 
   /** Opens it, or makes it. Refuses `vstream-damaged`, `not-a-vstream`, `unwritable`, and what followFrame does. */
   static open(path: string, options: OpenOptions = {}): Recording {
@@ -189,7 +102,7 @@ export class Recording {
       try {
         if (!fstatSync(fd).isFile())
           throw new Refusal("not-a-file", "a recording is a file that is read again");
-        return Recording.over(path, fd, disk, options.take ?? (() => {}));
+        return Recording.over(path, fd, disk, options);
       } catch (error) {
         closeSync(fd);
         throw fileTrouble(error, "unwritable", "can't be written");
@@ -197,25 +110,37 @@ export class Recording {
     });
   }
 
-  private static over(
-    path: string,
-    fd: number,
-    disk: Disk,
-    take: (item: VstreamItem, at: number) => void,
-  ): Recording {
+  private static over(path: string, fd: number, disk: Disk, { take, chain }: OpenOptions): Recording {
     const { size } = fstatSync(fd);
-    let chain: Chain | null = null;
+    const recording = new Recording(path, fd, disk, chain ?? null);
     const whole = readWhole(fd, size, (item, at) => {
-      if (item.kind === "frame") chain = followFrame(chain, parseFrame(item.bytes));
-      take(item, at);
+      if (item.kind === "frame") {
+        const frame = parseFrame(item.bytes);
+        recording.follow(frame, at, followFrame(recording.chain, frame));
+      }
+      take?.(item, at);
     });
     if (whole < size) ftruncateSync(fd, whole);
-    const recording = new Recording(path, fd, disk, whole, size - whole, chain);
+    recording.flushed = whole;
+    recording.torn = size - whole;
     if (whole === 0) recording.write(encodeVstreamHead());
     // What a killed process wrote may be in the system's memory alone: it counts from here on.
-    recording.flush();
+    recording.sync();
     flushFolder(dirname(path));
     return recording;
+  }
+
+  private follow(frame: Frame, at: number, chain: Chain): void {
+    this.chain = chain;
+    if (isSignedType(frame.type)) {
+      this.proved = { at, end: at + itemBytes(frame), chain };
+      this.firstUnsigned = null;
+    } else this.firstUnsigned ??= at;
+  }
+
+  /** Up to here no frame waits for a signature; what recorders say after the last one is part of it. */
+  get settled(): number {
+    return Math.min(this.flushed, this.firstUnsigned ?? this.flushed);
   }
 
   /** Where the next item begins. */
@@ -226,8 +151,9 @@ export class Recording {
   /** Adds a frame that goes on where the last one ended; `item` is its encoding. Refuses what followFrame does, and `unwritable`. */
   appendFrame(frame: Frame, item: Uint8Array): void {
     const chain = followFrame(this.chain, frame);
+    const at = this.end;
     this.append(item);
-    this.chain = chain;
+    this.follow(frame, at, chain);
   }
 
   /** Adds an item that is no frame. */
@@ -251,8 +177,11 @@ export class Recording {
 
   /** Has the disk keep what was written. After a failure nothing is known of it, so nothing more is written. */
   flush(): void {
+    if (this.loose > 0 || this.failed !== undefined) this.sync();
+  }
+
+  private sync(): void {
     if (this.failed !== undefined) throw this.failed;
-    if (this.loose === 0) return;
     try {
       this.disk.sync(this.fd);
     } catch (error) {
@@ -270,6 +199,42 @@ export class Recording {
       // Opening it again cuts it, by what is whole.
     }
     return this.failed;
+  }
+
+  /**
+   * Puts another tail in the place of what follows the last signed frame. Killed at any moment it leaves a recording: the
+   * one before, or one with a part of the new tail, which its own file still has.
+   */
+  replaceTail(other: Recording): void {
+    about(this.path, () => {
+      this.flush();
+      const { end, chain } = this.proved;
+      try {
+        ftruncateSync(this.fd, end);
+        this.disk.sync(this.fd); // before anything is written there: the two are never mixed
+      } catch (error) {
+        throw this.fail(error);
+      }
+      this.flushed = end;
+      this.chain = chain;
+      this.firstUnsigned = null;
+      for (let at = BEGINNING; at < other.end; at += CHUNK) {
+        this.flush();
+        this.write(other.peek(at, CHUNK));
+      }
+      this.flush();
+      const { proved, firstUnsigned } = other;
+      const shift = end - BEGINNING;
+      this.proved = { ...proved, at: proved.at + shift, end: proved.end + shift };
+      this.firstUnsigned = firstUnsigned === null ? null : firstUnsigned + shift;
+      this.chain = other.chain;
+    });
+  }
+
+  /** Bytes of whole items, flushed or not. */
+  peek(at: number, length: number): Uint8Array {
+    const buffer = new Uint8Array(Math.max(0, Math.min(length, this.end - at)));
+    return buffer.subarray(0, readSync(this.fd, buffer, 0, buffer.length, at));
   }
 
   /** Bytes of what is flushed, for who passes it on. */

@@ -32,15 +32,33 @@ import {
 } from "@vouch/shared/delivery";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { type Address, formatAddress, pem, servername, TLS_MIN, type TlsFiles } from "./address";
-import { type Delivery, Outgoing, type Queue, retryMs } from "./outgoing";
+import type { Taken } from "./intake";
+import { type Delivery, Outgoing, type Queue, retryMs, WINDOW_BYTES } from "./outgoing";
 
-const CONNECT_MS = 10_000;
-/** A receiver says where it stands at least so often; so does a sender that has nothing to send. */
-const KEEPALIVE_MS = 15_000;
-const SILENCE_MS = 60_000;
-const CONNECTIONS_MAX = 64;
-/** Bytes that a sender may leave unread. */
-const UNREAD_MAX = 64 * 1024;
+/** What the other side may do, and how long it may take. */
+export interface TcpLimits {
+  /** Until a line is made, TLS and all. */
+  connectMs: number;
+  /** From a line to its greeting, and from a greeting to its answer, however the bytes of it dribble in. */
+  greetingMs: number;
+  /** A receiver says where it stands at least so often. */
+  keepaliveMs: number;
+  silenceMs: number;
+  connections: number;
+  /** Bytes that the other side may leave unread: of a receiver's words, of a sender's pieces. */
+  unreadWords: number;
+  unreadPieces: number;
+}
+
+export const TCP_LIMITS: TcpLimits = {
+  connectMs: 10_000,
+  greetingMs: 10_000,
+  keepaliveMs: 15_000,
+  silenceMs: 60_000,
+  connections: 64,
+  unreadWords: 64 * 1024,
+  unreadPieces: WINDOW_BYTES,
+};
 
 /** What went wrong with a line, in our words. */
 function lineTrouble(error: unknown): Refusal {
@@ -57,18 +75,28 @@ function openSocket(address: Address, tls: TlsFiles): Socket {
 }
 
 /** Sends a recording, from where the receiver stands. */
-export function deliverOverTcp(address: Address, tls: TlsFiles, queue: Queue): Delivery {
+export function deliverOverTcp(
+  address: Address,
+  tls: TlsFiles,
+  queue: Queue,
+  limits: TcpLimits = TCP_LIMITS,
+): Delivery {
   const out = new Outgoing(queue, 0);
   let socket: Socket | null = null;
   let isOpen = false; // the receiver has said where it stands
   let isClosed = false;
   let tries = 0;
   let timer: NodeJS.Timeout | undefined;
+  let greeting: NodeJS.Timeout | undefined; // runs until the receiver has answered
 
   const pump = () => {
     if (!isOpen || socket === null) return;
-    for (let piece = out.piece(); piece !== null; piece = out.piece())
+    // A receiver that says it has what it never read, or asks again and again, gets no more than it takes off the line.
+    while (socket.writableLength < limits.unreadPieces) {
+      const piece = out.piece();
+      if (piece === null) return;
       socket.write(frameMessage(DELIVERY_PIECE, encodePiece(piece)));
+    }
   };
   const heard = (type: number, body: Uint8Array) => {
     if (type === DELIVERY_REFUSAL)
@@ -76,8 +104,10 @@ export function deliverOverTcp(address: Address, tls: TlsFiles, queue: Queue): D
     if (type !== DELIVERY_STAND)
       throw new Refusal("delivery-malformed", `a receiver sends messages of type ${type}`);
     const stand = decodeStand(body);
+    if (!isOpen) out.withdraw(stand.next); // what an earlier greeting was told may not be so any more
     if (!isOpen || stand.isMissing) out.rewind(stand.next);
     isOpen = true;
+    clearTimeout(greeting);
     tries = 0;
     out.isConnected = true;
     out.trouble = null;
@@ -89,6 +119,7 @@ export function deliverOverTcp(address: Address, tls: TlsFiles, queue: Queue): D
   const lost = (why: unknown) => {
     if (socket === null) return;
     socket.destroy();
+    clearTimeout(greeting);
     socket = null;
     isOpen = false;
     out.isConnected = false;
@@ -105,14 +136,14 @@ export function deliverOverTcp(address: Address, tls: TlsFiles, queue: Queue): D
     const mine = (act: () => void) => () => {
       if (socket === line) act();
     };
-    line.setTimeout(
-      CONNECT_MS,
-      mine(() => lost(new Refusal("delivery-unreachable", "no answer in time"))),
-    );
+    const late = mine(() => lost(new Refusal("delivery-unreachable", "no answer in time")));
+    line.setTimeout(limits.connectMs, late);
+    greeting = setTimeout(late, limits.connectMs + limits.greetingMs);
     line.once(address.isTls ? "secureConnect" : "connect", () => {
-      line.setTimeout(SILENCE_MS);
+      line.setTimeout(limits.silenceMs);
       if (queue.id !== null) line.write(frameMessage(DELIVERY_HELLO, encodeHello(queue.id)));
     });
+    line.on("drain", mine(pump));
     line.on("error", (error) => mine(() => lost(error))());
     line.on(
       "close",
@@ -138,10 +169,15 @@ export function deliverOverTcp(address: Address, tls: TlsFiles, queue: Queue): D
       if (socket === null && timer === undefined && !isClosed) open();
       pump();
     },
+    displaced(from) {
+      out.withdraw(from);
+      pump();
+    },
     drain: (timeoutMs) => out.until(() => out.confirmed >= queue.flushed, timeoutMs),
     async close() {
       isClosed = true;
       clearTimeout(timer);
+      clearTimeout(greeting);
       socket?.destroy();
       socket = null;
     },
@@ -157,7 +193,7 @@ export interface Listening {
 export interface Receiving {
   /** A sender greets: where its stream stands here. Refuses what is for somebody else. */
   hello(id: Uint8Array): Stand;
-  piece(piece: Piece): "new" | "again" | "missing";
+  piece(piece: Piece): Taken;
   /** Everything so far is flushed, and there is room for more. */
   flush(): Promise<Stand>;
   /** The sender is gone, or another one took its place. */
@@ -166,21 +202,26 @@ export interface Receiving {
 }
 
 /** Listens for senders. Refuses `listen-failed`. */
-export function listenOnTcp(address: Address, tls: TlsFiles, receiving: Receiving): Promise<Listening> {
+export function listenOnTcp(
+  address: Address,
+  tls: TlsFiles,
+  receiving: Receiving,
+  limits: TcpLimits = TCP_LIMITS,
+): Promise<Listening> {
   const options = {
     ...pem(tls),
     requestCert: tls.ca !== undefined,
     rejectUnauthorized: tls.ca !== undefined,
-    handshakeTimeout: CONNECT_MS,
+    handshakeTimeout: limits.connectMs,
     minVersion: TLS_MIN,
   };
   let current: Socket | null = null;
   const sockets = new Set<Socket>();
   const take = (socket: Socket) => {
-    if (sockets.size >= CONNECTIONS_MAX) return void socket.destroy();
+    if (sockets.size >= limits.connections) return void socket.destroy();
     sockets.add(socket);
     socket.setNoDelay(true);
-    serve(socket, receiving, {
+    serve(socket, receiving, limits, {
       isCurrent: () => current === socket,
       become() {
         if (current !== null && current !== socket) {
@@ -243,12 +284,12 @@ interface Turn {
   over(): void;
 }
 
-function serve(socket: Socket, receiving: Receiving, turn: Turn): void {
+function serve(socket: Socket, receiving: Receiving, limits: TcpLimits, turn: Turn): void {
   const reader = new MessageReader();
   let isFlushing = false;
   const say = (stand: Stand) => {
     // Who sends and never reads would have us keep all that was said.
-    if (socket.writableLength > UNREAD_MAX) socket.destroy();
+    if (socket.writableLength > limits.unreadWords) socket.destroy();
     else socket.write(frameMessage(DELIVERY_STAND, encodeStand(stand)));
   };
   const refuse = (error: unknown) => {
@@ -275,23 +316,28 @@ function serve(socket: Socket, receiving: Receiving, turn: Turn): void {
   const heard = (type: number, body: Uint8Array) => {
     if (type === DELIVERY_HELLO) {
       const stand = receiving.hello(decodeHello(body));
+      clearTimeout(greeting);
       turn.become();
       say(stand);
       return;
     }
     if (type !== DELIVERY_PIECE || !turn.isCurrent())
       throw new Refusal("delivery-malformed", `a message of type ${type} from a sender that hasn't greeted`);
-    if (receiving.piece(decodePiece(body)) === "missing")
+    const taken = receiving.piece(decodePiece(body));
+    if (taken === "missing" || taken === "astray")
       throw new Refusal("delivery-malformed", "a piece that doesn't begin where the one before it ended");
     flushSoon();
   };
   const keepAlive = setInterval(() => {
     if (turn.isCurrent()) flushSoon();
-  }, KEEPALIVE_MS);
-  socket.setTimeout(SILENCE_MS, () => socket.destroy());
+  }, limits.keepaliveMs);
+  // Who never greets would have one of the few lines for as long as it says a byte now and then.
+  const greeting = setTimeout(() => socket.destroy(), limits.greetingMs);
+  socket.setTimeout(limits.silenceMs, () => socket.destroy());
   socket.on("error", () => {}); // close follows
   socket.on("close", () => {
     clearInterval(keepAlive);
+    clearTimeout(greeting);
     turn.over();
   });
   socket.on("data", (bytes) => {
