@@ -16,7 +16,7 @@ import { commitment, ENROLMENT_TAG, EVIDENCE_TAG } from "./commitment";
 import type { Challenge } from "./companions";
 import { kidOf } from "./cose";
 import type { Crypto } from "./crypto";
-import { keyidOf, parseEnvelope } from "./dsse";
+import { keyidOf, openEnvelope, parseEnvelope } from "./dsse";
 import { type Claims, challengeBase, decodeEvidence, evidenceMessage, nonceAt } from "./evidence";
 import {
   type Anchored,
@@ -32,7 +32,6 @@ import { policyAt, refuseReplaced } from "./keyring";
 import { checkMeasured, type Image } from "./measured";
 import type { Release } from "./published";
 import { faultRefusal, quote, Refusal } from "./refusal";
-import { signersOf } from "./signers";
 import { type EnrolmentStatement, parseStatement } from "./statement";
 import { isoTime } from "./time";
 import type { DeviceResult } from "./verdict";
@@ -144,11 +143,10 @@ function openEnrollers(c: Case, bytes: Uint8Array, place: bigint) {
   refuseReplaced(c.keys.ring, envelope, place, c.crypto);
   const candidates = policyAt(c.keys.ring, place).enrollers.map((vkey) => ({
     name: vkey.name,
-    role: "enroller",
-    vkey,
+    publicKey: vkey.publicKey,
     keyid: keyidOnce(vkey, c.crypto),
   }));
-  const signers = signersOf(envelope, candidates, c.crypto);
+  const signers = openEnvelope(envelope, candidates, c.crypto);
   if (signers.length !== 1)
     throw new Refusal("surplus-signature", `${signers.length} enrollers signed, expected one`);
   return { statement: parseStatement(envelope.payload, c.crypto.sha256), enroller: signers[0]! };
@@ -195,14 +193,13 @@ function checkEnrolment(c: Case, device: Member | null, release: Release, histor
     );
   }
   const kid = kidOf(c.crypto.sha256(statement.publicKey));
-  c.out.established(
-    "enrolment",
-    `serial ${plainOrQuoted(statement.serial)}, key ${toHex(kid)}, enrolled by ${enroller.name}, record ${device.commitment.index}`,
-    [
+  c.out.establishedAs("enrolment", () => ({
+    text: `serial ${plainOrQuoted(statement.serial)}, key ${toHex(kid)}, enrolled by ${enroller.name}, record ${device.commitment.index}`,
+    explain: [
       `rule: one enroller's signature; SHA-256(tag, salt, statement) is the commitment in the log`,
       `bytes: enrolment of ${device.enrolment.length} bytes, commitment ${digest}; key made on the ${statement.keyOrigin}`,
     ],
-  );
+  }));
   if (statement.keyOrigin === "station")
     c.out.note("the device key was made at the enrolment station, not on the device");
   return {
@@ -260,10 +257,13 @@ function checkEvidence(c: Case, device: Presented, key: Key, release: Release, h
       "confirm the image, then attest again",
     );
   if (c.out.reasons.length === ages)
-    c.out.established("evidence", evidenceText(shown), [
-      `rule: COSE_Sign1 by key ${toHex(key.kid)} over the nonce of the challenge; max-age ${c.policy.maxAge.evidence} s`,
-      `bytes: EAT of ${device.evidence.length} bytes, nonce ${toHex(nonce)}; boot ${claims.bootcount}, floor ${claims.floor}`,
-    ]);
+    c.out.establishedAs("evidence", () => ({
+      text: evidenceText(shown),
+      explain: [
+        `rule: COSE_Sign1 by key ${toHex(key.kid)} over the nonce of the challenge; max-age ${c.policy.maxAge.evidence} s`,
+        `bytes: EAT of ${device.evidence.length} bytes, nonce ${toHex(nonce)}; boot ${claims.bootcount}, floor ${claims.floor}`,
+      ],
+    }));
   if (claims.dbgstat === 0)
     c.out.flag(
       "DEBUG_OPEN",
