@@ -5,8 +5,7 @@
 // Low-entropy content (a serial number) can't be guessed from it without the salt, which
 // only the owner has. The tag keeps one kind from being passed off as another.
 
-import { concatBytes } from "./bytes";
-import type { Crypto } from "./crypto";
+import { type Crypto, sha256Of } from "./crypto";
 import { wordOf } from "./scan";
 
 export const ENROLMENT_TAG = "vouch/enrolment-commitment/v1\n";
@@ -14,5 +13,5 @@ export const EVIDENCE_TAG = "vouch/evidence-commitment/v1\n";
 export const SALT_LENGTH = 16;
 
 export function commitment(tag: string, salt: Uint8Array, bytes: Uint8Array, crypto: Crypto): Uint8Array {
-  return crypto.sha256(concatBytes([wordOf(tag), salt, bytes]));
+  return sha256Of([wordOf(tag), salt, bytes], crypto);
 }
