@@ -5,8 +5,9 @@
 // Low-entropy content (a serial number) can't be guessed from it without the salt, which
 // only the owner has. The tag keeps one kind from being passed off as another.
 
-import { type Crypto, sha256Of } from "./crypto";
+import type { Crypto } from "./crypto";
 import { wordOf } from "./scan";
+import { sha256Of } from "./sha256of";
 
 export const ENROLMENT_TAG = "vouch/enrolment-commitment/v1\n";
 export const EVIDENCE_TAG = "vouch/evidence-commitment/v1\n";

@@ -20,8 +20,9 @@
 
 import { copyBytes, equalBytes, toHex } from "./bytes";
 import { MAX_TREE_SIZE } from "./checkpoint";
-import { type Crypto, sha256Of } from "./crypto";
+import type { Crypto } from "./crypto";
 import { Refusal } from "./refusal";
+import { sha256Of } from "./sha256of";
 
 type Hasher = Pick<Crypto, "sha256">;
 
