@@ -2,6 +2,7 @@
 //
 //   audit       N devices, each with a key of its own: enrolment, commitment and evidence signed; two threads
 //   openssl     `openssl speed -multi 2 ed25519`, before and after            goal: >= 0.85 of its verifies
+//   node        node:crypto's verify alone, by keys as an audit has them: as much of openssl as an audit can reach
 //   @auth0/cose two processes that decode and verify the same evidence, and nothing else      goal: >= 1.6 ×
 //   again       the same fleet and 1 % new devices, with a store              goal: <= 5 % of the first
 //   memory      the largest resident set of all threads together              goal: <= 140 MB at any N
@@ -149,6 +150,7 @@ async function race() {
   );
   const wall = { ours: (SIGNATURES * records) / first.seconds, openssl: (before + after) / 2 };
   const cpu = { ours: (SIGNATURES * records) / first.cpu, openssl: opensslVerifies(null) };
+  const node = JSON.parse(kit(kitFile, "node", join(folder, "fleet.jsonl"), 3)).cpu;
   const cose = loops.reduce((sum, loop) => sum + loop.wall, 0);
   const coseCpu = loops.reduce((sum, loop) => sum + loop.cpu, 0) / loops.length;
   say(
@@ -159,7 +161,14 @@ async function race() {
     seconds: first.seconds,
     megabytes: first.megabytes,
     wall: { ...wall, cose, ofOpenssl: wall.ours / wall.openssl, ofCose: wall.ours / cose },
-    cpu: { ...cpu, cose: coseCpu, ofOpenssl: cpu.ours / cpu.openssl, ofCose: cpu.ours / coseCpu },
+    cpu: {
+      ...cpu,
+      node,
+      nodeOfOpenssl: node / cpu.openssl,
+      cose: coseCpu,
+      ofOpenssl: cpu.ours / cpu.openssl,
+      ofCose: cpu.ours / coseCpu,
+    },
   };
 }
 
@@ -200,6 +209,10 @@ function sayRaces(races) {
     say(
       `  openssl      ${rate(middle("openssl"))} verifies/s: ${middle("ofOpenssl").toFixed(2)} of it (goal 0.85)`,
     );
+    if (name === "processors")
+      say(
+        `  node:crypto  ${rate(middle("node"))} verifies/s: ${middle("nodeOfOpenssl").toFixed(2)} of openssl, the most there is`,
+      );
     say(`  @auth0/cose  ${rate(middle("cose"))} verifies/s: ${middle("ofCose").toFixed(2)} × (goal 1.6)`);
   }
 }

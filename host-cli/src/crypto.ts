@@ -22,7 +22,7 @@ let old = new Map<string, KeyObject | null>();
 
 // Callers have run checkPublicKey.
 function keyFor(publicKey: Uint8Array): KeyObject | JsonWebKeyInput {
-  const bytes = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.byteLength);
+  const bytes = Buffer.from(publicKey); // 32 bytes are quicker copied than viewed: bytes.ts says why
   const name = bytes.toString("latin1");
   const recent = young.get(name);
   if (recent) return recent;

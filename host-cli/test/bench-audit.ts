@@ -2,9 +2,10 @@
 //
 //   fleet FOLDER N     a context and N devices with keys of their own: three signatures each to check
 //   cose FILE SECONDS  @auth0/cose over the file's evidence, each with its key imported once
+//   node FILE SECONDS  node:crypto alone over the same, as an audit asks it: two in three by a key at hand, one by a new one
 //   postgres FILE      the record lines of a store's file into a real PostgreSQL
 
-import { createPrivateKey, createPublicKey, randomBytes, sign } from "node:crypto";
+import { createPrivateKey, createPublicKey, randomBytes, sign, verify } from "node:crypto";
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Sign1 } from "@auth0/cose";
@@ -12,9 +13,9 @@ import { BEFORE_KEY } from "@vouch/shared/auditline";
 import { formatBundle, type LogRecord } from "@vouch/shared/bundle";
 import { concatBytes, toHex, utf8Encode } from "@vouch/shared/bytes";
 import { commitment, ENROLMENT_TAG } from "@vouch/shared/commitment";
-import { kidOf } from "@vouch/shared/cose";
+import { decodeSign1, kidOf } from "@vouch/shared/cose";
 import { parseEnvelope } from "@vouch/shared/dsse";
-import { challengeNonce, encodeClaims, encodeEvidence } from "@vouch/shared/evidence";
+import { challengeNonce, encodeClaims, encodeEvidence, evidenceMessage } from "@vouch/shared/evidence";
 import { formatDevice, parseDevice } from "@vouch/shared/fleetform";
 import { classIdOf, vendorIdOf } from "@vouch/shared/ids";
 import { leafHash, memoryReader, proveConsistency, proveInclusion, rootOf } from "@vouch/shared/merkle";
@@ -215,22 +216,36 @@ function makeFleet(folder: string, count: number, more: number): void {
   });
 }
 
-/** Verifies a second by the clock on the wall and by the processor's, over and over for so long. */
-async function coseRate(file: string, seconds: number): Promise<{ wall: number; cpu: number }> {
+/** A thousand devices' evidence, and the keys that signed it. */
+function evidenceOf(file: string) {
   const text = readFileSync(file, "utf8").slice(0, 8_000_000).split("\n").slice(0, -1);
-  const ready = text.slice(0, 1000).map((line) => {
+  return text.slice(0, 1000).map((line) => {
     const { evidence, enrolment } = parseDevice(utf8Encode(line));
     const statement = parseStatement(parseEnvelope(enrolment).payload);
     if (statement.kind !== "enrolment") throw new Error("no enrolment");
     const x = Buffer.from(statement.publicKey).toString("base64url");
-    return { evidence, key: createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" }) };
+    const jwk = { key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" } as const;
+    return { evidence, jwk, key: createPublicKey(jwk) };
   });
+}
+
+interface Rate {
+  readonly wall: number;
+  readonly cpu: number;
+}
+
+/** Verifies a second by the clock on the wall and by the processor's, over and over for so long. */
+async function rateOf<T>(
+  each: readonly T[],
+  seconds: number,
+  work: (one: T) => Promise<void>,
+): Promise<Rate> {
   const started = performance.now();
   const before = process.cpuUsage();
   let count = 0;
   while (performance.now() - started < seconds * 1000)
-    for (const { evidence, key } of ready) {
-      await Sign1.decode(evidence).verify(key);
+    for (const one of each) {
+      await work(one);
       count++;
     }
   const { user, system } = process.cpuUsage(before);
@@ -238,6 +253,23 @@ async function coseRate(file: string, seconds: number): Promise<{ wall: number; 
     wall: (count * 1000) / (performance.now() - started),
     cpu: (count * 1_000_000) / (user + system),
   };
+}
+
+const coseRate = (file: string, seconds: number) =>
+  rateOf(evidenceOf(file), seconds, async ({ evidence, key }) => {
+    await Sign1.decode(evidence).verify(key);
+  });
+
+async function nodeRate(file: string, seconds: number): Promise<Rate> {
+  const asked = evidenceOf(file).map(({ evidence, ...keys }) => {
+    const sign1 = decodeSign1(evidence);
+    return { ...keys, message: evidenceMessage(sign1), signature: sign1.signature };
+  });
+  const rate = await rateOf(asked, seconds, async ({ message, signature, key, jwk }) => {
+    const good = [key, key, jwk].filter((by) => verify(null, message, by, signature));
+    if (good.length !== 3) throw new Error("the fleet's evidence does not verify");
+  });
+  return { wall: 3 * rate.wall, cpu: 3 * rate.cpu };
 }
 
 /** Rows a second into an empty table, and found again a second. */
@@ -267,4 +299,5 @@ async function postgresRate(file: string): Promise<{ add: number; find: number }
 const [what, where = "", ...numbers] = process.argv.slice(2);
 if (what === "fleet") makeFleet(where, Number(numbers[0]), Number(numbers[1]));
 else if (what === "cose") console.log(JSON.stringify(await coseRate(where, Number(numbers[0]))));
+else if (what === "node") console.log(JSON.stringify(await nodeRate(where, Number(numbers[0]))));
 else if (what === "postgres") console.log(JSON.stringify(await postgresRate(where)));

@@ -153,10 +153,13 @@ function checkEvidence(
       "confirm the image, then attest again",
     );
   if (c.out.reasons.length === ages)
-    c.out.established("evidence", evidenceText(shown), [
-      `rule: COSE_Sign1 by key ${toHex(key.kid)} over the nonce of the challenge; max-age ${c.policy.maxAge.evidence} s`,
-      `bytes: EAT of ${device.evidence.length} bytes, nonce ${toHex(nonce)}; boot ${claims.bootcount}, floor ${claims.floor}`,
-    ]);
+    c.out.establishedAs("evidence", () => ({
+      text: evidenceText(shown),
+      explain: [
+        `rule: COSE_Sign1 by key ${toHex(key.kid)} over the nonce of the challenge; max-age ${c.policy.maxAge.evidence} s`,
+        `bytes: EAT of ${device.evidence.length} bytes, nonce ${toHex(nonce)}; boot ${claims.bootcount}, floor ${claims.floor}`,
+      ],
+    }));
   if (claims.dbgstat === 0)
     c.out.flag(
       "DEBUG_OPEN",

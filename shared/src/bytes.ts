@@ -19,6 +19,7 @@ interface NodeBytes extends Uint8Array {
 // Undefined in the agent: its build says so, and the branches that ask are gone.
 declare const Buffer:
   | {
+      from(bytes: Uint8Array): NodeBytes;
       from(text: string, encoding?: string): NodeBytes;
       from(memory: ArrayBufferLike, start: number, length: number): NodeBytes;
     }
@@ -27,6 +28,9 @@ declare const Buffer:
 // Below this many bytes a call into the platform costs more than the loop, once that is compiled.
 const SHORT = 24;
 const SHORT_TEXT = 64;
+// V8 keeps this many bytes in the array itself, until somebody asks for a view of them: then they move, which costs more
+// than copying them.
+const NEAR = 64;
 
 /** The byte strings one after another. */
 export function concatBytes(list: Uint8Array[]): Uint8Array {
@@ -51,7 +55,9 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 /** A copy that outlives the buffer it came from. */
 export function copyBytes(source: Uint8Array, start: number, end: number): Uint8Array {
   const out = new Uint8Array(end - start);
-  out.set(source.subarray(start, end));
+  if (typeof Buffer !== "undefined" && end - start <= NEAR)
+    for (let i = start; i < end; i++) out[i - start] = source[i]!;
+  else out.set(source.subarray(start, end));
   return out;
 }
 
@@ -68,7 +74,9 @@ function hexByLoop(bytes: Uint8Array): string {
 
 export function toHex(bytes: Uint8Array): string {
   if (typeof Buffer !== "undefined" && bytes.length >= SHORT)
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
+    return (
+      bytes.length <= NEAR ? Buffer.from(bytes) : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+    ).toString("hex");
   return hexByLoop(bytes);
 }
 

@@ -5,14 +5,14 @@
 // Low-entropy content (a serial number) can't be guessed from it without the salt, which
 // only the owner has. The tag keeps one kind from being passed off as another.
 
-import { concatBytes } from "./bytes";
 import type { Crypto } from "./crypto";
 import { wordOf } from "./scan";
+import { sha256Of } from "./sha256of";
 
 export const ENROLMENT_TAG = "vouch/enrolment-commitment/v1\n";
 export const EVIDENCE_TAG = "vouch/evidence-commitment/v1\n";
 export const SALT_LENGTH = 16;
 
 export function commitment(tag: string, salt: Uint8Array, bytes: Uint8Array, crypto: Crypto): Uint8Array {
-  return crypto.sha256(concatBytes([wordOf(tag), salt, bytes]));
+  return sha256Of([wordOf(tag), salt, bytes], crypto);
 }

@@ -14,7 +14,7 @@ import { concatBytes, equalBytes, toBase64, toHex, utf8Encode } from "./bytes";
 import type { Crypto } from "./crypto";
 import { base64, formatJson, hex, list, object, readJson, text } from "./json";
 import { quote, Refusal } from "./refusal";
-import { base64Next, hexNext, isNext, pass, type Scan, wordOf } from "./scan";
+import { base64Next, hexNext, isNext, pass, startScan, wordOf } from "./scan";
 
 export const IN_TOTO = "application/vnd.in-toto+json";
 export const MAX_DSSE = 65535; // what one entry of a C2SP log can hold
@@ -56,7 +56,7 @@ const WORDS = {
 /** One that carries signatures, nearly always the case, without the long way round; null for anything else. */
 export function scanEnvelope(bytes: Uint8Array): Envelope | null {
   if (bytes.length > MAX_DSSE) return null;
-  const scan: Scan = { bytes, at: 0 };
+  const scan = startScan(bytes);
   pass(scan, WORDS.start);
   const payload = base64Next(scan, 1, MAX_DSSE);
   pass(scan, WORDS.signatures);

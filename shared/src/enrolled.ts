@@ -12,12 +12,11 @@ import { toHex } from "./bytes";
 import { commitment, ENROLMENT_TAG } from "./commitment";
 import { kidOf } from "./cose";
 import type { Crypto } from "./crypto";
-import { keyidOf, parseEnvelope } from "./dsse";
+import { keyidOf, openEnvelope, parseEnvelope } from "./dsse";
 import { type Case, checkLogged, firstHolding, type History, horizonOf } from "./history";
 import { policyAt, refuseReplaced } from "./keyring";
 import type { Release } from "./published";
 import { quote, Refusal } from "./refusal";
-import { signersOf } from "./signers";
 import { type EnrolmentStatement, parseStatement } from "./statement";
 import { isoTime } from "./time";
 import type { Vkey } from "./vkey";
@@ -51,11 +50,10 @@ export function openEnrollers(c: Case, bytes: Uint8Array, place: bigint) {
   refuseReplaced(c.keys.ring, envelope, place, c.crypto);
   const candidates = policyAt(c.keys.ring, place).enrollers.map((vkey) => ({
     name: vkey.name,
-    role: "enroller",
-    vkey,
+    publicKey: vkey.publicKey,
     keyid: keyidOnce(vkey, c.crypto),
   }));
-  const signers = signersOf(envelope, candidates, c.crypto);
+  const signers = openEnvelope(envelope, candidates, c.crypto);
   if (signers.length !== 1)
     throw new Refusal("surplus-signature", `${signers.length} enrollers signed, expected one`);
   return { statement: parseStatement(envelope.payload, c.crypto.sha256), enroller: signers[0]! };
@@ -107,14 +105,13 @@ export function checkEnrolment(
     );
   }
   const kid = kidOf(c.crypto.sha256(statement.publicKey));
-  c.out.established(
-    "enrolment",
-    `serial ${plainOrQuoted(statement.serial)}, key ${toHex(kid)}, enrolled by ${enroller.name}, record ${device.commitment.index}`,
-    [
+  c.out.establishedAs("enrolment", () => ({
+    text: `serial ${plainOrQuoted(statement.serial)}, key ${toHex(kid)}, enrolled by ${enroller.name}, record ${device.commitment.index}`,
+    explain: [
       `rule: one enroller's signature; SHA-256(tag, salt, statement) is the commitment in the log`,
       `bytes: enrolment of ${device.enrolment.length} bytes, commitment ${digest}; key made on the ${statement.keyOrigin}`,
     ],
-  );
+  }));
   if (statement.keyOrigin === "station")
     c.out.note("the device key was made at the enrolment station, not on the device");
   return {

@@ -147,7 +147,7 @@ export function auditDevice(
   place: string,
   question: AuditQuestion,
 ): Row {
-  const out = new Findings();
+  const out = new Findings(false);
   const input = () => toHex(question.crypto.sha256(bytes));
   const device = out.attempt("bundle", () => parseDevice(bytes));
   const presented = device && presentMember(device);
@@ -177,7 +177,7 @@ const placed = (device: Presented, place: string) => {
 export function auditBundle(context: Context, place: string, question: AuditQuestion): Row[] {
   const { bundle, grounds, digest } = context;
   const judged = bundle.devices.map((device, i) => {
-    const out = new Findings();
+    const out = new Findings(false);
     const presented = presentMember(device);
     const label = placed(presented, `${place}#${i + 1}`);
     const input = () => toHex(question.crypto.sha256(formatDevice({ context: digest, ...device })));
@@ -198,7 +198,7 @@ export function auditFile(
   place: string,
   question: AuditQuestion,
 ): Row {
-  const out = new Findings();
+  const out = new Findings(false);
   const presented = presentFile(evidence, challenge, context.bundle, question.crypto);
   const label = placed(presented, place);
   const input = () => {
@@ -216,7 +216,7 @@ export function auditUnreadable(
   refused: () => never,
   question: AuditQuestion,
 ): Row {
-  const out = new Findings();
+  const out = new Findings(false);
   out.attempt("bundle", refused);
   return rowOf(null, () => toHex(question.crypto.sha256(bytes)), place, out.reasons, out, null, question);
 }

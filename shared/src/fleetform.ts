@@ -17,7 +17,7 @@ import { concatBytes, fromHex, toHex } from "./bytes";
 import { CBOR_STRICT, type CborValue, decodeCbor, encodeCbor, isBytes } from "./cbor";
 import { formatJson, hex, object, readJson, type Shape } from "./json";
 import { faultRefusal, quote, Refusal } from "./refusal";
-import { base64Next, hexNext, isNext, pass, type Scan, textNext, wordOf } from "./scan";
+import { base64Next, hexNext, isNext, pass, type Scan, startScan, textNext, wordOf } from "./scan";
 
 export const DEVICE_VERSION = "vouch-device/v1";
 /** The longest DEVICE; four DSSE envelopes and two proofs take about six thousand bytes. */
@@ -87,7 +87,7 @@ const LEDGER = /^[a-z][a-z0-9-]{0,31}$/;
 /** A line as it nearly always is (scan.ts); null for what is odd. */
 export function scanDevice(bytes: Uint8Array): DeviceRecord | null {
   if (bytes.length > MAX_DEVICE) return null;
-  const scan: Scan = { bytes, at: 0 };
+  const scan = startScan(bytes);
   pass(scan, WORDS.start);
   const context = hexNext(scan, 32);
   pass(scan, WORDS.evidence);
@@ -219,7 +219,7 @@ const ITEM_HEAD = encodeCbor([DEVICE_VERSION, new Uint8Array(32)]).subarray(1, -
 /** Which context a device names, told without reading it; null when it isn't told where it should be. */
 export function contextOf(bytes: Uint8Array): string | null {
   if (bytes[0] === OPEN_BRACE) {
-    const scan: Scan = { bytes, at: 0 };
+    const scan = startScan(bytes);
     pass(scan, WORDS.start);
     const digest = hexNext(scan, 32);
     return scan.at < 0 ? null : digest;

@@ -68,21 +68,21 @@ export function checkMeasured(
       );
     }
   }
-  if (c.out.reasons.length === before) {
-    const list = results.map(
-      (r) =>
-        `${r.name} ${r.digest.slice(0, 16)}…${r.keyedDigestChecked ? "" : " (keyed digest not checked)"}`,
-    );
-    c.out.established(
-      "measured",
-      `${list.join(", ")}, as the release says`,
-      results.map(
-        (r) =>
-          `bytes: ${r.name} sha256 ${r.digest}, region of ${r.regionLength} bytes${r.keyedDigestChecked ? ", keyed digest recomputed from image and erased flash" : ""}`,
-      ),
-    );
-  }
+  if (c.out.reasons.length === before) c.out.establishedAs("measured", () => measuredWords(results));
   return results;
+}
+
+function measuredWords(results: DeviceResult["components"]) {
+  const list = results.map(
+    (r) => `${r.name} ${r.digest.slice(0, 16)}…${r.keyedDigestChecked ? "" : " (keyed digest not checked)"}`,
+  );
+  return {
+    text: `${list.join(", ")}, as the release says`,
+    explain: results.map(
+      (r) =>
+        `bytes: ${r.name} sha256 ${r.digest}, region of ${r.regionLength} bytes${r.keyedDigestChecked ? ", keyed digest recomputed from image and erased flash" : ""}`,
+    ),
+  };
 }
 
 function checkImageNeeded(c: Case, name: string): void {

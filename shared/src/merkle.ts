@@ -18,10 +18,11 @@
 // A HashReader gives the hash of a *complete* subtree: level l, index i covers the
 // records from i·2^l up to (i+1)·2^l. Everything a prover needs is made of those.
 
-import { concatBytes, copyBytes, equalBytes, toHex } from "./bytes";
+import { copyBytes, equalBytes, toHex } from "./bytes";
 import { MAX_TREE_SIZE } from "./checkpoint";
 import type { Crypto } from "./crypto";
 import { Refusal } from "./refusal";
+import { sha256Of } from "./sha256of";
 
 type Hasher = Pick<Crypto, "sha256">;
 
@@ -35,7 +36,7 @@ const LEAF = Uint8Array.of(0);
 const pair = new Uint8Array(65).fill(1, 0, 1);
 
 export function leafHash(record: Uint8Array, crypto: Hasher): Uint8Array {
-  return crypto.sha256(concatBytes([LEAF, record]));
+  return sha256Of([LEAF, record], crypto);
 }
 
 export function nodeHash(left: Uint8Array, right: Uint8Array, crypto: Hasher): Uint8Array {

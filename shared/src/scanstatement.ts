@@ -3,7 +3,7 @@
 
 import { toHex } from "./bytes";
 import { isMoment, WORD } from "./predicates";
-import { base64Next, hexNext, isNext, pass, type Scan, textNext, wordOf } from "./scan";
+import { base64Next, hexNext, isNext, pass, type Scan, startScan, textNext, wordOf } from "./scan";
 import type { EnrolmentCommitment, EnrolmentStatement, EvidenceCommitment } from "./statement";
 import { checkPublicKey } from "./strict";
 
@@ -37,7 +37,7 @@ export function scanStatement(
   hash: (bytes: Uint8Array) => Uint8Array,
 ): EnrolmentStatement | EnrolmentCommitment | EvidenceCommitment | null {
   if (bytes.length > MAX) return null;
-  const scan: Scan = { bytes, at: 0 };
+  const scan = startScan(bytes);
   if (isNext(scan, key.subject)) return scanEnrolment(scan, hash);
   for (const { kind, subject, predicate } of COMMITMENTS) {
     if (!isNext(scan, subject)) continue;

@@ -14,19 +14,17 @@ export interface Signer {
   readonly name: string;
   readonly role: string;
   readonly vkey: Vkey;
-  /** That of the key, where somebody has worked it out already. */
-  readonly keyid?: string;
 }
 
 export type ApprovalRule = Policy["approve"][number];
 
 /** Those of the candidates who signed, in the envelope's order. Throws what openEnvelope throws. */
 export function signersOf(envelope: Envelope, candidates: readonly Signer[], crypto: Crypto): Signer[] {
-  const keyed = candidates.map((signer) => {
-    const { name, vkey, keyid } = signer;
-    const key = { name, publicKey: vkey.publicKey, signer };
-    return keyid === undefined ? key : { ...key, keyid };
-  });
+  const keyed = candidates.map((signer) => ({
+    name: signer.name,
+    publicKey: signer.vkey.publicKey,
+    signer,
+  }));
   return openEnvelope(envelope, keyed, crypto).map(({ signer }) => signer);
 }
 

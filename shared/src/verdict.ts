@@ -274,14 +274,22 @@ export class Findings {
   /** Set while a device is gone over: its reasons are told apart from the release's. */
   device: string | null = null;
 
+  /** `isTold`: somebody will read the steps. Of a fleet's devices nobody does: only reasons and flags are kept of them. */
+  constructor(private readonly isTold = true) {}
+
   established(claim: Claim, text: string, explain: readonly string[] = []): void {
-    this.steps.push({ claim, holds: true, text, explain });
+    this.establishedAs(claim, () => ({ text, explain }));
+  }
+
+  /** The same, with words that are only made where somebody will read them. */
+  establishedAs(claim: Claim, words: () => Pick<Step, "text" | "explain">): void {
+    if (this.isTold) this.steps.push({ claim, holds: true, ...words() });
   }
 
   /** Records why a claim does not hold; the argument goes on. */
   failed(claim: Claim, code: string, message: string, hint?: string): void {
     const word = wordOf(code);
-    this.steps.push({ claim, holds: false, text: `${message} [${code}]`, explain: [] });
+    if (this.isTold) this.steps.push({ claim, holds: false, text: `${message} [${code}]`, explain: [] });
     this.reasons.push({
       claim,
       device: this.device,
