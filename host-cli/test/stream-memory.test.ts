@@ -1,5 +1,5 @@
 // A recording with one signature for all of it: verified and exported by a process that has less memory than its readings
-// take. 32,000 frames of 951 samples are 120 MB as numbers.
+// take. 25,000 frames of 951 samples are 95 MB as numbers.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -27,7 +27,7 @@ const tests = suite("stream memory");
 const folder = temporaryFolder();
 const VOUCH = join(process.cwd(), "host-cli/bin/vouch.mjs");
 
-const FRAMES = 32_000;
+const FRAMES = 25_000;
 const SAMPLES = 951;
 const PERIOD = 10;
 /** KiB of data that the process may have; node itself takes about 100 MB of it. */
