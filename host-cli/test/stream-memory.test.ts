@@ -125,21 +125,11 @@ else {
     for (const frame of [3, FRAMES - 1]) {
       const from = new Date(second(frame)).toISOString().replace(".000", "");
       const to = new Date(second(frame) + 1000).toISOString().replace(".000", "");
-      const args = [
-        "export",
-        "long.vstream",
-        "--csv",
-        "-o",
-        "some.csv",
-        "--from",
-        from,
-        "--to",
-        to,
-        ...trust,
-      ];
+      const file = `from-${frame}.csv`;
+      const args = ["export", "long.vstream", "--csv", "-o", file, "--from", from, "--to", to, ...trust];
       const { status, stderr } = vouch(...args);
       assert.is(status, 0, stderr);
-      const [, ...lines] = readFileSync(join(folder, "some.csv"), "utf8").trimEnd().split("\n");
+      const [, ...lines] = readFileSync(join(folder, file), "utf8").trimEnd().split("\n");
       assert.is(lines.length, 1000 / PERIOD);
       assert.ok(
         lines.every((line) => line.includes((frame % 60) / 1000 === 0 ? "0" : `${(frame % 60) / 1000}`)),
