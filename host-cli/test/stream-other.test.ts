@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { equalBytes } from "@vouch/shared/bytes";
 import { type CborValue, cborMap } from "@vouch/shared/cbor";
 import { isRefusal } from "@vouch/shared/refusal";
+import { GROUP_OS, OS_RESET } from "@vouch/shared/smp";
 import { STREAM_CLOSING } from "@vouch/shared/stream";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -153,6 +154,26 @@ if (noPty !== undefined) {
     assert.ok(isWhole(seqs), seqs.join());
     assert.equal(await session((line) => findStream(line, id)), { kind: "none" });
   });
+
+  tests(
+    "an older agent that was restarted has nothing acknowledged: the recording goes on, attested again",
+    async () => {
+      const path = join(folder, "restarted.vstream");
+      const until = (items: number) => (items > 3 ? "leave" : null);
+      assert.is(await recordOnce(bench, path, { until, through: older }), "left");
+      await refused(bench, path, "stream-unsaid", { through: older });
+      const body = cborMap([["force", 1]]);
+      const reset = { what: "reset", write: true, group: GROUP_OS, command: OS_RESET, body };
+      const { id } = readRecording(path).chain!;
+      await session(async (line) => {
+        await line.exchange(reset);
+        while ((await findStream(line, id)).kind !== "none")
+          await new Promise((done) => setTimeout(done, 50));
+      });
+      assert.is(await recordOnce(bench, path, { until: () => "stop", through: older }), "closed");
+      assert.is(readRecording(path).evidence, 2);
+    },
+  );
 }
 
 tests.run();
