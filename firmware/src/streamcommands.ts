@@ -2,7 +2,7 @@
 //
 //   7 start  write {mode, readers, groups?, frames, millis, resume, seed?} -> {id, epoch, state}; id null while
 //                                                                           an announce is being signed
-//   8 read   write {ack, at}  -> {at, data, left, now, state}
+//   8 read   write {stream?, ack, at} -> {at, data, left, now, state}    ack and at may be missing beside stream
 //   9 stop   write {}         -> {state}
 //
 // A board without a sensor knows none of them. Nothing here takes long: what does is done in ticks (stream.ts), and a host asks again. Repeating a request
@@ -24,6 +24,7 @@ import {
   STREAM_CLOSING,
   STREAM_FULL,
   STREAM_HEADER_BYTES,
+  STREAM_ID_BYTES,
   STREAM_NONE,
   STREAM_RUNNING,
   STREAM_SIGNATURE_BYTES,
@@ -256,14 +257,20 @@ function answer(agent: Agent, at: number, data: Uint8Array, left: number): CborM
   ]);
 }
 
+// A place is one of the stream's that the host means: in another one's run it would let go what nobody has kept.
 export function readStream(agent: Agent, request: Request): CborMap {
-  const ack = uintIn(request.body, "ack");
-  const at = uintIn(request.body, "at");
-  if (ack < 0 || at < ack) return refusal(request, RC_INVALID);
+  const body = request.body;
   const s = agent.stream;
+  const isNamed = hasKey(body, "stream");
+  const id = bytesIn(body, "stream", STREAM_ID_BYTES, STREAM_ID_BYTES);
+  const acked = s === null ? 0 : s.out.acked;
+  const ack = isNamed && !hasKey(body, "ack") ? acked : uintIn(body, "ack");
+  const at = isNamed && !hasKey(body, "at") ? ack : uintIn(body, "at");
+  if (ack < 0 || at < ack || (isNamed && id === null)) return refusal(request, RC_INVALID);
   if (s === null) return answer(agent, 0, new Uint8Array(0), 0);
+  if (id !== null && !equalBytes(id, s.id)) return refusal(request, RC_BAD_STATE);
   const o = s.out;
-  if (ack < o.acked || at > o.written) return refusal(request, RC_INVALID);
+  if (ack < acked || at > o.written) return refusal(request, RC_INVALID);
   acknowledge(agent, s, ack);
   const end = Math.min(at + READ_BYTES, o.written);
   return answer(agent, at, copyOut(o, at, end), o.written - end);

@@ -6,7 +6,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { fsyncSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { toHex } from "@vouch/shared/bytes";
-import { parseChallenge } from "@vouch/shared/companions";
 import { FRAME_ANNOUNCE, FRAME_CLOSE, FRAME_KEYLOAD, MODE_RESTRICTED, readerKid } from "@vouch/shared/stream";
 import type { Keyload } from "@vouch/shared/streambody";
 import { decodeAnnounce, decodeKeyload, parseFrame } from "@vouch/shared/streamread";
@@ -15,19 +14,14 @@ import { x25519Public } from "@vouch/shared/x25519";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { skip } from "../../shared/test/skip";
-import { recordDevice, type Sampling, Stopper } from "../src/commands/stream-device";
-import { nodeCrypto } from "../src/crypto";
-import { openLink } from "../src/device/link";
+import type { Sampling } from "../src/commands/stream-device";
 import { startStream } from "../src/device/stream";
 import { openDevice } from "../src/device/transport";
 import { attestDevice } from "../src/device/vouch";
 import { openPty } from "../src/sim/pty";
-import { Recorder } from "../src/stream/recorder";
-import { type Disk, withRecording } from "../src/stream/recording";
-import { newSigner } from "./maker-kit";
-import { memoryIo } from "./memory-io";
+import type { Disk } from "../src/stream/recording";
 import { hash, temporaryFolder, withSession } from "./sim-kit";
-import { type Bench, isWhole, readRecording, startBench } from "./stream-device-kit";
+import { type Bench, isWhole, PUBLIC, readRecording, recordOnce, startBench } from "./stream-device-kit";
 
 const KILLS = Number(process.env["VOUCH_KILLS"] ?? 4);
 const VOUCH = join(process.cwd(), "host-cli/bin/vouch.mjs");
@@ -53,51 +47,9 @@ function dyingDisk(left: number): Disk & { done: number } {
   return disk;
 }
 
-const signer = newSigner("gateway.example");
-
-const PUBLIC: Sampling = { mode: 0, readers: [], groups: null, everyFrames: 4, everyMillis: 200 };
-
-async function record(
-  bench: Bench,
-  path: string,
-  disk: Disk,
-  stopAfter: number,
-  sampling = PUBLIC,
-): Promise<string> {
-  const io = memoryIo();
-  const anchor = parseChallenge(readFileSync(bench.challenge));
-  return withRecording(path, { disk }, async (recording) => {
-    const link = await openLink(bench.sim.port, { timeoutMs: 1e9 });
-    try {
-      const stopper = new Stopper();
-      let frames = 0;
-      const watchers = [{ item: () => void frames++ }];
-      const options = { crypto: nodeCrypto, signer, watchers, now: () => performance.now() };
-      const recorder = new Recorder(recording, null, options);
-      return await recordDevice(
-        {
-          link,
-          recorder,
-          anchor,
-          random: null,
-          enrolment: null,
-          enrolmentFile: null,
-          sampling: () => sampling,
-          patienceMs: 20_000,
-          say() {},
-          goesOn: false,
-          flushed() {
-            if (frames > stopAfter) stopper.stop();
-          },
-        },
-        stopper,
-        io,
-      );
-    } finally {
-      await link.close();
-    }
-  });
-}
+/** Records until so many items are written, and stops the stream; or until the disk dies. */
+const record = (bench: Bench, path: string, disk: Disk, stopAfter: number, sampling = PUBLIC) =>
+  recordOnce(bench, path, { disk, sampling, until: (items) => (items > stopAfter ? "stop" : null) });
 
 /** Those of all epochs of a restricted stream. */
 function keyloadsOf(path: string): Keyload[] {

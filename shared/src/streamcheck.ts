@@ -221,7 +221,7 @@ export class StreamChecker {
       signed: new Map(),
     };
     this.stream = stream;
-    this.ending.begin(frame.epoch);
+    this.ending.begin(id, frame.epoch);
     stream.clock.boot(announce.ticks);
     stream.numbers.remember(frame, link, at);
     this.events.announce?.(stream.announce, id);

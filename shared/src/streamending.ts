@@ -1,5 +1,6 @@
 // Where a stream stood, by the word of others than its frames: recorders who sign what they had received, earlier
-// runs of the verifier, and logs. No link shows that frames are missing at the end; these do.
+// runs of the verifier, and logs. No link shows that frames are missing at the end; these do. Nor does one show that a
+// stream is missing behind another's close, or before an announce; an earlier run that saw both in one recording does.
 
 import { copyBytes, equalBytes, toHex } from "./bytes";
 import type { CheckOptions, Coincidence, KnownHead, StreamEvents, Tell } from "./streamevents";
@@ -16,6 +17,10 @@ export class Ending {
   private bootEpoch = 0;
   private covered: Coincidence | null = null;
   private readonly recorders: Map<string, Uint8Array>;
+  /** Streams that an earlier run saw one after the other in one recording; and which of them are in this one. Ids in hex. */
+  private readonly pairs: readonly (readonly [before: string, after: string])[];
+  private readonly paired: ReadonlySet<string>;
+  private readonly here = new Set<string>();
 
   constructor(
     private readonly options: CheckOptions,
@@ -25,10 +30,16 @@ export class Ending {
     this.recorders = new Map(
       (options.recorders ?? []).map((key) => [toHex(recorderKid(key, options.crypto)), key]),
     );
+    this.pairs = this.heads.flatMap(({ id, after = [] }) =>
+      after.map((before) => [toHex(before), toHex(id)] as const),
+    );
+    this.paired = new Set(this.pairs.flat());
   }
 
   /** Another stream's beginning. */
-  begin(epoch: number): void {
+  begin(id: Uint8Array, epoch: number): void {
+    const name = toHex(id);
+    if (this.paired.has(name)) this.here.add(name);
     this.covered = null;
     this.boot(epoch);
   }
@@ -96,9 +107,24 @@ export class Ending {
     return this.covered !== null && this.covered.seq >= head.to ? this.covered : null;
   }
 
+  /** No more streams: those that were seen in one recording are here, or none of them is. */
+  private checkTogether(tell: Tell): void {
+    const how = (missing: string, order: string, present: string) =>
+      tell(
+        "stream-cut",
+        `an earlier run saw stream ${missing} ${order} stream ${present} in one recording, which holds nothing of it now`,
+      );
+    for (const [before, after] of this.pairs) {
+      if (this.here.has(before) === this.here.has(after)) continue;
+      if (this.here.has(before)) how(after, "after", before);
+      else how(before, "before", after);
+    }
+  }
+
   /** The recording ends. */
   end(stream: Stream, tell: Tell): void {
     this.checkSeen(stream, tell);
+    this.checkTogether(tell);
     if (stream.isClosed) return;
     const { announce, last, clock } = stream;
     const period = Math.min(...announce.groups.map((group) => group.period));

@@ -77,6 +77,8 @@ export interface KnownHead {
   link: Uint8Array;
   /** An earlier run of this verifier, or a log's record. */
   from: "state" | "anchor";
+  /** Streams that an earlier run saw before this one in one recording: where one of two is, the other is to be, too. */
+  after?: readonly Uint8Array[];
 }
 
 /** The recording's frames once more, so that those which wait for a signature needn't be in memory. */

@@ -64,6 +64,7 @@ export const STREAM_REASONS = {
   "stream-hanging": "note",
   "stream-stale": "unproven",
   "stream-open": "unproven",
+  "stream-cut": "unproven",
   "stream-anchor": "unproven",
   // coincidences
   "stream-coincidence": "refuted",

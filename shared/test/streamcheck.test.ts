@@ -259,6 +259,25 @@ const ROWS: Row[] = [
     },
   ],
   [
+    "cut across runs: the stream that came before isn't here",
+    "stream-cut",
+    () => {
+      const [before, maker] = [closed(), closed({ epoch: 2 })];
+      const known = head(maker, "state", { after: [before.id] });
+      assert.is(check([...before.frames, ...maker.frames], known).word, "verified");
+      assert.is(check(closed({ epoch: 3 }).frames, known).word, "verified", "another recording");
+      return [maker.frames, known];
+    },
+  ],
+  [
+    "cut across runs: the stream that came after isn't here",
+    "stream-cut",
+    () => {
+      const [maker, after] = [closed(), closed({ epoch: 2 })];
+      return [maker.frames, head(after, "state", { after: [maker.id] })];
+    },
+  ],
+  [
     "fork across runs: another frame than was seen",
     "stream-fork",
     () => {

@@ -85,7 +85,12 @@ export function tellHead(bytes: Uint8Array) {
 export function tellHeads(bytes: Uint8Array) {
   return {
     fields: {
-      heads: parseHeads(bytes).map(({ id, seq, link }) => ({ stream: toHex(id), seq, link: toHex(link) })),
+      heads: parseHeads(bytes).map(({ id, seq, link, after }) => ({
+        stream: toHex(id),
+        seq,
+        link: toHex(link),
+        ...(after.length > 0 && { after: after.map(toHex) }),
+      })),
     },
     notVerified: "nothing: it says what `vouch stream verify --state` has seen",
   };

@@ -16,10 +16,11 @@ import { STREAM_CLOSING, STREAM_NONE } from "@vouch/shared/stream";
 import { sleep } from "../device/clock";
 import type { Link } from "../device/link";
 import { readParameters } from "../device/smp";
-import { type Round, readStream, startStream, stopStream } from "../device/stream";
+import { elsewhere, findStream, type Round, readStream, startStream, stopStream } from "../device/stream";
 import { identify } from "../device/vouch";
 import type { Io } from "../io";
 import { waitFor } from "../pace";
+import type { Chain } from "../stream/chain";
 import type { Recorder } from "../stream/recorder";
 import { stampNow, TickWatch } from "../stream/ticks";
 import { attestOver, type Dated } from "./attest";
@@ -195,6 +196,7 @@ class Run {
   private read(): Promise<Round> {
     const { recorder } = this.source;
     return readStream(this.session, {
+      stream: recorder.recording.chain?.id ?? null,
       ack: recorder.recording.chain?.place ?? 0,
       at: recorder.place,
       window: this.window,
@@ -217,8 +219,8 @@ class Run {
     recorder.expectKey(key);
     // A run of another start is over, whatever of it wasn't read.
     if (chain !== null && chain.bootcount !== device.bootCount) chain.place = 0;
-    if (chain?.isClosed === true) return this.beginAtEnd(chain.place);
-    const { state } = await this.read();
+    if (chain?.isClosed === true) return this.beginAtEnd(chain);
+    const state = await this.standing(chain);
     if (state === STREAM_NONE) {
       await this.attest();
       await this.start();
@@ -229,11 +231,23 @@ class Run {
   }
 
   /**
+   * How the device's stream stands, before anything of it is acknowledged or changed. Refuses another one than is recorded:
+   * its bytes are counted from 0, too, so our places would let go what its own recorder hasn't read.
+   */
+  private async standing(chain: Chain | null): Promise<number> {
+    if (chain === null) return (await this.read()).state; // from the first byte: nothing is acknowledged
+    const found = await findStream(this.session, chain.id);
+    if (found.kind === "other") throw elsewhere(chain.id, null);
+    if (found.kind === "unsaid") throw unsaid(chain.id);
+    return found.kind === "none" ? STREAM_NONE : found.state;
+  }
+
+  /**
    * All that is left to do for a closed stream is to acknowledge its end, when a recorder was killed before that. Refuses
    * `stream-closed` when not even that is: nothing is recorded then.
    */
-  private async beginAtEnd(place: number): Promise<void> {
-    if (place > 0 && (await this.isEndWaiting())) {
+  private async beginAtEnd({ id, place }: Chain): Promise<void> {
+    if (place > 0 && (await this.isEndWaiting(id))) {
       this.source.say("the stream in this recording is closed; the device is told that its end is here");
       return;
     }
@@ -244,8 +258,9 @@ class Run {
     throw streamClosed();
   }
 
-  /** Acknowledges the end. A device that has other bytes there, or no stream, waits for nothing of this one. */
-  private async isEndWaiting(): Promise<boolean> {
+  /** Acknowledges the end. A device that has another stream, or none, or doesn't say, waits for nothing of this one. */
+  private async isEndWaiting(id: Uint8Array): Promise<boolean> {
+    if ((await findStream(this.session, id)).kind !== "own") return false;
     try {
       return (await this.read()).hadStream;
     } catch (error) {
@@ -283,12 +298,7 @@ class Run {
       this.source.patienceMs,
     );
     this.alive();
-    if (id !== null && chain !== null && !equalBytes(id, chain.id))
-      throw new Refusal(
-        "stream-elsewhere",
-        `the device carries on stream ${toHex(id)}, the recording is of ${toHex(chain.id)}`,
-        { hint: "the stream it has is in another file; go on with that one" },
-      );
+    if (id !== null && chain !== null && !equalBytes(id, chain.id)) throw elsewhere(chain.id, id);
   }
 
   /** Readers that changed while it runs get an epoch, or lose it, at once. */
@@ -329,5 +339,14 @@ export const streamClosed = () =>
   new Refusal("stream-closed", "the stream in this recording is closed: nothing was recorded", {
     hint: "-o with another name begins another stream; --from this file --to WHERE delivers this one",
   });
+
+const unsaid = (recorded: Uint8Array) =>
+  new Refusal(
+    "stream-unsaid",
+    `the device's agent is an older one and doesn't say whether the stream it has is ${toHex(recorded)}, that of the recording`,
+    {
+      hint: "nothing of it was acknowledged; restart the device, and what is recorded here goes on",
+    },
+  );
 
 const readersKey = ({ readers }: Sampling): string => readers.map(toHex).sort().join();

@@ -38,7 +38,7 @@ import { loadReaderKey } from "../readerfile";
 import { rebasedOnDemand } from "../rebased";
 import { stardustOnDemand } from "../stardust";
 import { type Recorded, readRecording } from "../streamfile";
-import { keepHead, readHeads } from "../streamheads";
+import { keepHeads, PassingHeads, readHeads } from "../streamheads";
 import { type Segment, type StreamVerdict, settleStream } from "../streamverdict";
 import { kidOfKey } from "../upload";
 import { readVkey } from "../vkeyfile";
@@ -75,6 +75,7 @@ interface Seen {
   /** Why enrolments in the recording are nobody's word, as far as the policy alone says. */
   strangers: string[];
   readings: number;
+  passing: PassingHeads;
   /** There were more boots than are kept. */
   isFull: boolean;
 }
@@ -90,7 +91,16 @@ export async function verifyStream(
   refuseIdleFlags(options);
   const policy = options.policy === undefined ? null : readPolicyNow(options.policy);
   const anchored = anchoredHeads(options, policy);
-  const seen: Seen = { announces: [], boots: [], findings: [], strangers: [], readings: 0, isFull: false };
+  const passing = new PassingHeads();
+  const seen: Seen = {
+    announces: [],
+    boots: [],
+    findings: [],
+    strangers: [],
+    readings: 0,
+    passing,
+    isFull: false,
+  };
   const check: CheckOptions = {
     crypto: nodeCrypto,
     opener: options.signedOnly === true ? null : await openerOf(options, io),
@@ -128,10 +138,8 @@ export async function verifyStream(
     at: asked?.at ?? null,
     anchors: own.map(({ id, seq, time }) => ({ id, seq, time })),
   });
-  const { head, id } = summary;
   const isRefuted = verdict.findings.some((finding) => finding.word === "refuted");
-  if (options.state !== undefined && head !== null && id !== null && !isRefuted)
-    await keepHead(options.state, { id, seq: head.to, link: head.link });
+  if (options.state !== undefined && !isRefuted) await keepHeads(options.state, passing.heads.values());
   return verdict;
 }
 
@@ -177,7 +185,9 @@ function eventsInto(seen: Seen): ConstructorParameters<typeof StreamChecker>[1] 
       seen.boots.push({ note, announce, segment: { frames: [], readings: null, times: null } });
     },
     finding: (finding) => seen.findings.push(finding),
-    proved: ({ from, to }) => {
+    proved: (note) => {
+      const { from, to } = note;
+      seen.passing.proved(note);
       const segment = last();
       const run = segment?.frames[segment.frames.length - 1];
       if (run !== undefined && run.to === from - 1) run.to = to;

@@ -6,10 +6,14 @@
 //      ├─────────────┼─────────────────┼──────┬──────┬──────┬───────────────────┤
 //      │ kept by us  │ the device still has it│ 4 reads on the way at once      │
 //
+// Each start and each announce begins such a run, so a place is one of a stream's: who acknowledges names that stream, and
+// has asked first whether the device has it (findStream), since an older agent passes the name over.
+//
 // A read is harmless to repeat, so lost answers are asked for again. What lies ready is fetched with as many
 // reads at once as the device has buffers; one round is at most ROUND_BYTES, whatever the device says it has.
 // What frames mean, and that bytes are frames at all, is for whoever reads the run.
 
+import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { type CborMap, type CborValue, cborMap } from "@vouch/shared/cbor";
 import { Refusal } from "@vouch/shared/refusal";
 import {
@@ -22,13 +26,15 @@ import {
   VOUCH_STREAM_START,
   VOUCH_STREAM_STOP,
 } from "@vouch/shared/smp";
-import { STREAM_FULL, STREAM_NONE } from "@vouch/shared/stream";
+import { STREAM_FULL, STREAM_ID_BYTES, STREAM_NONE } from "@vouch/shared/stream";
 import { bytesField, type Fields, hasField, uintField } from "./body";
 import { sleep } from "./clock";
 import type { Session } from "./session";
 import { call, deviceError, expectOk } from "./smp";
 import { keepOut } from "./trace";
 
+/** Where a frame has its stream's id. */
+const FRAME_ID_AT = 4;
 const ROUND_BYTES = 64 * 1024;
 const WINDOW_MAX = 8;
 const BUSY_MS = 200;
@@ -123,6 +129,8 @@ export interface Stamp {
 }
 
 export interface ReadOptions {
+  /** The stream that `ack` and `at` are places of; null while nothing of it is here, and nothing is acknowledged. */
+  stream: Uint8Array | null;
   /** All before this place is kept. */
   ack: number;
   at: number;
@@ -157,17 +165,19 @@ export async function readStream(session: Session, options: ReadOptions): Promis
 async function readPiece(
   session: Session,
   at: number,
-  { ack, stamp }: ReadOptions,
+  { stream, ack, stamp }: ReadOptions,
 ): Promise<Omit<Round, "data"> & { data: Uint8Array }> {
-  const body = cborMap([
+  const pairs: [string, CborValue][] = [
     ["ack", ack],
     ["at", at],
-  ]);
+  ];
+  if (stream !== null) pairs.push(["stream", stream]);
   const sent = stamp();
-  const request = requestOf("stream read", true, VOUCH_STREAM_READ, body);
+  const request = requestOf("stream read", true, VOUCH_STREAM_READ, cborMap(pairs));
   const reply = await session.exchange(request);
   const got = stamp();
   if (reply.kind === "error" && reply.rc === RC_INVALID) throw passed(at);
+  if (reply.kind === "error" && reply.rc === RC_BAD_STATE && stream !== null) throw elsewhere(stream, null);
   const fields = { what: request.what, body: expectOk(request.what, reply) };
   const state = stateField(fields);
   const data = hasField(fields, "data") ? bytesField(fields, "data") : new Uint8Array(0);
@@ -185,6 +195,52 @@ async function readPiece(
     got,
   };
 }
+
+/** What the device has of a stream, asked without acknowledging anything. */
+export type Found =
+  | { kind: "own"; state: number }
+  | { kind: "other" }
+  | { kind: "none" }
+  /** An older agent, of whose stream something was acknowledged: it doesn't say which that is. */
+  | { kind: "unsaid" };
+
+export async function findStream(session: Session, stream: Uint8Array): Promise<Found> {
+  const named = await askStream(session, [["stream", stream]]);
+  if (named === RC_BAD_STATE) return { kind: "other" };
+  if (typeof named !== "number") {
+    const state = stateField(named);
+    return state === STREAM_NONE ? { kind: "none" } : { kind: "own", state };
+  }
+  // An older agent wants places. The first one acknowledges nothing, and there the stream's announce or resume has its id.
+  const first = await askStream(session, [
+    ["ack", 0],
+    ["at", 0],
+  ]);
+  if (typeof first === "number") return { kind: "unsaid" };
+  const state = stateField(first);
+  if (state === STREAM_NONE) return { kind: "none" };
+  const id = bytesField(first, "data").subarray(FRAME_ID_AT, FRAME_ID_AT + STREAM_ID_BYTES);
+  if (id.length < STREAM_ID_BYTES) return { kind: "unsaid" };
+  return equalBytes(id, stream) ? { kind: "own", state } : { kind: "other" };
+}
+
+/** The answer to a read; or its error, where that tells something. */
+async function askStream(session: Session, pairs: [string, CborValue][]): Promise<Fields | number> {
+  const request = requestOf("stream read", true, VOUCH_STREAM_READ, cborMap(pairs));
+  const reply = await session.exchange(request);
+  if (reply.kind === "error" && (reply.rc === RC_BAD_STATE || reply.rc === RC_INVALID)) return reply.rc;
+  return { what: request.what, body: expectOk(request.what, reply) };
+}
+
+/** `has` is the device's stream, where that is known. */
+export const elsewhere = (recorded: Uint8Array, has: Uint8Array | null) =>
+  new Refusal(
+    "stream-elsewhere",
+    `the device has ${has === null ? "another stream" : `stream ${toHex(has)}`}, the recording is of ${toHex(recorded)}`,
+    {
+      hint: "the stream it has is in another file, or in none yet; go on with that one, or begin one with -o",
+    },
+  );
 
 const passed = (at: number) =>
   new Refusal(
