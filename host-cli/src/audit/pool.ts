@@ -49,7 +49,7 @@ export function localPool(judge: Judge): Pool {
 }
 
 /** What judging leaves behind is garbage at once: more room for it makes a thread larger and hardly faster. */
-const YOUNG_MB = 2;
+const YOUNG_MB = 1;
 
 /** Buffers are as large as the next multiple of this, so that they fit the next batch, too. */
 const ROOM = 256 * 1024;
