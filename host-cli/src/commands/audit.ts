@@ -65,7 +65,7 @@ export async function auditFiles(
       : await openStore(options.store, io.env, (remark) => remind(io, remark));
   const isLarge = store === null && inputs.bytes >= LARGE;
   const pool = jobs === 1 ? localPool(judge) : threadPool(judge, setup, jobs, isLarge ? 0 : THREADS_FROM);
-  const progress = startProgress(io, "auditing", inputs.bytes, undefined, "devices");
+  const progress = startProgress(io, "auditing", inputs.bytes, undefined, "records");
   try {
     return await runAudit(
       {
@@ -102,10 +102,9 @@ function remind(io: Io, remark: string): void {
 const collect = (value: string, before: readonly string[] = []) => [...before, value];
 
 /** What helps where no device is patched and all for one reason: that is the files' or the policy's doing, not theirs. */
-function stepForAll(
-  exceptions: readonly AuditRecord[],
-  { records, words }: AuditSummary,
-): string | undefined {
+function stepForAll(exceptions: readonly AuditRecord[], summary: AuditSummary): string | undefined {
+  const { records, words } = summary;
+  if ("outdated" in summary) return nextStep("context-outdated");
   const [first, ...others] = exceptions.map(
     ({ word, reasons }) => reasons.find((r) => r.word === word)?.code,
   );
