@@ -130,7 +130,7 @@ export function define(program: Command, io: Io): void {
       .option("--store <DIR|URL>", "keep results in a folder or postgres://…, and judge only what is new")
       .option("--fresh", "judge everything again, whatever the store holds");
   audit
-    .option("--json", "print one line of JSON for each release and each device, and a summary")
+    .option("--json", "print one line of JSON for each release and each record, and a summary")
     .action(async (files: string[], options: AuditOptions) => {
       const now = Math.floor(Date.now() / 1000);
       const { summary, exceptions, contexts } = await auditFiles(files, options, now, io);
