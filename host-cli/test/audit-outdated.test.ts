@@ -278,6 +278,19 @@ test("rows that a store knows are counted so, when the newer context comes in a 
   assert.equal([later.reused, later.words, later.exit], [1, { vulnerable: 1 }, 22]);
 });
 
+test("who is patched by a context that decides nothing for others is patched, until a newer one says worse", () => {
+  const tally = startTally();
+  const own = contextWith({ flags: ["UNLISTED_ADVISORY"] }); // one under investigation, which the policy allows
+  tally.context(own);
+  tally.row("patched", own.context, null, false);
+  const about = { at: "", policy: "", tool: "" };
+  assert.equal([tally.summary(about).word, tally.summary(about).exit], ["patched", 0]);
+  const finding = { code: "release-withdrawn", word: "recalled", claim: "advisories", message: "" } as const;
+  const asOf = { logSize: 9999, time: null };
+  tally.context(contextWith({ context: "ab".repeat(32), word: "recalled", reasons: [finding], asOf }));
+  assert.equal([tally.summary(about).word, tally.summary(about).exit], ["recalled", 23]);
+});
+
 test("beyond a thousand releases nobody is called patched by the exit status", () => {
   const tally = startTally();
   const hex = (n: number) => n.toString(16).padStart(64, "0");
@@ -316,6 +329,10 @@ test("vouch, and the verifier that stands alone, say and end so; a report counts
   }
   assert.is(theirs.stdout, ours.stdout);
   writeFileSync(join(folder, "results.jsonl"), vouch(folder, [...args, "--json"]).stdout);
+  const inspected = JSON.parse(vouch(folder, ["inspect", "results.jsonl", "--json"]).stdout);
+  const told = JSON.stringify(inspected);
+  assert.match(told, '"records":2,"words":{"patched":2},"summaries":[');
+  assert.match(told, '"records":2,"word":"vulnerable","trouble":0,"outdated":2}');
   const report = (...more: string[]) => vouch(folder, ["report", "results.jsonl", ...more]).stdout;
   const data = JSON.parse(report("--json"));
   assert.equal(

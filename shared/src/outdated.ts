@@ -13,6 +13,9 @@ import type { AuditContext } from "./auditline";
 import { type Word, worst } from "./verdict";
 
 export const OUTDATED = "context-outdated";
+/** What helps. */
+export const OUTDATED_STEP =
+  "judge them with the newer bundle: `vouch fleet collect` makes lines that name it";
 /** A context's flag. */
 export const UNLISTED = "UNLISTED_ADVISORY";
 

@@ -10,13 +10,13 @@ import { OUTDATED_VERSION, SUMMARY_VERSION } from "@vouch/shared/auditline";
 import {
   newerOf,
   OUTDATED,
+  OUTDATED_STEP,
   outdatedMessage,
   releaseOf,
   type Standing,
   standingOf,
 } from "@vouch/shared/outdated";
 import { EXIT_STATUS, type Word, worst } from "@vouch/shared/verdict";
-import { nextStep } from "../output/nextstep";
 import type { Trouble } from "./inputs";
 
 /** How many rows that aren't patched are kept to be shown; the rest is counted. */
@@ -50,7 +50,7 @@ interface Group {
 
 /** A release, and who is patched by any context of it. */
 interface Judged {
-  newest: Standing;
+  newest: Standing | null;
   readonly patched: Map<Group, number>;
   from: number;
   to: number;
@@ -59,7 +59,6 @@ interface Judged {
 /** What rows of a context count for. */
 interface Counted {
   readonly group: Group;
-  /** Null where the context decides nothing: then nobody is patched by it. */
   readonly judged: Judged | null;
   readonly size: number;
 }
@@ -87,15 +86,18 @@ export function startTally(): Tally {
     return fresh;
   };
 
-  const judgedBy = (standing: Standing | null): Judged | null => {
-    if (standing === null) return null;
-    const name = releaseOf(standing.line);
+  /** Null where claims 1 and 2 name no release of a log, which nobody is patched by, and where there is no more room. */
+  const judgedBy = (line: AuditContext): Judged | null => {
+    if (line.product === null || line.release === null || line.log === null) return null;
+    const name = releaseOf(line);
     const known = releases.get(name);
-    if (known !== undefined) known.newest = newerOf(known.newest, standing);
-    if (known !== undefined || releases.size >= MAX_RELEASES) return known ?? null;
-    const fresh = { newest: standing, patched: new Map(), from: Number.MAX_SAFE_INTEGER, to: 0 };
-    releases.set(name, fresh);
-    return fresh;
+    if (known === undefined && releases.size >= MAX_RELEASES) return null;
+    const fresh = { newest: null, patched: new Map(), from: Number.MAX_SAFE_INTEGER, to: 0 };
+    const judged: Judged = known ?? fresh;
+    const standing = standingOf(line);
+    if (standing !== null) judged.newest = judged.newest ? newerOf(judged.newest, standing) : standing;
+    releases.set(name, judged);
+    return judged;
   };
 
   const patchedBy = (counted: Counted | undefined): void => {
@@ -111,6 +113,7 @@ export function startTally(): Tally {
 
   /** Counts those of a release that were patched by an older context as what its newest one says. */
   const outdatedOf = ({ newest, patched, from, to }: Judged): Outdated[] => {
+    if (newest === null) return [];
     const { line, word, size } = newest;
     const count = [...patched.values()].reduce((sum, n) => sum + n, 0);
     if (word === "patched" || count === 0) return [];
@@ -128,8 +131,9 @@ export function startTally(): Tally {
     patched.clear();
     const about = { code: OUTDATED, product: line.product as string, release: line.release as string };
     const message = outdatedMessage(newest, from, to);
-    const hint = nextStep(OUTDATED) as string;
-    return [{ ...about, context: line.context, size, from, to, word, records: count, message, hint }];
+    return [
+      { ...about, context: line.context, size, from, to, word, records: count, message, hint: OUTDATED_STEP },
+    ];
   };
 
   return {
@@ -150,12 +154,11 @@ export function startTally(): Tally {
       if (list !== undefined && list.length < SHOWN) list.push(record as AuditRecord);
     },
     context(line) {
-      const standing = standingOf(line);
       byContext.delete(line.context);
       byContext.set(line.context, {
         group: groupOf(line),
-        judged: judgedBy(standing),
-        size: standing?.size ?? 0,
+        judged: judgedBy(line),
+        size: line.asOf?.logSize ?? 0,
       });
       const [first] = byContext.size > MAX_CONTEXTS ? byContext.keys() : [];
       if (first !== undefined) byContext.delete(first);

@@ -3,6 +3,7 @@
 
 import { availableParallelism } from "node:os";
 import type { AuditRecord, AuditSummary } from "@vouch/shared/auditline";
+import { OUTDATED_STEP } from "@vouch/shared/outdated";
 import { parsePolicy } from "@vouch/shared/policy";
 import type { Command } from "commander";
 import { findInputs, type Trouble } from "../audit/inputs";
@@ -104,7 +105,7 @@ const collect = (value: string, before: readonly string[] = []) => [...before, v
 /** What helps where no device is patched and all for one reason: that is the files' or the policy's doing, not theirs. */
 function stepForAll(exceptions: readonly AuditRecord[], summary: AuditSummary): string | undefined {
   const { records, words } = summary;
-  if ("outdated" in summary) return nextStep("context-outdated");
+  if ("outdated" in summary) return OUTDATED_STEP;
   const [first, ...others] = exceptions.map(
     ({ word, reasons }) => reasons.find((r) => r.word === word)?.code,
   );

@@ -8,7 +8,6 @@
 const STEPS: Readonly<Record<string, string>> = {
   "challenge-not-anchored": "`vouch anchor`, then `vouch bundle` again",
   "context-missing": "name the releases' .vouch.json files, too, or the folder that holds them",
-  "context-outdated": "judge them with the newer bundle: `vouch fleet collect` makes lines that name it",
   "enrolment-missing":
     "ask the device's owner for its .enrolment; --release-only asks about the release alone",
   "evidence-after-t": "leave --at out to ask about now",
