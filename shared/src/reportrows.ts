@@ -82,7 +82,8 @@ export function withNewest(
     const about = { word, claim: "advisories", of: "release" };
     const outdated = { ...about, code: OUTDATED, message: outdatedMessage(newest, size, size) };
     const reasons = [outdated, ...line.reasons.map((reason) => ({ ...reason, of: "release" }))];
-    return { ...record, word, reasons, advisories: line.advisories.map(({ id }) => id) };
+    const flags = [...record.flags, ...line.flags]; // a row has each of them once
+    return { ...record, word, reasons, flags, advisories: line.advisories.map(({ id }) => id) };
   };
   return audits.map((audit) => ({ ...audit, records: audit.records.map(judged) }));
 }
