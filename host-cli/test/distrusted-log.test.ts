@@ -303,7 +303,7 @@ distrust("log prove, log read and verify --fraud, as commands", async () => {
   writeFileSync(path("ended.policy"), lines(LOG_ENDS));
   writeFileSync(path("good.policy"), lines());
   for (const verb of ["prove", "read"]) {
-    const args = ["log", verb, real(5), "1", "-o", path("out"), "--policy"];
+    const args = ["log", verb, real(5), "1", "-o", path(`out.${verb}`), "--policy"];
     assert.is((await vouch([...args, path("good.policy")])).exitCode, 0);
     const io = await vouch([...args, path("ended.policy")]);
     assert.is(io.exitCode, 21, io.err());

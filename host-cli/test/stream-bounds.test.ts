@@ -25,6 +25,7 @@ import { type Queue, WINDOW_BYTES } from "../src/stream/outgoing";
 import { Recording } from "../src/stream/recording";
 import { deliverOverTcp, type Listening, listenOnTcp, TCP_LIMITS, type TcpLimits } from "../src/stream/tcp";
 import { temporaryFolder } from "./sim-kit";
+import { receivingInto } from "./stream-delivery-kit";
 
 const tests = suite("stream bounds");
 const folder = temporaryFolder();
@@ -43,18 +44,10 @@ async function listening(
 ): Promise<void> {
   const recording = Recording.open(join(folder, `${count++}.vstream`));
   const intake = new Intake(recording);
-  const receiver = await listenOnTcp(
-    parseAddress("tcp://127.0.0.1:0"),
-    {},
-    {
-      hello: () => intake.greet(),
-      piece: (piece) => intake.take(piece),
-      flush: async () => intake.flush(),
-      gone: () => intake.forget(),
-      remark() {},
-    },
-    { ...TCP_LIMITS, ...limits },
-  );
+  const receiver = await listenOnTcp(parseAddress("tcp://127.0.0.1:0"), {}, receivingInto(intake), {
+    ...TCP_LIMITS,
+    ...limits,
+  });
   try {
     await work(receiver);
   } finally {

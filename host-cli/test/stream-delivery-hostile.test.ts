@@ -33,7 +33,7 @@ import { Recording } from "../src/stream/recording";
 import { listenOnTcp } from "../src/stream/tcp";
 import { refuses } from "./maker-kit";
 import { temporaryFolder } from "./sim-kit";
-import { recordingOf } from "./stream-delivery-kit";
+import { receivingInto, recordingOf } from "./stream-delivery-kit";
 
 const tests = suite("stream delivery, hostile");
 const folder = temporaryFolder();
@@ -65,17 +65,7 @@ async function receive(bytes: Uint8Array): Promise<{ code: string | null; file: 
   });
   intake.take({ at: HEAD, bytes: good.subarray(HEAD) });
   intake.flush();
-  const listening = await listenOnTcp(
-    parseAddress("tcp://127.0.0.1:0"),
-    {},
-    {
-      hello: () => intake.greet(),
-      piece: (piece) => intake.take(piece),
-      flush: async () => intake.flush(),
-      gone: () => intake.forget(),
-      remark() {},
-    },
-  );
+  const listening = await listenOnTcp(parseAddress("tcp://127.0.0.1:0"), {}, receivingInto(intake));
   const code = await new Promise<string | null>((resolve) => {
     let found: string | null = null;
     const reader = new MessageReader();

@@ -5,6 +5,8 @@ import { connect, createServer, type Socket } from "node:net";
 import { concatBytes } from "@vouch/shared/bytes";
 import { encodeFrameItem, encodeVstreamHead } from "@vouch/shared/vstream";
 import { StreamMaker } from "../../shared/test/stream-kit";
+import type { Intake } from "../src/stream/intake";
+import type { Receiving } from "../src/stream/tcp";
 
 /** A closed public stream of so many data frames of about 500 bytes, as a file. */
 export function writeRecording(path: string, frames: number): StreamMaker {
@@ -21,6 +23,15 @@ export function writeRecording(path: string, frames: number): StreamMaker {
 
 export const recordingOf = (frames: readonly Uint8Array[]): Uint8Array =>
   concatBytes([encodeVstreamHead(), ...frames.map(encodeFrameItem)]);
+
+/** What listenOnTcp does with what comes, for an intake alone. */
+export const receivingInto = (intake: Intake): Receiving => ({
+  hello: () => intake.greet(),
+  piece: (piece) => intake.take(piece),
+  flush: async () => intake.flush(),
+  gone: () => intake.forget(),
+  remark() {},
+});
 
 export interface Wire {
   readonly port: number;

@@ -270,6 +270,16 @@ tests("the file's own tail is signed for: the rival is nobody's", () => {
   assert.equal(displaced(receiver.path), []);
 });
 
+tests("a stand covers nothing that its sender skipped, though it is there", () => {
+  const receiver = open();
+  deliver(receiver, whole.subarray(0, settled), 32_768);
+  put(receiver.intake, settled, MADE.two);
+  const { next } = receiver.intake.greet();
+  assert.is(put(receiver.intake, settled, MADE.two), "again");
+  assert.is(receiver.intake.flush().next, next);
+  receiver.close();
+});
+
 tests("what stands before a signed frame is never put in question", async () => {
   const receiver = open();
   deliver(receiver, whole.subarray(0, signed), 32_768);

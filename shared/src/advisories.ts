@@ -4,7 +4,8 @@
 //   effect on a release, the first that applies:
 //     its image is named by digest     what the advisory's state says, at least
 //     `releases` names its version     that status; fixed and not_affected: none
-//     its version lies in `affected`   what the state says
+//     its version lies in `affected`   what the state says, or what `releases` says of the version that it is a build
+//                                      of, where that is worse: a build is no other version (SemVer 2.0.0, 10)
 //     else                             none
 //
 //   out of force is an advisory
@@ -36,10 +37,19 @@ export function effectOn(
 }
 
 /** The same for a version, whatever its images are. */
-function effectOnVersion(advisory: AdvisoryStatement, version: string): Effect {
-  const said = advisory.releases?.find((r) => r.version === version)?.status;
-  if (said !== undefined) return said === "fixed" || said === "not_affected" ? "none" : said;
-  return isWithin(version, rangeOf(advisory)) ? advisory.state : "none";
+const effectOnVersion = (advisory: AdvisoryStatement, version: string): Effect =>
+  saidOf(advisory, version) ?? effectOnBuilds(advisory, version);
+
+/** The same for those builds of a version that `releases` doesn't name. */
+function effectOnBuilds(advisory: AdvisoryStatement, version: string): Effect {
+  const byRange = isWithin(version, rangeOf(advisory)) ? advisory.state : "none";
+  return worse(byRange, saidOf(advisory, version.split("+", 1)[0]!) ?? "none");
+}
+
+/** What `releases` says of exactly this version. */
+function saidOf({ releases }: AdvisoryStatement, version: string): Effect | undefined {
+  const status = releases?.find((r) => r.version === version)?.status;
+  return status === "fixed" || status === "not_affected" ? "none" : status;
 }
 
 const ranges = new WeakMap<AdvisoryStatement, Range>(); // read once: each is compared with many
@@ -60,12 +70,15 @@ const KIND_RANK: Record<AdvisoryStatement["advisoryKind"], number> = {
 /** Whether for every release there can be, `later` says at least what `earlier` does, and by no later a deadline. */
 export function affectsNoLess(later: AdvisoryStatement, earlier: AdvisoryStatement): boolean {
   const named = [...(later.releases ?? []), ...(earlier.releases ?? [])].map(({ version }) => version);
+  const saysNoLess = (effect: typeof effectOnVersion) =>
+    named.every((version) => rank(effect(later, version)) >= rank(effect(earlier, version)));
   return (
     rank(later.state) >= rank(earlier.state) &&
     KIND_RANK[later.advisoryKind] >= KIND_RANK[earlier.advisoryKind] &&
     earlier.subjects.every((a) => later.subjects.some((b) => b.sha256 === a.sha256)) &&
     coversRange(rangeOf(later), rangeOf(earlier)) &&
-    named.every((v) => rank(effectOnVersion(later, v)) >= rank(effectOnVersion(earlier, v))) &&
+    saysNoLess(effectOnVersion) &&
+    saysNoLess(effectOnBuilds) &&
     deadlineOf(later) <= deadlineOf(earlier)
   );
 }

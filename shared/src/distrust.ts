@@ -11,7 +11,7 @@ import type { Vkey } from "./vkey";
 /** A key of any kind. */
 export type NamedKey = Pick<Vkey, "name" | "publicKey">;
 
-/** `time` is Unix seconds. The log's own key stays: isDistrusted tells of it. */
+/** `time` is Unix seconds. The log's own key stays: history.ts tells of it. */
 export function trustedAt(policy: Policy, time: number): Policy {
   const written = policy.untrusted?.written ?? policy;
   const keys = written.distrust.filter(({ time: from }) => from <= time).map(({ vkey }) => vkey);
@@ -40,6 +40,3 @@ export function endOf(policy: Policy, { publicKey }: NamedKey, time: number): nu
   const line = policy.distrust.find(({ vkey }) => equalBytes(vkey.publicKey, publicKey));
   return line !== undefined && line.time <= time ? line.time : null;
 }
-
-export const isDistrusted = (policy: Policy, key: NamedKey, time: number): boolean =>
-  endOf(policy, key, time) !== null;

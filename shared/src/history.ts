@@ -18,8 +18,9 @@ import { equalBytes, toHex } from "./bytes";
 import { type Checkpoint, openCheckpoint, parseCheckpoint } from "./checkpoint";
 import { verifyCosignature } from "./cosignature";
 import type { Crypto } from "./crypto";
+import { endOf } from "./distrust";
 import type { Keys } from "./keyrecords";
-import { policyAt, refuseOutOfPlace } from "./keyring";
+import { policyAt, refuseOutOfPlace, sameKey } from "./keyring";
 import { checkConsistency, InclusionChecker, leafHash } from "./merkle";
 import { type NoteSignature, parseNote } from "./note";
 import type { Policy } from "./policy";
@@ -73,6 +74,7 @@ export function checkHistory(c: Case): History | null {
   const opened = c.out.attempt("log", () => openCheckpoints(c));
   if (opened === null) return null;
   const head = opened[opened.length - 1]!;
+  c.out.attempt("log", () => checkLogTrusted(c, head));
   c.out.attempt("log", () => checkReleaseLogged(c, head, opened.length));
   const judge = rebasedJudge({ ...c, walk: c.bundle.walk });
   const anchored = opened.map((checkpoint, i): Anchored => {
@@ -140,6 +142,20 @@ function openCheckpoints(c: Case): Checkpoint[] {
     }
   });
   return opened;
+}
+
+/**
+ * The head's key is one that the policy trusts. Smaller trees need no key's word once they are prefixes of the head's:
+ * so a log's leaked key ends nothing that a successor's checkpoint holds.
+ */
+function checkLogTrusted(c: Case, head: Checkpoint): void {
+  const { ring } = c.keys;
+  const { log } = policyAt(ring, head.size);
+  if (!ring.untrusted?.some((key) => sameKey(key, log))) return;
+  const since = endOf(c.policy, log, Number.POSITIVE_INFINITY)!;
+  throw new Refusal("log-distrusted", `the policy distrusts ${quote(log.name)} since ${isoTime(since)}`, {
+    hint: "a renewal shows that a bundle was there before; or a bundle under the key that came after it",
+  });
 }
 
 /** The policy at the size that a checkpoint claims. Refuses `key-replaced`, `key-early`, and as parsing does. */

@@ -20,7 +20,7 @@ import { CLOCK_SKEW } from "./anchoring";
 import type { Question } from "./appraise";
 import { equalBytes } from "./bytes";
 import { checkSignature, countersignerOf, type Lines, type Seen } from "./countersigned";
-import { isDistrusted, trustedAt } from "./distrust";
+import { trustedAt } from "./distrust";
 import { parseEnvelope } from "./dsse";
 import { checkHistory } from "./history";
 import { parseNote } from "./note";
@@ -100,16 +100,10 @@ export function openRenewed(question: Asked, out: Findings): Opened {
 
 /** What the bundle itself must not contradict. */
 export function checkOpened(
-  { policy, trusted, renewals }: Opened,
+  { trusted, renewals }: Opened,
   anchors: readonly { readonly time: number | null }[],
   out: Findings,
 ): void {
-  if (isDistrusted(policy, policy.log, trusted))
-    out.failed(
-      "log",
-      "log-distrusted",
-      `the policy distrusts ${policy.log.name} since before ${isoTime(trusted)}`,
-    );
   const last = anchors.find(({ time }) => time !== null && time > trusted + CLOCK_SKEW);
   if (last !== undefined && renewals.length > 0)
     out.failed(

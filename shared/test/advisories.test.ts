@@ -75,11 +75,49 @@ for (const [name, more, effect] of [
   ],
 ] as readonly [string, Partial<AdvisoryStatement>, Effect][])
   effects(`${name}: ${effect}`, () => assert.is(effectOn({ ...ADVISORY, ...more }, RELEASE), effect));
+
+const BUILD = { ...RELEASE, version: "2.4.1+build.5" };
+for (const [name, more, effect] of [
+  ["the version affected", { releases: [{ version: "2.4.1", status: "affected" }] }, "affected"],
+  [
+    "the version under investigation, the range says worse",
+    { affected: BELOW_2_5, releases: [{ version: "2.4.1", status: "under_investigation" }] },
+    "affected",
+  ],
+  [
+    "the version affected, this build fixed",
+    {
+      releases: [
+        { version: "2.4.1", status: "affected" },
+        { version: "2.4.1+build.5", status: "fixed" },
+      ],
+    },
+    "none",
+  ],
+  ["another build affected", { releases: [{ version: "2.4.1+build.4", status: "affected" }] }, "none"],
+  [
+    "in range, the version fixed: another build than that",
+    { affected: BELOW_2_5, releases: [{ version: "2.4.1", status: "fixed" }] },
+    "affected",
+  ],
+] as readonly [string, Partial<AdvisoryStatement>, Effect][])
+  effects(`a build; ${name}: ${effect}`, () => assert.is(effectOn({ ...ADVISORY, ...more }, BUILD), effect));
 effects.run();
 
 const properties = suite("advisories, whatever they are");
 
-const version = fc.constantFrom("1.0.0", "1.9.7", "2.0.0", "2.4.0-rc.1", "2.4.0", "2.4.1", "2.5.0", "3.0.0");
+const version = fc.constantFrom(
+  "1.0.0",
+  "1.9.7",
+  "2.0.0",
+  "2.4.0-rc.1",
+  "2.4.0",
+  "2.4.1",
+  "2.4.1+a",
+  "2.4.1+b",
+  "2.5.0",
+  "3.0.0",
+);
 const affected = fc.constantFrom(
   "vers:semver/*",
   "vers:semver/<2.4.1",

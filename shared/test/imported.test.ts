@@ -98,35 +98,6 @@ imported("a stranger's cosignature doesn't count, and doesn't hurt", () => {
   );
 });
 
-imported(
-  "keys that the policy distrusts by now count for nothing: nothing proves that the file is older",
-  () => {
-    const proof = proofWith(checkpointNote(log, { size: 3n, root: ROOT }, [w2, w1], TIME));
-    const distrusting = (key: string, time: number) =>
-      parsePolicy(
-        utf8Encode(
-          `log ${formatVkey(log.vkey)}\nwitness one ${formatVkey(w1.vkey)}\nquorum one\ndistrust ${key} ${isoTime(time)}\n`,
-        ),
-        crypto,
-      );
-    for (const [key, code] of [
-      [formatVkey(w1.vkey), "quorum-missing"],
-      [formatVkey(log.vkey), "log-distrusted"],
-    ] as const) {
-      assert.throws(
-        () => openImported(proof, RECORDS[1]!, log.vkey, distrusting(key, NOW), NOW, crypto),
-        refusal(code),
-      );
-      assert.is(openImported(proof, RECORDS[1]!, log.vkey, distrusting(key, NOW + 1), NOW, crypto).index, 1n);
-    }
-    const noQuorum = parsePolicy(
-      utf8Encode(`log ${formatVkey(LOG)}\nquorum none\ndistrust ${formatVkey(LOG)} ${isoTime(NOW)}\n`),
-      crypto,
-    );
-    assert.throws(() => openImported(RECEIPT, ENTRY, LOG, noQuorum, NOW, crypto), refusal("log-distrusted"));
-  },
-);
-
 const text = formatCheckpoint({ origin: "log.example", size: 3n, root: ROOT });
 for (const [name, code, lines] of [
   ["one of two witnesses", "quorum-missing", [cosignedBy(w1, text, TIME)]],

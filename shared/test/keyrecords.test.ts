@@ -7,6 +7,7 @@ import { toHex } from "@vouch/shared/bytes";
 import { auditDevice, openContext } from "@vouch/shared/fleet";
 import { formatDevice } from "@vouch/shared/fleetform";
 import type { KeyRole, KeyStatement } from "@vouch/shared/keychange";
+import { parseNote, signaturesBy } from "@vouch/shared/note";
 import { parsePolicy } from "@vouch/shared/policy";
 import { isoTime } from "@vouch/shared/time";
 import type { Verdict, Word } from "@vouch/shared/verdict";
@@ -377,6 +378,39 @@ test("a key that was replaced and then distrusted: its successor stands, what it
   assert.is(codes(ask(early, distrusting(early, "alice"))), "unknown-signer");
   const station = makeWorld({ before: { release: enroller2 } });
   assert.is(ask(station, distrusting(station, "alice")).word, "unproven");
+});
+
+test("a log's key that was replaced and then distrusted: what its successor's checkpoint holds stands", () => {
+  const distrusting = (world: World, time: number, name = "log") => {
+    const line = `distrust ${formatVkey(key(name).vkey)} ${isoTime(time)}\n`;
+    return {
+      policy: parsePolicy(new TextEncoder().encode(`${world.policyText.trimEnd()}\n${line}`), crypto),
+    };
+  };
+  // The challenge's checkpoint is by the old key, the head by the new one.
+  const replaced = makeWorld({
+    before: {
+      challenge: rotate("log", { old: "log", new: "log2", after: 2 }),
+      evidence: hand("log", "log2"),
+    },
+  });
+  const ours = replaced.bundle.checkpoints.map(
+    ({ note }) => signaturesBy(parseNote(note), key("log").vkey).length,
+  );
+  assert.equal([ours.includes(1), ours.at(-1)], [true, 0], "the bundle holds checkpoints by both");
+  assert.is(ask(replaced, distrusting(replaced, T0)).word, "patched");
+  const before = makeWorld();
+  for (const [time, word, code] of [
+    [NOW, "unproven", "log-distrusted"],
+    [NOW + 1, "patched", ""],
+  ] as const) {
+    const verdict = ask(before, distrusting(before, time));
+    assert.equal([verdict.word, codes(verdict)], [word, code]);
+  }
+  // The change is known, and the checkpoints are still by the old key: whoever stole it could make such a bundle.
+  const early = makeWorld({ before: { status: rotate("log", { old: "log", new: "log2", after: 9 }) } });
+  assert.equal(codes(ask(early)), "");
+  assert.is(codes(ask(early, distrusting(early, T0))), "log-distrusted");
 });
 
 test("a device beside a context: its key's revocation counts, another's changes nothing", () => {

@@ -27,8 +27,6 @@ const MAX_JOBS = 64;
 const THREADS_FROM = 1024;
 /** Bytes that hold more devices than that: threads start at once, and judging leaves no garbage in the main one. */
 const LARGE = 16 * 1024 * 1024;
-/** Batches under way for each thread. With two, a thread ran dry where another that was held up had the oldest. */
-const BATCHES_A_THREAD = 4;
 
 export interface AuditOptions {
   readonly policy: string;
@@ -74,7 +72,7 @@ export async function auditFiles(
         pool,
         store,
         fresh: options.fresh === true,
-        inFlight: jobs === 1 ? 0 : BATCHES_A_THREAD * jobs,
+        inFlight: jobs === 1 ? 0 : 2 * jobs,
         print: io.json ? (line) => io.stdout(`${line}\n`) : null,
         progress: (bytes, records) => progress.update(bytes, records),
       },

@@ -13,7 +13,7 @@
 
 import { equalBytes } from "@vouch/shared/bytes";
 import type { Checkpoint } from "@vouch/shared/checkpoint";
-import { isDistrusted } from "@vouch/shared/distrust";
+import { endOf } from "@vouch/shared/distrust";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import type { LogReader } from "../log/remote";
 import { openSigned, policyFor, type Round } from "./round";
@@ -28,7 +28,7 @@ export function doubtOf(round: Round, checkpoint: Checkpoint): Refusal | null {
   if (policy.untrusted === undefined) return null;
   const isEnded = (tree: Tree, seen: number) => {
     const times = proven.filter((one) => isSame(one, tree)).map(({ time }) => time);
-    return isDistrusted(policy, policyFor(round, tree.size).log, Math.min(seen, ...times));
+    return endOf(policy, policyFor(round, tree.size).log, Math.min(seen, ...times)) !== null;
   };
   const done = state.done === null ? null : openSigned(round, state.done.note).checkpoint;
   // What is no beginning of it is told as that.

@@ -68,7 +68,7 @@ export class Intake {
   take(piece: Piece): Taken {
     const taken = this.takeInto(piece);
     this.isAstray = taken === "astray";
-    if (this.seen !== null && (taken === "new" || taken === "again"))
+    if (this.seen !== null && piece.at <= this.seen && (taken === "new" || taken === "again"))
       this.seen = Math.max(this.seen, piece.at + piece.bytes.length);
     return taken;
   }
@@ -93,7 +93,17 @@ export class Intake {
       }
     }
     if (isMissing || conflict === undefined) return "missing";
+    // It went on from half an item that didn't become one: where that began, the piece doesn't say.
+    if (piece.at > this.recording.end) {
+      if (this.isPresumed(piece.at)) return "astray";
+      throw conflict;
+    }
     return this.contest(piece);
+  }
+
+  /** Whether what stands before a piece in the file wasn't compared with what its sender has there. */
+  private isPresumed(at: number): boolean {
+    return at > this.recording.proved.end && (this.seen === null || at > this.seen);
   }
 
   /** A rival holds nothing before the last signed frame's end: that part is the file's. Null when it isn't the same. */
@@ -118,12 +128,11 @@ export class Intake {
         `what came for byte ${at} of the recording isn't what is recorded there, and a signed frame follows that: it is another recording of this stream`,
       );
     // What stands between is taken to be this sender's too: if it isn't, what follows doesn't fit.
-    const isPresumed = at > end && (this.seen === null || at > this.seen);
     const fresh = bytes.subarray(before.length);
     try {
       this.checkItems(this.between(end, at, fresh), chain);
     } catch (error) {
-      if (isPresumed && isRefusal(error)) return "astray";
+      if (this.isPresumed(at) && isRefusal(error)) return "astray";
       throw error;
     }
     this.dropRival();
@@ -212,7 +221,7 @@ export class Intake {
       isSame &&= equalBytes(bytes, rival.peek(at - from + BEGINNING, bytes.length));
     }
     if (isSame) return null;
-    const path = `${recording.path}.${hash.digest("hex").slice(0, 8)}.displaced`;
+    const path = `${recording.path}.${hash.digest("hex").slice(0, 16)}.displaced`;
     writeFed(path, (write) => {
       write(encodeVstreamHead());
       for (let at = from; at < recording.end; at += CHUNK) write(recording.peek(at, CHUNK));
@@ -240,6 +249,7 @@ export class Intake {
     } catch (error) {
       // Of a tail that was settled since: its frames don't go on from the last signed one.
       if (!isRefusal(error) || error.code === "unwritable") throw error;
+      this.rival = null;
       rmSync(this.rivalPath, { force: true });
     }
   }
