@@ -298,8 +298,13 @@ test("beyond a thousand releases nobody is called patched by the exit status", (
     tally.context(contextWith({ context: hex(n), release: `1.0.${n}` }));
     tally.row("patched", hex(n), null, false);
   }
-  const { exit, trouble } = tally.summary({ at: "", policy: "", tool: "" });
+  const summary = tally.summary({ at: "", policy: "", tool: "" });
+  const { exit, trouble } = summary;
   assert.is(exit, 1);
+  const io = { color: { stdout: false, stderr: false } } as Io;
+  const shown = auditText(summary, [], [], io);
+  assert.match(shown, "all 1100 records patched, some perhaps by an outdated context, as of");
+  assert.not.match(shown, /^patched$/m);
   assert.equal(
     trouble.map(({ code }) => code),
     ["too-many-contexts"],
