@@ -93,7 +93,7 @@ test("tells a person the same: exceptions first, then releases, the worst verdic
   const { stdout, status } = audit("pumps");
   assert.is(status, 20);
   const text = stdout.split("\n");
-  assert.match(text[0]!, /^13 of 200 not patched as of /);
+  assert.match(text[0]!, /^13 of 200 records not patched as of /);
   assert.match(text[3]!, /^refuted {5}SN-1059 .* app measures [0-9a-f]{16}…, .* \[measurement-mismatch\]$/);
   assert.match(stdout, /^pump-400 2\.4\.1 +2 +- +- +5 +169 +none in force$/m);
   assert.is(text.at(-2), "refuted");
@@ -308,7 +308,10 @@ store("a last line cut anywhere is cut off, told, and judged again", () => {
     assert.match(ended.stderr, /was cut short by \d+ bytes; it is judged again/);
     for (const line of readFileSync(join(folder, "torn/audit.jsonl"), "utf8").split("\n").slice(0, -1))
       assert.type(JSON.parse(line), "object");
-    assert.match(audit("pumps", "--store", "torn").stdout, /^store +19\d of 200 known from the store$/m);
+    assert.match(
+      audit("pumps", "--store", "torn").stdout,
+      /^store +19\d of 200 records known from the store$/m,
+    );
     rmSync(join(folder, "torn"), { recursive: true });
   }
 });

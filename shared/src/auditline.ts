@@ -11,12 +11,14 @@ import type { Word } from "./verdict";
 export const CONTEXT_VERSION = "vouch-audit-context/v1";
 export const RECORD_VERSION = "vouch-audit-record/v1";
 export const SUMMARY_VERSION = "vouch-audit-summary/v1";
+/** A summary of which a part was counted otherwise than its records say. */
+export const OUTDATED_VERSION = "vouch-audit-summary/v2";
 /** The longest line; messages quote hostile text, but cut it. */
 export const MAX_AUDIT_LINE = 1024 * 1024;
 
 export type AuditContext = ReturnType<typeof contextShape>;
 export type AuditRecord = ReturnType<typeof recordShape>;
-export type AuditSummary = ReturnType<typeof summaryShape>;
+export type AuditSummary = ReturnType<typeof summaryShape> | ReturnType<typeof outdatedShape>;
 export type AuditLine =
   | ({ readonly kind: "context" } & AuditContext)
   | ({ readonly kind: "record" } & AuditRecord)
@@ -125,8 +127,7 @@ const recordShape = object({
   dbgstat: orNull(integer(0)),
 });
 
-const summaryShape = object({
-  version: is(SUMMARY_VERSION),
+const counted = {
   at: text(40),
   policy: hex(32),
   tool: text(64),
@@ -142,6 +143,30 @@ const summaryShape = object({
   trouble: list(object({ file: any, code: any, message: any }), 0, 4096),
   word: orNull(word),
   exit: integer(0, 255),
+};
+
+const summaryShape = object({ version: is(SUMMARY_VERSION), ...counted });
+
+const outdatedShape = object({
+  version: is(OUTDATED_VERSION),
+  ...counted,
+  outdated: list(
+    object({
+      code: any,
+      product: any,
+      release: any,
+      context: hex(32),
+      size: integer(0),
+      from: integer(0),
+      to: integer(0),
+      word,
+      records: integer(1),
+      message: any,
+      hint: any,
+    }),
+    1,
+    4096,
+  ),
 });
 
 /** The one form of a line, without its LF. */
@@ -155,6 +180,7 @@ export function parseAuditLine(bytes: Uint8Array): AuditLine {
     if (version === CONTEXT_VERSION) return { kind: "context", ...contextShape(value, at) };
     if (version === RECORD_VERSION) return { kind: "record", ...recordShape(value, at) };
     if (version === SUMMARY_VERSION) return { kind: "summary", ...summaryShape(value, at) };
+    if (version === OUTDATED_VERSION) return { kind: "summary", ...outdatedShape(value, at) };
     if (typeof version === "string" && /^vouch-audit-[a-z]+\/v[0-9]{1,6}$/.test(version))
       throw new Refusal("unsupported-version", `${at} is of version ${quote(version)}, not known here`);
     throw new Refusal("malformed-json", `${at} is no line of an audit`);

@@ -18,6 +18,7 @@
 // T that gives the same one. An advisory, a deadline, a status that ages, an end of support change the findings and
 // so the key. Reasons whose text quotes T are the exception: TIMED.
 
+import { revisionOf } from "./advisories";
 import { checkNothingUnused, type Grounds, judgeDevice, openGrounds, timeSourceOf } from "./appraise";
 import { labelOf, type Presented, presentFile, presentMember } from "./attested";
 import {
@@ -30,11 +31,15 @@ import {
 import { type Bundle, parseBundle } from "./bundle";
 import { concatBytes, toHex, utf8Encode } from "./bytes";
 import { type Challenge, formatChallenge } from "./companions";
+import { parseEnvelope } from "./dsse";
 import { advisoryJson, timeOrNull } from "./ear";
 import { contextOf, formatDevice, parseDevice } from "./fleetform";
 import { firstHolding, horizonOf } from "./history";
 import type { Image } from "./measured";
+import { UNLISTED } from "./outdated";
+import { isRefusal } from "./refusal";
 import { checkOpened, limitsWith, openRenewed, timeSourceWith } from "./renewed";
+import { parseStatement, type Statement } from "./statement";
 import { type DeviceResult, Findings, type Reason, type Verdict, type Word, worst } from "./verdict";
 
 export interface AuditQuestion extends Omit<Parameters<typeof openGrounds>[1], "releaseOnly" | "images"> {
@@ -300,9 +305,32 @@ export function contextLine({ digest, bundle, grounds, timeSource }: Context): A
     timeSource,
     reasons: c.out.reasons.map(({ code, word, claim, message }) => ({ code, word, claim, message })),
     advisories: published?.advisories.map(advisoryInContext) ?? [],
-    flags: c.out.flags.map(({ code }) => code),
+    flags: [...c.out.flags.map(({ code }): string => code), ...(hasUnlisted(grounds) ? [UNLISTED] : [])],
     limits: [...limits],
   };
+}
+
+/** Whether an advisory counts that the status knew of and doesn't list: outdated.ts. */
+function hasUnlisted({ c, published }: Grounds): boolean {
+  const status = published?.status ?? null;
+  if (published === null || status === null || published.advisories.length === 0) return false;
+  const settled = c.bundle.advisories.flatMap(({ index, statement }) => {
+    const isListed = status.advisories.some((listed) => BigInt(listed.index) === index);
+    if (!isListed && index < BigInt(status.logSize)) return [];
+    const said = statementOf(statement);
+    return said?.kind === "advisory" ? [`${said.id} ${revisionOf(said)}`] : [];
+  });
+  return published.advisories.some(({ id, revision }) => !settled.includes(`${id} ${revision}`));
+}
+
+/** Null for what claim 4 refused: nothing of it counts. */
+function statementOf(record: Uint8Array): Statement | null {
+  try {
+    return parseStatement(parseEnvelope(record).payload);
+  } catch (error) {
+    if (isRefusal(error)) return null;
+    throw error;
+  }
 }
 
 function advisoryInContext(advisory: Parameters<typeof advisoryJson>[0]) {

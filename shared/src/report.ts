@@ -13,6 +13,9 @@
 // Of several pieces of evidence of one device (its key) the one measured last counts. Brackets may overlap: then the
 // worst of those that are not proved to be older. Evidence that proves no key stands alone, as a row of its own.
 //
+// A record that is patched by a context counts as what the newest context of its release among the results says, where
+// that is worse (outdated.ts): an audit may have met it later, or another audit.
+//
 // Pure: nothing here reads a clock, and the order of the files changes nothing but the list of sources.
 
 import { type AuditContext, type AuditLine, CONTEXT_VERSION, RECORD_VERSION } from "./auditline";
@@ -22,12 +25,15 @@ import { factsOf, type ReportMetrics, timed } from "./reportfacts";
 import {
   type Audit,
   countWords,
+  isOutdated,
   newestContexts,
+  newestStandings,
   type ReportRelease,
   type ReportRow,
   releasesOf,
   rowsOf,
   unique,
+  withNewest,
 } from "./reportrows";
 import { isoTime, secondsOf } from "./time";
 import { type Word, worst } from "./verdict";
@@ -130,18 +136,20 @@ export class Gathering {
 }
 
 function reportOf(
-  audits: readonly Audit[],
+  found: readonly Audit[],
   at: string,
   given: { readonly policyText: string | null; readonly sources: readonly Source[] },
   later: number,
 ): Report {
+  const contexts = newestContexts(found);
+  const standings = newestStandings(contexts);
+  const audits = withNewest(found, contexts, standings);
   const rows = rowsOf(audits, at);
   const newest = audits
     .map((audit) => audit.at as string)
     .sort()
     .pop() as string;
   const last = audits.filter((audit) => audit.at === newest);
-  const contexts = newestContexts(audits);
   const words = countWords(rows);
   return {
     version: REPORT_VERSION,
@@ -153,7 +161,7 @@ function reportOf(
     policyText: given.policyText,
     tools: unique(audits.flatMap((audit) => toolsOf(audit))),
     sources: given.sources,
-    releases: releasesOf(rows, contexts),
+    releases: releasesOf(rows, contexts, standings),
     rows,
     trend: trendOf(audits),
     metrics: timed(measure(factsOf(audits, rows, contexts, at))),
@@ -188,6 +196,7 @@ function notesOf(
   later: number,
 ): string[] {
   const stale = rows.filter(({ reasons }) => reasons.some(({ code }) => code === "judged-earlier")).length;
+  const outdated = rows.filter(isOutdated).length;
   const sizes = new Set(rows.flatMap(({ context }) => contexts.get(context ?? "")?.asOf?.logSize ?? []));
   const last = audits.filter((audit) => audit.at === newest);
   const policies = unique(last.flatMap(policiesOf));
@@ -196,6 +205,11 @@ function notesOf(
     ...(stale > 0
       ? [
           `devices that were last judged patched before ${at}, and count as unproven until they are audited at that time: ${stale}`,
+        ]
+      : []),
+    ...(outdated > 0
+      ? [
+          `devices that an audit called patched by an older context, and that count as what the newest one of their release says: ${outdated}; judge them with the newer bundle`,
         ]
       : []),
     ...(later > 0 ? [`audits later than ${at}, which are left out: ${later}`] : []),

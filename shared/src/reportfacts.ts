@@ -3,6 +3,7 @@
 
 import type { AuditContext } from "./auditline";
 import type { AdvisoryFact, Facts, Metrics, ReleaseFact, Sighting } from "./metrics";
+import { OUTDATED } from "./outdated";
 import { Refusal } from "./refusal";
 import { type Audit, newestOf, type ReportRow } from "./reportrows";
 import { isoTime, secondsOf } from "./time";
@@ -21,6 +22,7 @@ const SOUND: ReadonlySet<string> = new Set([
   "advisory-in-force",
   "advisory-recall",
   "advisory-under-investigation",
+  OUTDATED,
   "evidence-stale",
   "release-withdrawn",
   "status-stale",

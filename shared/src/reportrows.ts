@@ -1,6 +1,7 @@
 // A report's rows: of all evidence of a device, what counts at T. Rules in spec/report.md, "Which audits count".
 
 import type { AuditContext, AuditRecord, AuditSummary } from "./auditline";
+import { newerOf, OUTDATED, outdatedMessage, releaseOf, type Standing, standingOf } from "./outdated";
 import type { Word } from "./verdict";
 
 /** One audit's lines. `at` is null when neither a record nor a summary tells it: such lines say nothing. */
@@ -34,6 +35,8 @@ export interface ReportRow {
   readonly components: readonly { readonly name: string; readonly digest: string }[];
   readonly context: string | null;
   readonly input: string;
+  /** How many records of the device this row was chosen from. */
+  readonly records: number;
 }
 
 export interface ReportRelease {
@@ -53,6 +56,38 @@ export interface ReportRelease {
   readonly contexts: readonly string[];
 }
 
+/** The newest standing of each release among the contexts, by releaseOf. */
+export function newestStandings(contexts: ReadonlyMap<string, AuditContext>): Map<string, Standing> {
+  const found = new Map<string, Standing>();
+  for (const line of contexts.values()) {
+    const standing = standingOf(line);
+    const known = found.get(releaseOf(line));
+    if (standing !== null) found.set(releaseOf(line), known ? newerOf(known, standing) : standing);
+  }
+  return found;
+}
+
+/** The audits, with what they found patched by a context that is outdated here as what the newest one says. */
+export function withNewest(
+  audits: readonly Audit[],
+  contexts: ReadonlyMap<string, AuditContext>,
+  standings: ReadonlyMap<string, Standing>,
+): Audit[] {
+  const judged = (record: AuditRecord): AuditRecord => {
+    const own = contexts.get(record.context ?? "");
+    const newest = own && standings.get(releaseOf(own));
+    if (record.word !== "patched" || newest === undefined || newest.word === "patched") return record;
+    const { word, line } = newest;
+    const size = own?.asOf?.logSize ?? 0;
+    const about = { word, claim: "advisories", of: "release" };
+    const outdated = { ...about, code: OUTDATED, message: outdatedMessage(newest, size, size) };
+    const reasons = [outdated, ...line.reasons.map((reason) => ({ ...reason, of: "release" }))];
+    const flags = [...record.flags, ...line.flags]; // a row has each of them once
+    return { ...record, word, reasons, flags, advisories: line.advisories.map(({ id }) => id) };
+  };
+  return audits.map((audit) => ({ ...audit, records: audit.records.map(judged) }));
+}
+
 const WORST_FIRST: readonly Word[] = ["refuted", "recalled", "vulnerable", "unproven", "patched", "verified"];
 
 /** One row for each device, worst first. */
@@ -66,7 +101,10 @@ export function rowsOf(audits: readonly Audit[], at: string): ReportRow[] {
       else list.push(record);
     }
   }
-  const rows = [...byDevice.values()].map((records) => rowOf(currentOf(newestOf(records)), at));
+  const rows = [...byDevice.values()].map((records) => ({
+    ...rowOf(currentOf(newestOf(records)), at),
+    records: records.length,
+  }));
   const rank = new Map(WORST_FIRST.map((word, i) => [word, i]));
   const keyed = rows.map((row) => ({ row, key: sortKey(row) }));
   keyed.sort(
@@ -111,7 +149,7 @@ const isMeasuredLater = (a: AuditRecord, b: AuditRecord) =>
   (a.notBefore === b.notBefore && (isWorse(a, b) || (a.word === b.word && a.key < b.key)));
 const isWorse = (a: AuditRecord, b: AuditRecord) => WORST_FIRST.indexOf(a.word) < WORST_FIRST.indexOf(b.word);
 
-function rowOf(record: AuditRecord, at: string): ReportRow {
+function rowOf(record: AuditRecord, at: string): Omit<ReportRow, "records"> {
   const early = record.word === "patched" && record.at !== at;
   const reasons = record.reasons.map(({ code, word, message }) => ({ code, word, message }));
   if (early)
@@ -173,9 +211,25 @@ export function newestContexts(audits: readonly Audit[]): Map<string, AuditConte
   );
 }
 
+/** Of the contexts that a row rests on: where its own is outdated, the newest, too. */
+function digestsOf(
+  { context, reasons }: ReportRow,
+  contexts: ReadonlyMap<string, AuditContext>,
+  standings: ReadonlyMap<string, Standing>,
+): string[] {
+  if (context === null) return [];
+  const own = contexts.get(context);
+  const newest = own && standings.get(releaseOf(own));
+  return isOutdated({ reasons }) && newest !== undefined ? [context, newest.line.context] : [context];
+}
+
+export const isOutdated = ({ reasons }: Pick<ReportRow, "reasons">) =>
+  reasons.some(({ code }) => code === OUTDATED);
+
 export function releasesOf(
   rows: readonly ReportRow[],
   contexts: ReadonlyMap<string, AuditContext>,
+  standings: ReadonlyMap<string, Standing>,
 ): ReportRelease[] {
   const groups = new Map<string, ReportRow[]>();
   for (const row of rows) {
@@ -187,7 +241,7 @@ export function releasesOf(
   const names = [...groups.keys()].sort();
   return names.map((name) => {
     const own = groups.get(name) as ReportRow[];
-    const digests = unique(own.flatMap(({ context }) => context ?? []));
+    const digests = unique(own.flatMap((row) => digestsOf(row, contexts, standings)));
     const known = digests.flatMap((digest) => contexts.get(digest) ?? []);
     // Of several contexts of one release the one whose status speaks for most of the log is shown.
     const shown = known.reduce<AuditContext | null>(

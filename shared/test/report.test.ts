@@ -258,6 +258,80 @@ reports("files that the audit could not read are told beside the answer", () => 
   assert.equal(reportOf(day(5), [...audit, summary(day(5), 1, 1)]).notes, []);
 });
 
+const against = (id: number, size: number, more: Partial<AuditContext> = {}) =>
+  context(id, "1.0", {
+    word: "vulnerable",
+    asOf: { logSize: size, time: day(3) },
+    reasons: [{ code: "advisory-in-force", word: "vulnerable", claim: "advisories", message: "flaw" }],
+    advisories: [advisory("A", "1.1", day(2))],
+    ...more,
+  });
+const unsound = { code: "checkpoint-missing", word: "unproven" as const, claim: "log", message: "" };
+
+for (const [name, newer, expected] of [
+  ["a newer context with an advisory", against(2, 12), "k1 vulnerable"],
+  ["one as of the same log size", against(2, 9), "k1 vulnerable"],
+  ["an older one", against(2, 8), "k1 patched"],
+  ["another release's", { ...against(2, 12), release: "1.1" }, "k1 patched"],
+  ["another log's", against(2, 12, { log: "other.example" }), "k1 patched"],
+  ["one without a status", against(2, 12, { asOf: null }), "k1 patched"],
+  ["one that isn't sound", against(2, 12, { reasons: [...against(2, 12).reasons, unsound] }), "k1 patched"],
+  ["one whose status doesn't list it", against(2, 12, { flags: ["UNLISTED_ADVISORY"] }), "k1 patched"],
+  [
+    "one that is too old for a verdict",
+    against(2, 12, { reasons: [...against(2, 12).reasons, { ...unsound, code: "status-stale" }] }),
+    "k1 vulnerable",
+  ],
+] as const) {
+  reports(`a device that an audit called patched, beside ${name}`, () => {
+    const audit = [context(1, "1.0"), record(day(5), "patched"), newer, summary(day(5), 1, 1)];
+    const report = reportOf(day(5), audit);
+    assert.is(words(report), expected);
+    if (expected === "k1 patched") return;
+    assert.is(report.word, "vulnerable");
+    assert.equal(report.metrics.patched, { devices: 1, patched: 0 });
+    assert.equal([report.metrics.open, report.rows[0]?.advisories], [1, ["A"]]);
+    assert.is(report.rows[0]?.reasons[0]?.code, "context-outdated");
+    assert.equal(
+      [report.releases[0]?.words, report.releases[0]?.contexts],
+      [{ vulnerable: 1 }, [hex(1), hex(2)]],
+    );
+    assert.match(
+      report.notes.join(),
+      "older context, and that count as what the newest one of their release says: 1",
+    );
+  });
+}
+
+reports("a newer context counts whichever of the files holds it, and stays bad at a later moment", () => {
+  const ward = [context(1, "1.0"), record(day(5), "patched"), summary(day(5), 1, 1)];
+  const other = [
+    against(2, 12),
+    record(day(5), "vulnerable", { context: hex(2), kid: "k2" }),
+    summary(day(5), 1, 0),
+  ];
+  for (const files of [
+    [ward, other],
+    [other, ward],
+  ])
+    assert.is(words(reportOf(day(5), ...files)), "k1 vulnerable, k2 vulnerable");
+  assert.is(words(reportOf(day(6), ward, other)), "k1 vulnerable, k2 vulnerable");
+});
+
+reports("a row says how many records of its device it was chosen from", () => {
+  const six = Array.from({ length: 6 }, () => record(day(5), "patched"));
+  const one = record(day(5), "patched", { kid: "k2" });
+  const { devices, rows } = reportOf(day(5), [context(1, "1.0"), ...six, one, summary(day(5), 7, 7)]);
+  assert.is(devices, 2);
+  assert.equal(
+    rows.map(({ kid, records }) => [kid, records]),
+    [
+      ["k1", 6],
+      ["k2", 1],
+    ],
+  );
+});
+
 reports("the silence of an older status clears no release; a later one's does", () => {
   const flaw = advisory("A", "1.1", day(4));
   const old = context(1, "1.0", { asOf: { logSize: 3, time: day(2) } });

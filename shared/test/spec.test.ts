@@ -187,6 +187,29 @@ spec("audit-record.md: one example of each kind of line, in its one form", () =>
   assert.equal(kinds, ["context", "record", "summary"]);
 });
 
+spec("audit-record.md: a summary with the member of version 2 is one of version 2, and of no other", () => {
+  const [, , summary = ""] = blocks("audit-record", "json");
+  const [outdated = ""] = blocks("audit-record", "").filter((block) => block.startsWith('"outdated"'));
+  const v1 = text(compact(summary)).slice(0, -1);
+  const line = (version: string, more: string) =>
+    utf8Encode(`${v1.replace("summary/v1", `summary/${version}`)}${more}}`);
+  const more = `,${text(compact(outdated))}`;
+  assert.is(parseAuditLine(line("v2", more)).version, "vouch-audit-summary/v2");
+  for (const [version, member] of [
+    ["v1", more],
+    ["v2", ""],
+    ["v2", ',"outdated":[]'],
+  ] as const)
+    assert.throws(
+      () => parseAuditLine(line(version, member)),
+      (error: Error) => "code" in error && error.code === "malformed-audit-line",
+    );
+  assert.throws(
+    () => parseAuditLine(line("v3", more)),
+    (error: Error) => "code" in error && error.code === "unsupported-version",
+  );
+});
+
 spec("companions.md: the examples are in their one form", () => {
   assert.is(text(formatChallenge(parseChallenge(challengeJson!))), text(challengeJson!));
   assert.is(text(formatEnrolmentFile(enrolmentFile)), text(enrolmentJson!));

@@ -3,6 +3,7 @@
 
 import { availableParallelism } from "node:os";
 import type { AuditRecord, AuditSummary } from "@vouch/shared/auditline";
+import { OUTDATED_STEP } from "@vouch/shared/outdated";
 import { parsePolicy } from "@vouch/shared/policy";
 import type { Command } from "commander";
 import { findInputs, type Trouble } from "../audit/inputs";
@@ -63,7 +64,7 @@ export async function auditFiles(
       : await openStore(options.store, io.env, (remark) => remind(io, remark));
   const isLarge = store === null && inputs.bytes >= LARGE;
   const pool = jobs === 1 ? localPool(judge) : threadPool(judge, setup, jobs, isLarge ? 0 : THREADS_FROM);
-  const progress = startProgress(io, "auditing", inputs.bytes, undefined, "devices");
+  const progress = startProgress(io, "auditing", inputs.bytes, undefined, "records");
   try {
     return await runAudit(
       {
@@ -100,10 +101,9 @@ function remind(io: Io, remark: string): void {
 const collect = (value: string, before: readonly string[] = []) => [...before, value];
 
 /** What helps where no device is patched and all for one reason: that is the files' or the policy's doing, not theirs. */
-function stepForAll(
-  exceptions: readonly AuditRecord[],
-  { records, words }: AuditSummary,
-): string | undefined {
+function stepForAll(exceptions: readonly AuditRecord[], summary: AuditSummary): string | undefined {
+  const { records, words } = summary;
+  if ("outdated" in summary) return OUTDATED_STEP;
   const [first, ...others] = exceptions.map(
     ({ word, reasons }) => reasons.find((r) => r.word === word)?.code,
   );
@@ -129,7 +129,7 @@ export function define(program: Command, io: Io): void {
       .option("--store <DIR|URL>", "keep results in a folder or postgres://…, and judge only what is new")
       .option("--fresh", "judge everything again, whatever the store holds");
   audit
-    .option("--json", "print one line of JSON for each release and each device, and a summary")
+    .option("--json", "print one line of JSON for each release and each record, and a summary")
     .action(async (files: string[], options: AuditOptions) => {
       const now = Math.floor(Date.now() / 1000);
       const { summary, exceptions, contexts } = await auditFiles(files, options, now, io);

@@ -97,16 +97,21 @@ export function tellAudit(bytes: Uint8Array) {
   return {
     fields: {
       releases: counts.context,
-      devices: counts.record,
+      records: counts.record,
       words,
-      summaries: summaries.map(({ at, policy, tool, records, word, trouble }) => ({
-        at,
-        policy,
-        tool,
-        records,
-        word,
-        trouble: trouble.length,
-      })),
+      summaries: summaries.map((summary) => {
+        const { at, policy, tool, records, word, trouble } = summary;
+        const outdated = "outdated" in summary ? summary.outdated : [];
+        return {
+          at,
+          policy,
+          tool,
+          records,
+          word,
+          trouble: trouble.length,
+          outdated: outdated.reduce((sum, of) => sum + of.records, 0),
+        };
+      }),
     },
     notVerified: "nothing was judged again; an audit's result is the word of whoever hands it over",
   };

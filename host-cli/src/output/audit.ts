@@ -5,6 +5,8 @@ import { printable } from "../exit";
 import type { Io } from "../io";
 import { paint, table } from "./terminal";
 
+type Outdated = Extract<AuditSummary, { outdated: unknown }>["outdated"][number];
+
 export function auditText(
   summary: AuditSummary,
   exceptions: readonly AuditRecord[],
@@ -13,16 +15,21 @@ export function auditText(
 ): string {
   const patched = summary.words["patched"] ?? 0;
   const bad = summary.records - patched;
-  const unread = summary.trouble.length;
+  const unread = summary.trouble.filter(({ file }) => file !== "").length;
+  const isUnsettled = summary.trouble.some(({ code }) => code === "too-many-contexts");
+  const isTroubled = summary.trouble.length > 0;
+  const outdated = "outdated" in summary ? summary.outdated : [];
+  const untold = bad - outdated.reduce((sum, { records }) => sum + records, 0) - exceptions.length;
   const answer =
     summary.records === 0
       ? "no device evidence was found,"
       : bad === 0
-        ? `all ${summary.records}${unread > 0 ? " that could be read" : ""} patched`
-        : `${bad} of ${summary.records} not patched`;
+        ? `${summary.records === 1 ? "" : "all "}${recordsOf(summary.records)}${unread > 0 ? " that could be read" : ""} patched${isUnsettled ? ", some perhaps by an outdated context," : ""}`
+        : `${bad} of ${recordsOf(summary.records)} not patched`;
   const parts = [`${answer} as of ${summary.at}\n`];
   if (exceptions.length > 0) parts.push(`\n${table([HEAD, ...exceptions.map(exceptionRow)])}`);
-  if (bad > exceptions.length) parts.push(`and ${bad - exceptions.length} more; --json lists all\n`);
+  if (untold > 0) parts.push(`and ${untold} more; --json lists all\n`);
+  if (outdated.length > 0) parts.push(`\n${table(outdated.map(outdatedRow))}`);
   if (summary.releases.length > 0) parts.push(`\n${releaseTable(summary)}`);
   const flags = Object.entries(summary.flags).map(([flag, count]) => `${flag} ${count}`);
   const notes = [
@@ -33,14 +40,23 @@ export function auditText(
     ["policy", `sha256:${summary.policy}`],
     ...(summary.reused === 0
       ? []
-      : [["store", `${summary.reused} of ${summary.records} known from the store`]]),
+      : [["store", `${summary.reused} of ${recordsOf(summary.records)} known from the store`]]),
   ];
   parts.push(`\n${table(notes)}`);
   // "patched" as the last word would be the answer for all of them.
-  if (summary.word !== null && (summary.word !== "patched" || unread === 0))
+  if (summary.word !== null && (summary.word !== "patched" || !isTroubled))
     parts.push(`${paint(io, "stdout", summary.word === "patched" ? "green" : "red", summary.word)}\n`);
   return parts.join("");
 }
+
+/** Evidence is counted, and a device may have several pieces of it. */
+const recordsOf = (count: number) => `${count} ${count === 1 ? "record" : "records"}`;
+
+const outdatedRow = (found: Outdated): string[] => [
+  found.word,
+  recordsOf(found.records),
+  `${printable(found.message)} [${found.code}]`,
+];
 
 const HEAD = ["verdict", "device", "key", "release", "why"];
 

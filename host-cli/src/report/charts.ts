@@ -63,7 +63,7 @@ export function trendChart({ trend }: Report): Markup {
       ? "No audit among the results has a summary."
       : `${trend.length === 1 ? "One audit" : `${trend.length} audits`}: ${trend
           .slice(-12)
-          .map((p) => `${p.at.slice(0, 10)} ${p.patched} of ${p.records}`)
+          .map((p) => `${p.at.slice(0, 10)} ${p.patched} of ${p.records} records`)
           .join(", ")}.`;
   return figure("trend", "Evidence found patched, over time", about, 204, [
     ...grid,

@@ -31,6 +31,7 @@ const COLUMNS: readonly (readonly [string, Read])[] = [
   ["support_ends", (_, release) => release?.supportEnds ?? null],
   ["evidence_sha256", (row) => row.input],
   ["context_sha256", (row) => row.context],
+  ["records", (row) => String(row.records)],
 ];
 
 export function reportCsv(report: Report): string {

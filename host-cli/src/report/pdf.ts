@@ -8,6 +8,7 @@ import { qrText, squaresOf } from "./qr";
 import {
   answerOf,
   bracketOf,
+  collapsedOf,
   deviceOf,
   fixesOf,
   MEANING,
@@ -346,15 +347,18 @@ function releases(flow: Flow, report: Report): void {
 
 function devices(flow: Flow, report: Report): void {
   flow.heading(`Devices, and what their verdicts rest on (${report.rows.length})`);
+  const collapsed = collapsedOf(report);
+  if (collapsed !== "") flow.paragraph(collapsed);
   flow.table(
     [
       ["Device", 0.11],
       ["Verdict", 0.08, "bold"],
       ["Key", 0.1, "mono"],
       ["Enrolled by", 0.2],
-      ["Measured (SHA-256)", 0.23, "mono"],
+      ["Measured (SHA-256)", 0.21, "mono"],
       ["Release", 0.1],
-      ["Measured between", 0.18],
+      ["Measured between", 0.14],
+      ["Records", 0.06],
     ],
     report.rows.map((row) => [
       deviceOf(row),
@@ -364,6 +368,7 @@ function devices(flow: Flow, report: Report): void {
       measuredOf(row),
       nameOf(row),
       bracketOf(row),
+      String(row.records),
     ]),
     6.5,
   );

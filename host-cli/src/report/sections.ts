@@ -7,6 +7,7 @@ import { facts, grid, mono, verdict } from "./elements";
 import { block, el, Markup, text } from "./markup";
 import {
   bracketOf,
+  collapsedOf,
   deviceOf,
   fixesOf,
   type Made,
@@ -164,12 +165,14 @@ function releaseFacts(release: ReportRelease): Markup {
 }
 
 export function devices(report: Report): Markup[] {
+  const collapsed = collapsedOf(report);
   return [
     el(
       "p",
       {},
-      "From left to right: the device, the key that signed its evidence, who tied that key to it and when a ledger first had the commitment to that, what it measured, the release of that digest, and when.",
+      "From left to right: the device, the key that signed its evidence, who tied that key to it and when a ledger first had the commitment to that, what it measured, the release of that digest, and when; last, how many records of audits the row was chosen from.",
     ),
+    ...(collapsed === "" ? [] : [el("p", {}, collapsed)]),
     grid(
       `All devices (${report.rows.length})`,
       [
@@ -181,6 +184,7 @@ export function devices(report: Report): Markup[] {
         "Release",
         "Measured between",
         "Judged at",
+        ["Records", "n"],
       ],
       report.rows.map((row) => [
         deviceOf(row),
@@ -191,8 +195,9 @@ export function devices(report: Report): Markup[] {
         nameOf(row),
         bracketOf(row),
         row.judged,
+        row.records,
       ]),
-      ["name", "", "mono", "when", "mono", "name", "when", "name"],
+      ["name", "", "mono", "when", "mono", "name", "when", "name", "n"],
     ),
     grid(
       "Images that were measured",

@@ -119,6 +119,13 @@ export function answerOf({ devices, words, at, trouble }: Report): string {
     : `${bad} of ${devices} devices${read} are not shown to be patched as of ${at}.`;
 }
 
+/** What was counted: audits count records. Empty where each device has one. */
+export function collapsedOf({ rows }: Report): string {
+  const records = rows.reduce((sum, row) => sum + row.records, 0);
+  if (records === rows.length) return "";
+  return `${records} records of audits stand behind these ${rows.length} rows: of each device the one that counts is shown.`;
+}
+
 /** The advisories that count against a device, what mends each, and by when. */
 export function fixesOf(row: ReportRow, release: ReportRelease | undefined): string {
   return row.advisories
