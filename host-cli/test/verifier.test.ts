@@ -129,7 +129,7 @@ else
       const timeless = (text: string) => text.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, "TIME");
       assert.is(here.status, 20, here.stderr);
       assert.is(timeless(here.stdout), timeless(there.stdout));
-      assert.match(here.stdout, /^13 of 200 not patched/);
+      assert.match(here.stdout, /^13 of 200 records not patched/);
     } finally {
       rmSync(place, { recursive: true });
     }
