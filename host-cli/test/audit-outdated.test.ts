@@ -345,7 +345,7 @@ test("vouch, and the verifier that stands alone, say and end so; a report counts
     ["vulnerable", { vulnerable: 1 }, { devices: 1, patched: 0 }],
   );
   assert.equal([data.rows[0].reasons[0].code, data.rows[0].records], ["context-outdated", 2]);
-  assert.match(report(), "1 of 1 devices are not shown to be patched");
+  assert.match(report(), "1 of 1 device is not shown to be patched");
   assert.match(report(), "2 records of audits stand behind these 1 rows");
   assert.match(report("--csv", "-"), /^vulnerable,context-outdated advisory-in-force,.*,2$/m);
 });

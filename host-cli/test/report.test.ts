@@ -192,7 +192,7 @@ report("all are patched only as far as the audit could read", () => {
   const trouble = '"trouble":[{"file":"ward.jsonl","code":"unknown-input","message":"found no fleet file"}]';
   writeFileSync(at("unread.jsonl"), LINE.replace('"trouble":[]', trouble));
   const { stdout } = run(0, "report", "unread.jsonl");
-  assert.match(stdout, "All 1 devices that could be read are patched");
+  assert.match(stdout, "The one device that could be read is patched");
   assert.match(stdout, "Note: </strong>files could not be read");
 });
 report.run();

@@ -14,6 +14,7 @@ import { reportFhir } from "../fhir/firmware";
 import { readInput, writeOutput } from "../files";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
+import { plural } from "../output/size";
 import { reportCsv } from "../report/csv";
 import { type Page, reportHtml } from "../report/html";
 import { reportPdf } from "../report/pdf";
@@ -97,7 +98,10 @@ async function write(files: readonly string[], options: ReportOptions, io: Io): 
   if (io.json) io.stdout(json);
   else if (options.output === undefined && !asked) io.stdout(reportHtml(page));
   if (!io.quiet && !io.json)
-    io.stderr(printable(`vouch: ${report.devices} devices as of ${report.at}, data sha256:${sha256}`) + "\n");
+    io.stderr(
+      printable(`vouch: ${plural(report.devices, "device")} as of ${report.at}, data sha256:${sha256}`) +
+        "\n",
+    );
 }
 
 export function define(program: Command, io: Io): void {

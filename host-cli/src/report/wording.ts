@@ -114,9 +114,11 @@ export function answerOf({ devices, words, at, trouble }: Report): string {
   const read = trouble.length === 0 ? "" : " that could be read";
   const bad = devices - (words.patched ?? 0);
   if (devices === 0) return "No device evidence was found.";
-  return bad === 0
-    ? `All ${devices} devices${read} are patched as of ${at}.`
-    : `${bad} of ${devices} devices${read} are not shown to be patched as of ${at}.`;
+  if (bad > 0)
+    return `${bad} of ${devices} device${devices === 1 ? "" : "s"}${read} ${bad === 1 ? "is" : "are"} not shown to be patched as of ${at}.`;
+  return devices === 1
+    ? `The one device${read} is patched as of ${at}.`
+    : `All ${devices} devices${read} are patched as of ${at}.`;
 }
 
 /** What was counted: audits count records. Empty where each device has one. */
