@@ -61,5 +61,25 @@ test("where the newest says nothing against the release, the bundle that holds t
   assert.is(judgedBy(world, newer(false)), "unproven");
 });
 
+test("a bundle that leaves out what the newest status lists decides nothing, so an older one's advisory counts", () => {
+  const two = [{ affects: true }, { affects: false }].map((more, i) => ({
+    id: `ACME-2026-${i + 1}`,
+    listed: true,
+    ...more,
+  }));
+  const stripped = { ...makeWorld({ advisories: two }).bundle, advisories: [] };
+  assert.is(judgedBy(world, stripped), "unproven");
+  const [a, b, c] = [older, newer(true), stripped];
+  for (const order of [
+    [a, b, c],
+    [a, c, b],
+    [b, a, c],
+    [b, c, a],
+    [c, a, b],
+    [c, b, a],
+  ])
+    assert.is(judgedBy(world, ...order), "vulnerable");
+});
+
 test.after(() => rmSync(folder, { recursive: true, force: true }));
 test.run();

@@ -3,7 +3,8 @@
 //
 //   1. one whose release the evidence says it runs, else any;
 //   2. one that holds against its release what the one with the newest status does, so that an older status hides no
-//      advisory, and a newer one's withdrawal counts;
+//      advisory, and a newer one's withdrawal counts. A bundle with findings of its own, one that leaves out an advisory
+//      say, is no newest one as long as there is another (outdated.ts);
 //   3. one that knows the key, else any; that holds the challenge, else any; that leaves nothing open at T, else any;
 //   4. the one with the newest status, of two the last.
 //
@@ -23,6 +24,7 @@ import {
   openContext,
   type Row,
 } from "@vouch/shared/fleet";
+import { standingOf } from "@vouch/shared/outdated";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
@@ -35,6 +37,8 @@ const MAX_BUNDLES = 64 * 1024 * 1024;
 export class Bundles {
   private readonly waiting: Uint8Array[] = [];
   private readonly opened: Context[] = [];
+  /** Those whose word on their release counts for other bundles' devices. */
+  private readonly decisive = new Set<Context>();
   private bytes = 0;
 
   constructor(private readonly isWanted: boolean) {}
@@ -67,7 +71,7 @@ export class Bundles {
     const holds = ({ bundle }: Context) =>
       bundle.checkpoints.some(({ note }) => equalBytes(note, challenge.checkpoint));
     const fitting = preferred(this.opened, runs);
-    const newest = newestOf(fitting);
+    const newest = newestOf(preferred(fitting, (context) => this.decisive.has(context)));
     const agreeing = fitting.filter((context) => newest !== undefined && isBad(context) === isBad(newest));
     const chosen = newestOf([knows, holds, isSettled].reduce(preferred, agreeing));
     if (chosen !== undefined) return chosen;
@@ -79,7 +83,9 @@ export class Bundles {
   private open(question: AuditQuestion): void {
     for (const bytes of this.waiting.splice(0)) {
       try {
-        this.opened.push(openContext(bytes, question));
+        const context = openContext(bytes, question);
+        this.opened.push(context);
+        if (standingOf(contextLine(context)) !== null) this.decisive.add(context);
       } catch (error) {
         if (!isRefusal(error)) throw error; // it has a row of its own
       }
