@@ -94,6 +94,10 @@ client("without a milestone in time it is pending, and the next run goes on with
     const { code, hint } = await refusalOf(record({ timeoutMs: 3000 }));
     assert.is(code, "anchor-pending");
     assert.match(hint ?? "", /goes on/);
+    node.faults = { slow: 300 };
+    const again = await refusalOf(record({ timeoutMs: 1400 }));
+    assert.is(again.code, "anchor-pending", "a question asked just before the end is still answered");
+    node.faults = {};
     node.tangle.issue();
     const { facts } = await record();
     assert.equal(carriers(node, NOTE), [facts?.block]);

@@ -6,6 +6,9 @@ import { unreachableHint } from "../unreachable";
 /** A node that hasn't answered one question by then isn't going to. */
 const ASK_MS = 20_000;
 
+/** What the last question has, even when all of them are to be over sooner: cut off at once it would tell nothing. */
+const LAST_MS = 2000;
+
 export interface Deadline {
   /** For the next question. `mostMs`: how long that one may take, where it isn't the usual. */
   askMs(mostMs?: number): number;
@@ -15,7 +18,7 @@ export interface Deadline {
 
 export function deadlineIn(ms: number): Deadline {
   const end = performance.now() + ms;
-  const left = () => Math.max(1, end - performance.now());
+  const left = () => Math.max(Math.min(ms, LAST_MS), end - performance.now());
   return {
     askMs: (most = ASK_MS) => Math.min(most, left()),
     allows: (more) => performance.now() + more < end,
