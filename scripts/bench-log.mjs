@@ -36,7 +36,7 @@ import { formatNote } from "@vouch/shared/note";
 import { tilePath } from "@vouch/shared/tiles";
 import { bulkFiles } from "./host-cli/src/bulkfiles";
 import { nodeCrypto } from "./host-cli/src/crypto";
-import { writeWhole } from "./host-cli/src/files";
+import { writeWhole } from "./host-cli/src/writefiles";
 import { openTiledLog } from "./host-cli/src/tiledlog";
 import { growTree } from "./host-cli/src/treegrowth";
 

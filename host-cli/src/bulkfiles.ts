@@ -10,8 +10,9 @@
 import { close, closeSync, fsync, openSync, rmSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { about } from "./exit";
-import { fileTrouble, flushFolder } from "./files";
+import { fileTrouble } from "./filetrouble";
 import { makeFolders } from "./tiledlog";
+import { flushFolder } from "./writefiles";
 
 const AT_ONCE = 8;
 const BEHIND = 256; // files that may wait for their flush, and are open until then

@@ -9,10 +9,10 @@ import { Refusal } from "@vouch/shared/refusal";
 import type { Statement } from "@vouch/shared/statement";
 import { nodeCrypto } from "./crypto";
 import { about } from "./exit";
-import { writeWhole } from "./files";
 import { withFileLock } from "./lock";
 import type { Signer } from "./signer";
 import { type StatementFile, signEnvelope } from "./statementfile";
+import { writeWhole } from "./writefiles";
 
 const LOCK_TIMEOUT_MS = 30_000;
 

@@ -20,7 +20,8 @@ import type { HashReader } from "@vouch/shared/merkle";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import type { Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "./crypto";
-import { readInput, writeWhole } from "./files";
+import { readInput } from "./readfiles";
+import { writeWhole } from "./writefiles";
 
 const MOST_FILES = 1000;
 

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import type { Image } from "@vouch/shared/measured";
 import { usage } from "./exit";
-import { readChunks, readInput } from "./files";
+import { readChunks, readInput } from "./readfiles";
 
 export const MAX_IMAGE = 128 * 1024 * 1024;
 const PADDING = new Uint8Array(64 * 1024).fill(0xff);

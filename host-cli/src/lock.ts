@@ -18,7 +18,8 @@ import { rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
-import { isGone, readInput, writeWhole } from "./files";
+import { readInput } from "./readfiles";
+import { isGone, writeWhole } from "./writefiles";
 
 const POLL_MS = 20;
 

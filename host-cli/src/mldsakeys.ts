@@ -14,7 +14,6 @@ import { MLDSA_SEED, type MldsaKey, parseMldsaKey } from "@vouch/shared/mldsakey
 import { Refusal } from "@vouch/shared/refusal";
 import { nodeCrypto } from "./crypto";
 import { about } from "./exit";
-import { readInput } from "./files";
 import type { Io } from "./io";
 import {
   MAX_KEY_FILE,
@@ -29,6 +28,7 @@ import {
 } from "./keys";
 import { loadMldsa } from "./mldsa";
 import { readPassphrase } from "./passphrase";
+import { readInput } from "./readfiles";
 
 const hex = (text: string) => fromHex(text) as Uint8Array;
 const OID_ML_DSA_65 = "0609608648016503040312";

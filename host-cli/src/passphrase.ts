@@ -9,8 +9,8 @@
 import { utf8Decode } from "@vouch/shared/bytes";
 import { Refusal } from "@vouch/shared/refusal";
 import { about } from "./exit";
-import { readInput } from "./files";
 import type { Io } from "./io";
+import { readInput } from "./readfiles";
 
 const MAX_PASSPHRASE = 1024; // bytes; OpenSSL's own prompt stops there too
 

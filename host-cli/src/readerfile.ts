@@ -12,12 +12,13 @@ import {
 } from "@vouch/shared/readerkey";
 import type { ReaderKey } from "@vouch/shared/streamopen";
 import { about } from "./exit";
-import { readInput, writeWhole } from "./files";
 import type { Io } from "./io";
 import { MAX_KEY_FILE, openKey, publicKeyOf, secretKeyOf } from "./keys";
 import { withFileLock } from "./lock";
 import { readPassphrase } from "./passphrase";
+import { readInput } from "./readfiles";
 import { refusePrivate } from "./vkeyfile";
+import { writeWhole } from "./writefiles";
 
 const MAX_READER_FILE = 16 * 1024;
 

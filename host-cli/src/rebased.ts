@@ -15,7 +15,8 @@ import type { RebasedVerifier } from "@vouch/shared/rebased/judge";
 import { formatRoot, parseRoot } from "@vouch/shared/rebased/root";
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { about } from "./exit";
-import { readInput, writeWhole } from "./files";
+import { readInput } from "./readfiles";
+import { writeWhole } from "./writefiles";
 
 type Judge = typeof import("@vouch/shared/rebased/judge");
 type Known = ReturnType<RebasedVerifier["proved"]>[number];

@@ -5,7 +5,7 @@ import { checkImageInBom, parseCycloneDx, withoutSupport } from "@vouch/shared/e
 import { quote, Refusal } from "@vouch/shared/refusal";
 import { nodeCrypto } from "./crypto";
 import { about } from "./exit";
-import { readInput } from "./files";
+import { readInput } from "./readfiles";
 
 const MAX_SBOM = 64 * 1024 * 1024;
 const CYCLONEDX_JSON = "application/vnd.cyclonedx+json";

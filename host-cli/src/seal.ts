@@ -38,11 +38,12 @@ import {
 import type { Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "./crypto";
 import { about } from "./exit";
-import { checkFreeFor, readInput, writeWhole } from "./files";
 import { MAX_IMAGE } from "./image";
 import { withFileLock } from "./lock";
+import { readInput } from "./readfiles";
 import type { Signer } from "./signer";
 import { readReleaseFile } from "./statementfile";
+import { checkFreeFor, writeWhole } from "./writefiles";
 
 const LOCK_TIMEOUT_MS = 30_000;
 

@@ -18,10 +18,10 @@ import { parseVkey, type Vkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "./crypto";
 import { about, usage } from "./exit";
-import { readInput } from "./files";
 import type { Io } from "./io";
 import { MAX_KEY_FILE, openKey, publicKeyOf, vkeyPathOf } from "./keys";
 import { readPassphrase } from "./passphrase";
+import { readInput } from "./readfiles";
 import { readVkey } from "./vkeyfile";
 
 export interface Signer {

@@ -20,8 +20,8 @@ import {
 } from "@vouch/shared/statement";
 import { nodeCrypto } from "./crypto";
 import { about, usage } from "./exit";
-import { readInput } from "./files";
 import { openImage } from "./image";
+import { readInput } from "./readfiles";
 import type { Signer } from "./signer";
 
 export interface StatementFile<S extends Statement = Statement> {

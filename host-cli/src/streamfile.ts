@@ -6,7 +6,8 @@ import { isRefusal } from "@vouch/shared/refusal";
 import type { ReadAgain, StreamChecker, StreamSummary } from "@vouch/shared/streamcheck";
 import { type EvidenceItem, frameOfItem, VstreamReader } from "@vouch/shared/vstream";
 import { nodeCrypto } from "./crypto";
-import { fileTrouble, readChunks } from "./files";
+import { fileTrouble } from "./filetrouble";
+import { readChunks } from "./readfiles";
 
 /** A recording may be as long as a disk; it is never in memory at once. */
 const MAX_RECORDING = 2 ** 44;

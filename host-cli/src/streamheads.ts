@@ -13,8 +13,9 @@ import { formatJson, parseJson } from "@vouch/shared/json";
 import { Refusal } from "@vouch/shared/refusal";
 import type { KnownHead, ProvedNote } from "@vouch/shared/streamcheck";
 import { about } from "./exit";
-import { readInput, writeWhole } from "./files";
 import { withFileLock } from "./lock";
+import { readInput } from "./readfiles";
+import { writeWhole } from "./writefiles";
 
 const ALONE = "vouch-stream-heads/v1";
 const TOGETHER = "vouch-stream-heads/v2";

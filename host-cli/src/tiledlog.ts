@@ -40,7 +40,8 @@ import {
 } from "@vouch/shared/tiles";
 import { nodeCrypto } from "./crypto";
 import { about } from "./exit";
-import { flushFolder, readStored, writeWhole } from "./files";
+import { readStored } from "./readfiles";
+import { flushFolder, writeWhole } from "./writefiles";
 
 const MAX_TILE = TILE_WIDTH * (2 + MAX_ENTRY);
 const CACHED_TILES = 64;

@@ -5,7 +5,7 @@ import { Refusal } from "@vouch/shared/refusal";
 import { parseVkey, type Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "./crypto";
 import { about } from "./exit";
-import { readInput } from "./files";
+import { readInput } from "./readfiles";
 
 const MAX_VKEY_FILE = 16 * 1024;
 

@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { isRefusal } from "@vouch/shared/refusal";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { readChunks, readInput, writeOutput, writeWhole } from "../src/files";
+import { readChunks, readInput } from "../src/readfiles";
+import { writeOutput, writeWhole } from "../src/writefiles";
 import { memoryIo } from "./memory-io";
 
 const refusal = (code: string) => (error: unknown) => isRefusal(error) && error.code === code;
@@ -181,11 +182,11 @@ writing("to stdout is what was asked for, and binary never lands on a terminal b
 
 writing.after(() => fs.rmSync(folder, { recursive: true }));
 
-// Bundles files.ts with a loop around writeWhole, so that another process can be killed in it.
+// Bundles writefiles.ts with a loop around writeWhole, so that another process can be killed in it.
 const BUNDLE_WRITER = `
   require("esbuild").buildSync({
     stdin: {
-      contents: 'import { writeWhole } from "./host-cli/src/files"; for (let i = 0; ; i++) { writeWhole(process.argv[2], String(i % 10).repeat(100000)); if (i === 2) console.log("begun"); }',
+      contents: 'import { writeWhole } from "./host-cli/src/writefiles"; for (let i = 0; ; i++) { writeWhole(process.argv[2], String(i % 10).repeat(100000)); if (i === 2) console.log("begun"); }',
       resolveDir: process.cwd(),
     },
     bundle: true, platform: "node", format: "esm", outfile: process.argv[1],

@@ -28,7 +28,7 @@ import { standingOf } from "@vouch/shared/outdated";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
-import { readInput } from "../files";
+import { readInput } from "../readfiles";
 import { challengeOf, placeIn } from "./inputs";
 
 const MAX_EVIDENCE = 64 * 1024;

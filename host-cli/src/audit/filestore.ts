@@ -25,8 +25,8 @@ import { join } from "node:path";
 import { BEFORE_KEY } from "@vouch/shared/auditline";
 import { Refusal } from "@vouch/shared/refusal";
 import { about } from "../exit";
-import { writeWhole } from "../files";
 import { takeLock } from "../lock";
+import { writeWhole } from "../writefiles";
 import { KeyTable, LONG_LINE, type Place } from "./keytable";
 import type { Store } from "./store";
 

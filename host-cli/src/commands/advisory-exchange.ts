@@ -16,10 +16,11 @@ import type { AdvisoryStatement } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { about, usage } from "../exit";
-import { readInput, writeOutput } from "../files";
 import type { Io } from "../io";
+import { readInput } from "../readfiles";
 import { withSigner } from "../signer";
 import { readStatementFile } from "../statementfile";
+import { writeOutput } from "../writefiles";
 import { updateAdvisory } from "./advisory-change";
 import {
   type AdvisoryWords,

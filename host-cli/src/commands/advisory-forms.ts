@@ -8,11 +8,11 @@ import type { AdvisoryStatement, Statement } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { usage } from "../exit";
-import { writeOutput } from "../files";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { loadSigner, type Signer, type SignerOptions } from "../signer";
 import { digestNamed, draftEnvelope, signStatement, splitComponentFlag } from "../statementfile";
+import { writeOutput } from "../writefiles";
 
 /** What may be said of an advisory beside its id and product. */
 export interface AdvisoryWords {

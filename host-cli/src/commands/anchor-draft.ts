@@ -14,15 +14,16 @@ import { parseNote } from "@vouch/shared/note";
 import { parseRoot } from "@vouch/shared/rebased/root";
 import { Refusal } from "@vouch/shared/refusal";
 import { about, usage } from "../exit";
-import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import type { Consent, Ledger } from "../ledger/ledger";
 import { keptReceipt } from "../log/anchors";
 import { draftsOf } from "../log/drafts";
 import { openLog } from "../log/store";
 import { extendWalk, readWalkFile } from "../log/walk";
+import { readInput } from "../readfiles";
 import type { Signer } from "../signer";
 import { readVkey } from "../vkeyfile";
+import { writeWhole } from "../writefiles";
 import type { AnchorFlags } from "./anchor";
 
 const MAX_DRAFT = 256 * 1024;

@@ -6,11 +6,11 @@
 import { quote } from "@vouch/shared/refusal";
 import { MAX_TRUST } from "@vouch/shared/stardust/trust";
 import { about, usage } from "../exit";
-import { readInput } from "../files";
 import type { Io } from "../io";
 import type { Ledger } from "../ledger/ledger";
 import type { Work } from "../ledger/stardust-pow";
 import { draftsOf } from "../log/drafts";
+import { readInput } from "../readfiles";
 import type { AnchorFlags } from "./anchor";
 
 // The build keeps it in a file of its own (scripts/build.mjs): IOTA's library is larger than all of the verb.

@@ -26,14 +26,15 @@ import { commitTo } from "../endorse";
 import { openEnrolment } from "../enrolment";
 import { type Outstanding, outstanding } from "../evidence";
 import { about, printable } from "../exit";
-import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { listAnchors } from "../log/anchors";
 import { policyNow } from "../log/keys";
 import { openLog } from "../log/store";
 import { startProgress } from "../output/terminal";
+import { readInput } from "../readfiles";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { kidOfKey } from "../upload";
+import { writeWhole } from "../writefiles";
 import { readPolicyNow } from "./policy";
 import { receiptTime } from "./receipt-time";
 

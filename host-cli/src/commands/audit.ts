@@ -13,12 +13,12 @@ import { type Outcome, runAudit } from "../audit/run";
 import { openStore } from "../audit/store";
 import { nodeCrypto } from "../crypto";
 import { about, printable, usage } from "../exit";
-import { readInput } from "../files";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { auditText } from "../output/audit";
 import { nextStep } from "../output/nextstep";
 import { startProgress } from "../output/terminal";
+import { readInput } from "../readfiles";
 import { ALONE } from "../version";
 
 const MAX_POLICY = 256 * 1024;

@@ -18,9 +18,10 @@ import { Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, usage } from "../exit";
-import { readInput, writeOutput } from "../files";
 import type { Io } from "../io";
 import { type BundleParts, type DeviceFiles, makeBundle } from "../log/bundling";
+import { readInput } from "../readfiles";
+import { writeOutput } from "../writefiles";
 
 const MAX_EVIDENCE = 64 * 1024;
 

@@ -25,11 +25,12 @@ import { parseRenewed } from "@vouch/shared/renewal";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, usage } from "../exit";
-import { readInput, writeOutput } from "../files";
 import type { Io } from "../io";
 import { mldsaOnDemand } from "../mldsa";
 import { type Countersigner, loadCountersigner } from "../mldsakeys";
+import { readInput } from "../readfiles";
 import { readReleaseFile } from "../statementfile";
+import { writeOutput } from "../writefiles";
 import { describeRelease } from "./release";
 import { readRenewable } from "./renew";
 

@@ -19,11 +19,11 @@ import { concatBytes } from "@vouch/shared/bytes";
 import { formatChallenge } from "@vouch/shared/companions";
 import { formatDevice } from "@vouch/shared/fleetform";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
-import { makeFolder, writeWhole } from "../files";
 import { initDirectoryLedger } from "../ledger/directory";
 import type { FleetDevice } from "../log/fleet";
 import { makeFleet } from "../log/fleet";
 import { initLog, openLog } from "../log/store";
+import { makeFolder, writeWhole } from "../writefiles";
 import {
   advise,
   DAY,

@@ -6,8 +6,8 @@
 
 import { cpSync, readdirSync, readFileSync } from "node:fs";
 import { parseVkey } from "@vouch/shared/vkey";
-import { writeWhole } from "../files";
 import { loadSigner } from "../signer";
+import { writeWhole } from "../writefiles";
 import { type Story, type, unexpected } from "./demo-story";
 import { type StartedWitness, startWitness } from "./witness";
 

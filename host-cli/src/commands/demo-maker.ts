@@ -3,7 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { writeWhole } from "../files";
+import { writeWhole } from "../writefiles";
 import type { Ledger, Story } from "./demo-story";
 
 export const PRODUCT = "pump-400";

@@ -10,9 +10,9 @@
 import { readFileSync, rmSync } from "node:fs";
 import { concatBytes } from "@vouch/shared/bytes";
 import { VstreamReader } from "@vouch/shared/vstream";
-import { writeWhole } from "../files";
 import type { Io } from "../io";
 import { setPace } from "../pace";
+import { writeWhole } from "../writefiles";
 import { benchWorks, DIRECTORY, makerReleases } from "./demo-maker";
 import { openFolder, Story, type, unexpected } from "./demo-story";
 

@@ -35,10 +35,11 @@ import { commitTo, signStatement } from "../endorse";
 import { openEnrolment } from "../enrolment";
 import { outstanding } from "../evidence";
 import { about, printable } from "../exit";
-import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
+import { readInput } from "../readfiles";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { kidOfKey } from "../upload";
+import { writeWhole } from "../writefiles";
 import { jobProgress } from "./attest";
 import { readPolicyNow } from "./policy";
 

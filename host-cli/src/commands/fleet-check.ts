@@ -15,9 +15,9 @@ import type { Command } from "commander";
 import { itemsOf } from "../audit/items";
 import { nodeCrypto } from "../crypto";
 import { about, usage } from "../exit";
-import { readInput } from "../files";
 import type { Io } from "../io";
 import { decimal, plural } from "../output/size";
+import { readInput } from "../readfiles";
 import { readVkey } from "../vkeyfile";
 
 /** Where a statement's bytes stand in the log in a folder, whose checkpoint `key` must have signed. */

@@ -19,9 +19,9 @@ import { itemsOf } from "../audit/items";
 import { isBundle } from "../audit/run";
 import { nodeCrypto } from "../crypto";
 import { about, printable, usage } from "../exit";
-import { writeOutput } from "../files";
 import type { Io } from "../io";
 import { plural } from "../output/size";
+import { writeOutput } from "../writefiles";
 
 const MAX_CONTEXTS = 64 * 1024 * 1024;
 const MAX_PICKED = 64 * 1024 * 1024;

@@ -20,10 +20,10 @@ import { parseVkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, printable } from "../exit";
-import { readInput } from "../files";
 import type { Io } from "../io";
 import { type Kind, kindOf } from "../kinds";
 import { digestOf as imageDigestOf } from "../mcuboot";
+import { readInput } from "../readfiles";
 import { countersignatureFields, tellCountersignature, tellMldsaKey } from "./inspect-countersign";
 import { tellAudit, tellFleet, tellReport, tellRows } from "./inspect-fleet";
 import {

@@ -30,15 +30,16 @@ import type { Command } from "commander";
 import { countersign } from "../countersign";
 import { nodeCrypto } from "../crypto";
 import { about, usage } from "../exit";
-import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { changesOf, keptKeyRecords } from "../log/keys";
 import { openLog } from "../log/store";
 import { parseMoment } from "../moment";
 import { table } from "../output/terminal";
+import { readInput } from "../readfiles";
 import { loadSigner, type SignerOptions, withSigner } from "../signer";
 import { draftEnvelope, readStatementFile, type StatementFile } from "../statementfile";
 import { readVkey } from "../vkeyfile";
+import { writeWhole } from "../writefiles";
 
 export interface NewRotation {
   /** The log's folder: its origin, and its size, after which the change takes effect. */

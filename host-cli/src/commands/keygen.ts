@@ -21,12 +21,13 @@ import { formatVkey, KEY_COSIGNATURE, KEY_ED25519, makeVkey } from "@vouch/share
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, usage } from "../exit";
-import { readInput, removeLeftovers, writeWhole } from "../files";
 import type { Io } from "../io";
 import { createKey, MAX_KEY_FILE, openKey, publicKeyOf, readerPathOf, vkeyPathOf } from "../keys";
 import { loadMldsa } from "../mldsa";
 import { createMldsaKey, openMldsaSeed } from "../mldsakeys";
 import { readPassphrase } from "../passphrase";
+import { readInput } from "../readfiles";
+import { removeLeftovers, writeWhole } from "../writefiles";
 
 const ED25519 = "ed25519";
 

@@ -18,10 +18,11 @@ import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, printable, usage } from "../exit";
-import { checkFree, readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import type { SeenCoordinator } from "../ledger/tangle-keys";
+import { readInput } from "../readfiles";
 import { seconds } from "../signer";
+import { checkFree, writeWhole } from "../writefiles";
 
 const rootText = (trust: Trust) => formatStardustRoot(rootOfTrust(trust, nodeCrypto));
 const lineOf = (trust: Trust) => `ledger stardust ${rootText(trust)}\n`;

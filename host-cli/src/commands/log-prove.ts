@@ -10,14 +10,15 @@ import { formatProof } from "@vouch/shared/proof";
 import { quote } from "@vouch/shared/refusal";
 import type { Command } from "commander";
 import { usage } from "../exit";
-import { readInput, writeOutput } from "../files";
 import { isAddress } from "../http";
 import type { Io } from "../io";
 import { policyOf } from "../log/keys";
 import { type LogReader, openLogReader } from "../log/remote";
 import { checkLogKey, openLog } from "../log/store";
 import { decimal } from "../output/size";
+import { readInput } from "../readfiles";
 import { seconds } from "../signer";
+import { writeOutput } from "../writefiles";
 import { readPolicyNow, refuseDistrusted } from "./policy";
 
 interface ProveFlags {

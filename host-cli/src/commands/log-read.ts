@@ -4,10 +4,10 @@
 
 import type { Command } from "commander";
 import { usage } from "../exit";
-import { writeOutput } from "../files";
 import type { Io } from "../io";
 import { openLogReader } from "../log/remote";
 import { decimal } from "../output/size";
+import { writeOutput } from "../writefiles";
 import { checkSignedFor, recordIndex, withReading } from "./log-prove";
 
 interface ReadFlags {

@@ -10,11 +10,12 @@ import { Refusal } from "@vouch/shared/refusal";
 import { KEY_ED25519, makeVkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
-import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { findRecord } from "../log/lookup";
 import { checkLogKey, openLog } from "../log/store";
+import { readInput } from "../readfiles";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
+import { writeWhole } from "../writefiles";
 
 export interface Receipt {
   readonly bytes: Uint8Array;

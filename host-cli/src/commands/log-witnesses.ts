@@ -16,7 +16,6 @@ import { cosignatureIn, formatAddCheckpoint, MAX_ANSWER, parseAnswer } from "@vo
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, usage } from "../exit";
-import { readInput, writeOutput } from "../files";
 import type { Io } from "../io";
 import { withLock } from "../lock";
 import { type Cosigning, cosignAndPublish, type Silent } from "../log/cosigning";
@@ -24,7 +23,9 @@ import { policyNow } from "../log/keys";
 import { readPending } from "../log/pending";
 import { checkLogKey, openLog } from "../log/store";
 import { decimal } from "../output/size";
+import { readInput } from "../readfiles";
 import { seconds } from "../signer";
+import { writeOutput } from "../writefiles";
 import { readPolicyNow } from "./policy";
 import { checkNotFuture, cosigningOverHttp } from "./witnesses";
 

@@ -17,11 +17,11 @@ import { formatVkey, type Vkey } from "@vouch/shared/vkey";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
-import { readInput } from "../files";
 import type { Io } from "../io";
 import { policyNow } from "../log/keys";
 import { openLog } from "../log/store";
 import { table } from "../output/terminal";
+import { readInput } from "../readfiles";
 
 const MAX_POLICY = 64 * 1024;
 

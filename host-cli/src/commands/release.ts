@@ -27,16 +27,17 @@ import type { Command } from "commander";
 import { type Countersigned, countersign } from "../countersign";
 import { nodeCrypto } from "../crypto";
 import { usage } from "../exit";
-import { readInput, writeWhole } from "../files";
 import { openImage } from "../image";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { table } from "../output/terminal";
+import { readInput } from "../readfiles";
 import { type SbomFile, sbomOf } from "../sbom";
 import { sealRelease } from "../seal";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { draftEnvelope, readReleaseFile, splitComponentFlag } from "../statementfile";
 import { readVkey } from "../vkeyfile";
+import { writeWhole } from "../writefiles";
 import { readPolicyNow } from "./policy";
 
 const MAX_SUIT = 64 * 1024; // whatever lies beside the statement under that name

@@ -30,14 +30,15 @@ import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, usage } from "../exit";
-import { readInput, writeOutput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { listAnchors } from "../log/anchors";
 import { firstHolding, placeOf, walkFor } from "../log/bundling";
 import { openLog } from "../log/store";
 import { mainReason } from "../output/verdict";
+import { readInput } from "../readfiles";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { signStatement } from "../statementfile";
+import { writeOutput, writeWhole } from "../writefiles";
 import { verifyFiles } from "./verify";
 
 const MAX_DRAFT = 128 * 1024;

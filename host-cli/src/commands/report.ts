@@ -11,15 +11,16 @@ import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { printable, usage } from "../exit";
 import { reportFhir } from "../fhir/firmware";
-import { readInput, writeOutput } from "../files";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { plural } from "../output/size";
+import { readInput } from "../readfiles";
 import { reportCsv } from "../report/csv";
 import { type Page, reportHtml } from "../report/html";
 import { reportPdf } from "../report/pdf";
 import { gather, MOST } from "../report/read";
 import { ALONE } from "../version";
+import { writeOutput } from "../writefiles";
 
 const MAX_POLICY = 256 * 1024;
 const MAX_WHERE = 300;

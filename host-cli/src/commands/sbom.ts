@@ -13,11 +13,11 @@ import { MAX_DOCUMENT } from "@vouch/shared/exchange/foreign";
 import { parseOsv } from "@vouch/shared/exchange/osv";
 import type { Command } from "commander";
 import { about, EXIT } from "../exit";
-import { readInput } from "../files";
 import { openImage } from "../image";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { table } from "../output/terminal";
+import { readInput } from "../readfiles";
 import { readBom } from "../sbom";
 
 interface Flags {

@@ -18,8 +18,8 @@ import { quote, Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
 import { builtFile } from "../dist";
 import { about, usage } from "../exit";
-import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
+import { readInput } from "../readfiles";
 import { type Device, startDevice } from "../sim/device";
 import { type EngineBlock, type MakerSpec, makeEngineImage, readBuild, readEngineImage } from "../sim/engine";
 import { createFlashFile, type Flash, memoryFlash, openFlashFile } from "../sim/flash";
@@ -36,6 +36,7 @@ import {
 } from "../sim/mps2";
 import { openPty } from "../sim/pty";
 import { refusePrivate } from "../vkeyfile";
+import { writeWhole } from "../writefiles";
 
 const MAX_VKEY_FILE = 1024;
 

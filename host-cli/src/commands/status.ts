@@ -27,7 +27,6 @@ import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { usage } from "../exit";
-import { writeOutput } from "../files";
 import type { Io } from "../io";
 import { TAIL } from "../log/index";
 import { aboutKeysIn, changesOf, type KeyRecord, revocationsOf, ringOf } from "../log/keys";
@@ -36,6 +35,7 @@ import { type LoggedStatement, openLog, type ReleaseLog, readStatements } from "
 import { parseMoment } from "../moment";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { digestNamed, signStatement } from "../statementfile";
+import { writeOutput } from "../writefiles";
 import { readPolicyNow } from "./policy";
 
 export interface NewStatus {

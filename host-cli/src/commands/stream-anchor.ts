@@ -21,14 +21,15 @@ import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { signStatement } from "../endorse";
 import { about } from "../exit";
-import { readInput, writeWhole } from "../files";
 import type { Io } from "../io";
 import { listAnchors } from "../log/anchors";
 import { findStatements } from "../log/lookup";
 import { openLog } from "../log/store";
+import { readInput } from "../readfiles";
 import { loadSigner, type SignerOptions, withSigner } from "../signer";
 import { readRecording } from "../streamfile";
 import { refuseRefuted } from "../streamverdict";
+import { writeWhole } from "../writefiles";
 import { receiptTime } from "./receipt-time";
 
 interface Flags extends SignerOptions {

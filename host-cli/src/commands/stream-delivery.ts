@@ -3,10 +3,10 @@
 import { Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
 import { about, usage } from "../exit";
-import { readInput } from "../files";
 import type { Io } from "../io";
 import { MAX_KEY_FILE } from "../keys";
 import { readPassphrase } from "../passphrase";
+import { readInput } from "../readfiles";
 import { formatAddress, parseAddress, type TlsFiles } from "../stream/address";
 import { Cursor } from "../stream/cursor";
 import { deliverOverMqtt, type Login } from "../stream/mqtt";

@@ -19,13 +19,14 @@ import { VstreamReader } from "@vouch/shared/vstream";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { usage } from "../exit";
-import { checkFree, readChunks, writeWhole } from "../files";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { changeReaders, loadReaderKey, readersPathOf, readReader } from "../readerfile";
+import { readChunks } from "../readfiles";
 import { type FrameRange, type OwnedStream, readOwned, readTimes, type Span } from "../streamrange";
 import { refuseRefuted } from "../streamverdict";
 import { readVkey } from "../vkeyfile";
+import { checkFree, writeWhole } from "../writefiles";
 
 interface GrantFlags {
   to: string;

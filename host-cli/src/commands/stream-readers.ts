@@ -16,8 +16,9 @@ import {
 import { isRefusal } from "@vouch/shared/refusal";
 import { MODE_NAMES, MODE_RESTRICTED } from "@vouch/shared/stream";
 import { about, usage } from "../exit";
-import { readInput, writeWhole } from "../files";
 import { readersPathOf, readReader } from "../readerfile";
+import { readInput } from "../readfiles";
+import { writeWhole } from "../writefiles";
 
 export interface WatchedReaders {
   readonly path: string;

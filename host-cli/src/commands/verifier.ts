@@ -7,9 +7,10 @@ import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { builtFile } from "../dist";
 import { usage } from "../exit";
-import { readInput, writeOutput } from "../files";
 import type { Io } from "../io";
+import { readInput } from "../readfiles";
 import { VERSION } from "../version";
+import { writeOutput } from "../writefiles";
 
 const NAME = "vouch-verify.cjs";
 const MAX_VERIFIER = 4 * 1024 * 1024;

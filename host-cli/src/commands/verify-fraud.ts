@@ -15,11 +15,11 @@ import { EXIT_STATUS, wordOf } from "@vouch/shared/verdict";
 import { KEY_ED25519, type Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "../crypto";
 import { about, describe, usage } from "../exit";
-import { readInput } from "../files";
 import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
 import { checkForm } from "../kinds";
 import { paint, table } from "../output/terminal";
+import { readInput } from "../readfiles";
 import { readVkey } from "../vkeyfile";
 import { readPolicy } from "./policy";
 

@@ -10,10 +10,10 @@ import { isoTime } from "@vouch/shared/time";
 import { EXIT_STATUS, wordOf } from "@vouch/shared/verdict";
 import { nodeCrypto } from "../crypto";
 import { about, describe, usage } from "../exit";
-import { readInput } from "../files";
 import type { Io } from "../io";
 import { checkForm } from "../kinds";
 import { table } from "../output/terminal";
+import { readInput } from "../readfiles";
 import { readVkey } from "../vkeyfile";
 import { readPolicy } from "./policy";
 

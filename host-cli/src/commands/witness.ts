@@ -25,18 +25,19 @@ import {
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
 import { about, printable, usage } from "../exit";
-import { checkFree, readInput, writeOutput } from "../files";
 import { keepFraud } from "../fraudfile";
 import type { Io } from "../io";
 import { vkeyPathOf } from "../keys";
 import { type Address, listenAddress } from "../listen";
 import { decimal } from "../output/size";
+import { readInput } from "../readfiles";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
 import { makeFolders } from "../tiledlog";
 import { readVkey } from "../vkeyfile";
 import { type RequestLine, startServer } from "../witness/server";
 import { openState } from "../witness/state";
 import { type Cosigned, openWitness, type Witness } from "../witness/witness";
+import { checkFree, writeOutput } from "../writefiles";
 
 const MAX_LOGS = 1024 * 1024;
 

@@ -36,9 +36,9 @@ import {
 import { type LineFlags, type LinkOptions, linkFrom } from "../device/link";
 import { openDevice } from "../device/transport";
 import { about, printable, usage } from "../exit";
-import { readInput } from "../files";
 import type { Io } from "../io";
 import { startProgress } from "../output/terminal";
+import { readInput } from "../readfiles";
 
 const BOOT_CODE = ".bootcde";
 const MAX_FILE = 8 * 1024 * 1024; // the largest external flash on a board with Espruino

@@ -24,8 +24,8 @@ import { isoTime } from "@vouch/shared/time";
 import { KEY_COSIGNATURE, KEY_ED25519, makeVkey, type Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
-import { readInput, writeWhole } from "../files";
 import { withLock } from "../lock";
+import { readInput } from "../readfiles";
 import type { Signer } from "../signer";
 import {
   commitAppend,
@@ -35,6 +35,7 @@ import {
   planAppend,
   type TiledLog,
 } from "../tiledlog";
+import { writeWhole } from "../writefiles";
 import type { Ledger, Prepared, Signed, Submitted } from "./ledger";
 
 const LOCK_TIMEOUT_S = 30;

@@ -19,9 +19,10 @@ import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import type { Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
-import { readStored, writeWhole } from "../files";
 import { keepFraud } from "../fraudfile";
+import { readStored } from "../readfiles";
 import { damaged, makeFolders, type TiledLog } from "../tiledlog";
+import { writeWhole } from "../writefiles";
 
 const MAX_RECEIPT = 1024 * 1024; // contents of a busy checkpoint of a public ledger
 const RECEIPT = /^(?:([a-z][a-z0-9-]{0,31})\.tlog-proof|(rebased|stardust)\.receipt)$/;

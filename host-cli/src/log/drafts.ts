@@ -10,8 +10,9 @@ import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseCheckpoint } from "@vouch/shared/checkpoint";
 import { parseNote } from "@vouch/shared/note";
-import { flushFolder, readInput, writeWhole } from "../files";
+import { readInput } from "../readfiles";
 import { makeFolders } from "../tiledlog";
+import { flushFolder, writeWhole } from "../writefiles";
 import { anchorFolder } from "./anchors";
 
 const MAX_DRAFT = 4 * 1024 * 1024;

@@ -6,8 +6,8 @@
 
 import { join } from "node:path";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
-import { readStored } from "../files";
 import { type Answer, type HttpClient, httpClient, isAddress, isPassing, parseBase } from "../http";
+import { readStored } from "../readfiles";
 
 export interface LogFiles {
   /** The folder or the address, for messages. */

@@ -27,7 +27,7 @@ import {
   tileReader,
 } from "@vouch/shared/tiles";
 import { nodeCrypto } from "../crypto";
-import { readStored } from "../files";
+import { readStored } from "../readfiles";
 import { damaged, openTiledLog, type TiledLog } from "../tiledlog";
 import { growTree } from "../treegrowth";
 import { IndexDamaged, listRuns, openRun } from "./index";

@@ -19,8 +19,8 @@ import { join } from "node:path";
 import { concatBytes, utf8Encode } from "@vouch/shared/bytes";
 import { rootOf } from "@vouch/shared/merkle";
 import { nodeCrypto } from "../crypto";
-import { writePieces } from "../files";
 import { makeFolders, type TiledLog } from "../tiledlog";
+import { writePieces } from "../writefiles";
 
 export const TAIL = 4096n;
 export const CHUNK = 65536;

@@ -37,8 +37,9 @@ import { parseStatement, type Statement } from "@vouch/shared/statement";
 import { parseVkey, sameVkey, type Vkey } from "@vouch/shared/vkey";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
-import { readStored, writeWhole } from "../files";
+import { readStored } from "../readfiles";
 import { damaged, makeFolders, type TiledLog } from "../tiledlog";
+import { writeWhole } from "../writefiles";
 import { ABOUT_KEYS, findStatements } from "./lookup";
 
 export interface KeyRecord {

@@ -16,8 +16,9 @@ import { MAX_NOTE } from "@vouch/shared/note";
 import { Refusal } from "@vouch/shared/refusal";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
-import { flushFolder, readStored, writeWhole } from "../files";
+import { readStored } from "../readfiles";
 import { openTiledLogAt, type TiledLog } from "../tiledlog";
+import { flushFolder, writeWhole } from "../writefiles";
 
 const pathOf = (log: TiledLog) => join(log.folder, "pending");
 

@@ -37,8 +37,9 @@ import {
 } from "@vouch/shared/tiles";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
-import { readInput, writeWhole } from "../files";
+import { readInput } from "../readfiles";
 import { damaged, makeFolders } from "../tiledlog";
+import { writeWhole } from "../writefiles";
 import { type LogFiles, openFiles, type ReadOptions } from "./files";
 
 const HASH = 32;
@@ -79,7 +80,7 @@ export interface OpenOptions extends ReadOptions {
   readonly cache?: string | undefined;
 }
 
-/** Opens a log in a folder or at an address by its newest checkpoint. Refuses `not-a-log`, `log-damaged`, and what files.ts does. */
+/** Opens a log in a folder or at an address by its newest checkpoint. Refuses `not-a-log`, `log-damaged`, and what readfiles.ts does. */
 export async function openLogReader(where: string, options: OpenOptions = {}): Promise<LogReader> {
   const files = openFiles(where, options);
   try {

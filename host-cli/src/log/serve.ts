@@ -18,7 +18,7 @@ import { parseCheckpoint } from "@vouch/shared/checkpoint";
 import { MAX_NOTE, parseNote } from "@vouch/shared/note";
 import { isRefusal } from "@vouch/shared/refusal";
 import { parseTilePath, TILE_WIDTH } from "@vouch/shared/tiles";
-import { readInput } from "../files";
+import { readInput } from "../readfiles";
 
 const YEAR_S = 31_536_000;
 const PARTIAL_S = 300;

@@ -20,8 +20,9 @@ import {
 } from "@vouch/shared/rebased/walkform";
 import { Refusal } from "@vouch/shared/refusal";
 import { about } from "../exit";
-import { readStored, writeWhole } from "../files";
+import { readStored } from "../readfiles";
 import { makeFolders } from "../tiledlog";
+import { writeWhole } from "../writefiles";
 
 export const MAX_WALK = 64 * 1024 * 1024;
 

@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { Refusal } from "@vouch/shared/refusal";
-import { flushFolder } from "../files";
+import { flushFolder } from "../writefiles";
 
 export interface GrowingFile {
   append(bytes: Uint8Array): void;

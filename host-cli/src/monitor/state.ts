@@ -33,9 +33,10 @@ import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { formatVkey, type Vkey } from "@vouch/shared/vkey";
 import { emptyMemory, MEMORY, type Memory, readMemory } from "@vouch/shared/watchmemory";
 import { about } from "../exit";
-import { readInput, writeWhole } from "../files";
 import { takeLock } from "../lock";
+import { readInput } from "../readfiles";
 import { makeFolders } from "../tiledlog";
+import { writeWhole } from "../writefiles";
 import { type GrowingFile, openGrowing } from "./growing";
 import { type HashStore, openHashes } from "./hashes";
 

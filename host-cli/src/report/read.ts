@@ -13,7 +13,7 @@ import { MAX_AUDIT_LINE, parseAuditLine } from "@vouch/shared/auditline";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { Gathering } from "@vouch/shared/report";
 import { about } from "../exit";
-import { readChunks } from "../files";
+import { readChunks } from "../readfiles";
 import { DATABASE, STDIN } from "./wording";
 
 /** What a report may be made of. */

@@ -17,8 +17,9 @@
 
 import * as fs from "node:fs";
 import { Refusal } from "@vouch/shared/refusal";
-import { readInput, writeWhole } from "../files";
 import { takeLock } from "../lock";
+import { readInput } from "../readfiles";
+import { writeWhole } from "../writefiles";
 import { ENGINE_BYTES, FLASH_BYTES, LAYOUT } from "./layout";
 
 /** What a board has besides its flash. */

@@ -17,8 +17,8 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Refusal } from "@vouch/shared/refusal";
-import { readInput } from "../files";
 import { takeLock } from "../lock";
+import { readInput } from "../readfiles";
 import { BLOCK_BYTES, type EngineBlock, formatBlock, type MakerSpec, readBlock, readBuild } from "./engine";
 
 const KIB = 1024;

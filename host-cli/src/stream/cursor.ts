@@ -7,7 +7,8 @@
 
 import { createHash, randomBytes } from "node:crypto";
 import { isRefusal } from "@vouch/shared/refusal";
-import { readInput, writeWhole } from "../files";
+import { readInput } from "../readfiles";
+import { writeWhole } from "../writefiles";
 
 const EVERY_MS = 1000;
 const FILE_MAX = 4096;

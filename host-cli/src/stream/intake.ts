@@ -20,7 +20,7 @@ import type { Piece, Stand } from "@vouch/shared/delivery";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { parseFrame } from "@vouch/shared/streamread";
 import { encodeVstreamHead, type VstreamItem } from "@vouch/shared/vstream";
-import { flushFolder, writeFed } from "../files";
+import { flushFolder, writeFed } from "../writefiles";
 import { type Chain, followFrame } from "./chain";
 import { Recording } from "./recording";
 import { BEGINNING, itemReader, Tail } from "./tail";

@@ -25,8 +25,8 @@ import {
   recorderKid,
   type VstreamItem,
 } from "@vouch/shared/vstream";
-import { writeWhole } from "../files";
 import type { Signer } from "../signer";
+import { writeWhole } from "../writefiles";
 import { checkSigned, followFrame } from "./chain";
 import type { Recording } from "./recording";
 import type { Moment } from "./ticks";

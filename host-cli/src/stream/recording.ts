@@ -30,8 +30,9 @@ import { isSignedType } from "@vouch/shared/stream";
 import { type Frame, parseFrame } from "@vouch/shared/streamread";
 import { encodeVstreamHead, type VstreamItem, VstreamReader } from "@vouch/shared/vstream";
 import { about } from "../exit";
-import { fileTrouble, flushFolder } from "../files";
+import { fileTrouble } from "../filetrouble";
 import { withFileLock } from "../lock";
+import { flushFolder } from "../writefiles";
 import { type Chain, followFrame } from "./chain";
 
 const CHUNK = 256 * 1024;

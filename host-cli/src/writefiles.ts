@@ -1,9 +1,4 @@
-// Files in and out, and `-`.
-//
-// In: bounded. A path may name a pipe or /dev/zero, so the limit is kept
-// while reading and not only asked of stat.
-//
-// Out: whole or not at all. The bytes go to a new file in the same folder,
+// Files out, whole or not at all. The bytes go to a new file in the same folder,
 // are flushed to the disk, and only then take the name; the folder is flushed
 // last, so that the name survives a power cut too:
 //
@@ -40,91 +35,12 @@ import {
 import { basename, dirname, join } from "node:path";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { about, usage } from "./exit";
+import { codeOf, fileTrouble, nameTaken } from "./filetrouble";
 import type { Io } from "./io";
+import { readInput } from "./readfiles";
 
 const KEY_HEAD = 4096;
-const CHUNK = 256 * 1024; // fastest of the sizes measured for hashing 64 MB
-
-/** All of a file, or of stdin for "-". Refuses `not-found`, `not-a-file`, `unreadable`, `too-large`. */
-export function readInput(path: string, maxBytes: number): Uint8Array {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  readChunks(path, maxBytes, (chunk) => {
-    parts.push(chunk.slice());
-    size += chunk.length;
-  });
-  if (parts.length === 1 && parts[0] !== undefined) return parts[0];
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
-/**
- * The same for a file in a folder that others may have filled. Refuses `not-a-file` for a pipe or a device, which would be
- * waited for without end.
- */
-export function readStored(path: string, maxBytes: number): Uint8Array {
-  const there = statSync(path, { throwIfNoEntry: false });
-  if (there !== undefined && !there.isFile() && !there.isDirectory())
-    throw new Refusal("not-a-file", `${path}: found a pipe or a device, expected a file`);
-  return readInput(path, maxBytes);
-}
-
-/** Feeds a file to `take` piece by piece, for what needn't be in memory at once. A piece is valid during the call. */
-export function readChunks(path: string, maxBytes: number, take: (chunk: Uint8Array) => void): void {
-  about(path === "-" ? "stdin" : path, () => {
-    const fd = path === "-" ? 0 : open(path);
-    try {
-      const { size } = fstatSync(fd);
-      if (size > maxBytes) throw tooLarge(`${size} bytes`, maxBytes);
-      const buffer = new Uint8Array(Math.max(1, Math.min(CHUNK, size === 0 ? CHUNK : size)));
-      for (let total = 0; ; ) {
-        const count = readSome(fd, buffer);
-        if (count === 0) return;
-        total += count;
-        if (total > maxBytes) throw tooLarge(`more than ${maxBytes} bytes`, maxBytes);
-        take(buffer.subarray(0, count));
-      }
-    } finally {
-      if (fd !== 0) closeSync(fd);
-    }
-  });
-}
-
-/** The lines of a file or of stdin, without their ends, one after another. Refuses `too-large` for a longer line, and as readInput. */
-export function* readLines(path: string, maxBytes: number): Generator<Uint8Array> {
-  const fd = path === "-" ? 0 : about(path, () => open(path));
-  try {
-    let held = new Uint8Array(0); // of a line that goes on
-    const buffer = new Uint8Array(CHUNK);
-    for (;;) {
-      const count = readSome(fd, buffer);
-      let start = 0;
-      for (let end = buffer.indexOf(10); end >= 0 && end < count; end = buffer.indexOf(10, start)) {
-        const line = new Uint8Array(held.length + end - start);
-        line.set(held);
-        line.set(buffer.subarray(start, end), held.length);
-        if (line.length > maxBytes) throw tooLarge(`a line of ${line.length} bytes`, maxBytes);
-        yield line;
-        held = held.subarray(0, 0);
-        start = end + 1;
-      }
-      const rest = new Uint8Array(held.length + Math.max(0, count - start));
-      rest.set(held);
-      rest.set(buffer.subarray(start, Math.max(start, count)), held.length);
-      held = rest;
-      if (held.length > maxBytes) throw tooLarge(`a line of more than ${maxBytes} bytes`, maxBytes);
-      if (count === 0) break;
-    }
-    if (held.length > 0) yield held;
-  } finally {
-    if (fd !== 0) closeSync(fd);
-  }
-}
+const CHUNK = 256 * 1024;
 
 export interface WriteOptions {
   /** Permission bits of a new file; 0o600 for anything secret. Default 0o644, less the umask. */
@@ -148,7 +64,7 @@ export function writeFed(path: string, feed: Feed, options: WriteOptions = {}): 
   about(path, () => {
     try {
       const there = statSync(path, { throwIfNoEntry: false });
-      if (there !== undefined && options.overwrite === false) throw exists();
+      if (there !== undefined && options.overwrite === false) throw nameTaken();
       if (there?.isDirectory()) throw new Refusal("unwritable", "found a folder, expected a file to write");
       // A device or a pipe is written to; renaming over /dev/null would replace it for everybody.
       if (there !== undefined && !there.isFile()) return writeThrough(path, feed);
@@ -211,30 +127,6 @@ export function writeOutput(
   io.stdout(content);
 }
 
-function open(path: string): number {
-  try {
-    const fd = openSync(path, "r");
-    if (!fstatSync(fd).isDirectory()) return fd;
-    closeSync(fd);
-  } catch (error) {
-    throw fileTrouble(error, "unreadable", "can't be read");
-  }
-  throw new Refusal("not-a-file", "found a folder, expected a file");
-}
-
-/** Reads once, however the descriptor was set up: stdin may be non-blocking, and ends with EOF on Windows. */
-function readSome(fd: number, buffer: Uint8Array): number {
-  for (;;) {
-    try {
-      return readSync(fd, buffer);
-    } catch (error) {
-      if (codeOf(error) === "EOF") return 0;
-      if (codeOf(error) !== "EAGAIN") throw fileTrouble(error, "unreadable", "can't be read");
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-    }
-  }
-}
-
 /** PEM of any kind of private key in a file's first bytes. */
 function holdsPrivateKey(path: string): boolean {
   const fd = openSync(path, "r");
@@ -285,7 +177,7 @@ function replace(target: string, feed: Feed, mode: number, options: WriteOptions
     }
     if (options.overwrite === "same") {
       if (existsSync(target) ? !holdTheSame(temporary, target) : !takesFreeName(temporary, target))
-        throw exists();
+        throw nameTaken();
     } else if (options.overwrite === false) takeFreeName(temporary, target);
     else renameSync(temporary, target);
   } finally {
@@ -325,7 +217,7 @@ function takeFreeName(temporary: string, target: string): void {
   try {
     linkSync(temporary, target);
   } catch (error) {
-    if (codeOf(error) === "EEXIST") throw exists();
+    if (codeOf(error) === "EEXIST") throw nameTaken();
     // FAT and some network folders have no hard links; copying with O_EXCL still never overwrites.
     if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(codeOf(error))) throw error;
     copyFileSync(temporary, target, constants.COPYFILE_EXCL);
@@ -357,7 +249,7 @@ export function flushFolder(folder: string): void {
 export const checkFree = (path: string): void =>
   about(path, () => {
     const there = statSync(path, { throwIfNoEntry: false });
-    if (there?.isFile() === true || there?.isDirectory() === true) throw exists();
+    if (there?.isFile() === true || there?.isDirectory() === true) throw nameTaken();
   });
 
 /** Before other files change that go with this one: refuses `exists` as writeOutput would. */
@@ -366,51 +258,10 @@ export const checkFreeFor = (path: string, content: Uint8Array): void =>
     const there = statSync(path, { throwIfNoEntry: false });
     if (there?.isFile() !== true) return;
     if (there.size !== content.length || !Buffer.from(readInput(path, content.length)).equals(content))
-      throw exists();
-  });
-
-const exists = () =>
-  new Refusal("exists", "a file of this name is already there and is never overwritten", {
-    hint: "choose another name, or move the old file away yourself",
+      throw nameTaken();
   });
 
 const keyFile = () =>
   new Refusal("key-file", "found a private key, which is never overwritten", {
     hint: "choose another name for the output",
   });
-
-const tooLarge = (found: string, maxBytes: number) =>
-  new Refusal("too-large", `found ${found}, expected at most ${maxBytes}`);
-
-const codeOf = (error: unknown) =>
-  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
-
-/** Errno names to Refusals a person can act on; what isn't about a file passes through. */
-export function fileTrouble(error: unknown, code: string, trouble: string): unknown {
-  switch (codeOf(error)) {
-    case "ENOENT":
-    case "ENOTDIR":
-      return new Refusal(code === "unreadable" ? "not-found" : code, "no such file or folder", {
-        cause: error,
-        ...(code === "unwritable" && { hint: "make the folder first, or name another" }),
-      });
-    case "EEXIST":
-      return exists();
-    case "EACCES":
-    case "EPERM":
-    case "EROFS":
-      return new Refusal(code, `${trouble}: permission denied`, { cause: error });
-    case "ENOSPC":
-    case "EDQUOT":
-      return new Refusal(code, `${trouble}: the disk is full`, { cause: error });
-    case "EIO":
-    case "EISDIR":
-    case "ELOOP":
-    case "ENAMETOOLONG":
-    case "EMFILE":
-    case "ENXIO":
-      return new Refusal(code, `${trouble}: ${codeOf(error)}`, { cause: error });
-    default:
-      return error;
-  }
-}
