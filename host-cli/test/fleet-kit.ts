@@ -9,14 +9,18 @@ import { makeDemoFleet } from "../src/commands/demo-fleet";
 
 export interface DemoFleet {
   readonly folder: string;
+  /** When it was made, Unix seconds, and over by now: an audit at that moment is one of the past. */
   readonly now: number;
   remove(): void;
 }
 
+const seconds = () => Math.floor(Date.now() / 1000);
+
 export async function demoFleet(): Promise<DemoFleet> {
   const folder = mkdtempSync(join(tmpdir(), "vouch-fleet-"));
-  const now = Math.floor(Date.now() / 1000);
+  const now = seconds();
   await makeDemoFleet(join(folder, "pumps"), now);
+  while (seconds() === now) await new Promise((later) => setTimeout(later, 20));
   return { folder, now, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
