@@ -34,6 +34,7 @@ const LOCK_TIMEOUT_MS = 30_000;
 const INDEX_HEAD = Buffer.from("vouch-audit-index/v1\n");
 const CHUNK = 256 * 1024;
 const MAX_LINE = 2 * 1024 * 1024;
+const LINES_ROOM = 512 * 1024;
 const LF = 0x0a;
 const KEY_START = BEFORE_KEY.length;
 const KEY_END = KEY_START + 64;
@@ -56,6 +57,7 @@ class FileStore implements Store {
   private readonly table: KeyTable;
   private size: number;
   private readonly window: Window;
+  private lines: Buffer | null = null;
 
   constructor(
     private readonly folder: string,
@@ -87,14 +89,26 @@ class FileStore implements Store {
   }
 
   async add(records: readonly { readonly key: string; readonly line: string }[]): Promise<void> {
-    const lines = records.map(({ line }) => Buffer.from(`${line}\n`));
-    let offset = this.size;
-    this.append(Buffer.concat(lines));
-    records.forEach(({ key }, i) => {
-      const length = (lines[i] as Buffer).length;
-      this.table.set(key, { offset, length: length - 1 });
-      offset += length;
+    const lengths = records.map(({ line }) => Buffer.byteLength(line));
+    const bytes = this.room(lengths.reduce((sum, length) => sum + length + 1, 0));
+    let at = 0;
+    const places = records.map(({ line }, i) => {
+      const place = { offset: this.size + at, length: lengths[i] as number };
+      at += bytes.write(line, at);
+      at = bytes.writeUInt8(LF, at);
+      return place;
     });
+    this.append(bytes);
+    records.forEach(({ key }, i) => {
+      this.table.set(key, places[i] as Place);
+    });
+  }
+
+  /** Memory for a batch of lines, the same for each: a new one each time is garbage that a collector takes long to notice. */
+  private room(length: number): Buffer {
+    if (length > LINES_ROOM) return Buffer.allocUnsafe(length);
+    this.lines ??= Buffer.allocUnsafeSlow(LINES_ROOM);
+    return this.lines.subarray(0, length);
   }
 
   async note(line: string): Promise<void> {
