@@ -78,12 +78,10 @@ export function openContext(bytes: Uint8Array, question: AuditQuestion): Context
   const opened = openRenewed({ ...question, bundle: bytes }, out);
   const { policy, renewals } = opened;
   const bundle = parseBundle(opened.bundle);
-  const servesFleet = bundle.devices.length === 0;
   const settled = openGrounds(
     bundle,
     { ...question, policy, lines: opened.lines, images: [], releaseOnly: false },
     out,
-    servesFleet,
   );
   const anchors = settled.history?.anchored.flatMap(({ receipts }) => receipts) ?? [];
   checkOpened(opened, anchors, out);
