@@ -3,10 +3,10 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { findInputs, type Trouble } from "../src/audit/inputs";
+import { challengeOf, findInputs, type Trouble } from "../src/audit/inputs";
 
 const test = suite("audit inputs");
 const folder = mkdtempSync(join(tmpdir(), "vouch-inputs-"));
@@ -32,6 +32,26 @@ test("pipes and devices among delivered files are trouble, folders and links to 
       [at("zero.cborseq"), "not-a-file"],
     ],
   );
+});
+
+test("names in capitals are read like any other", () => {
+  const stick = at("stick");
+  mkdirSync(stick);
+  for (const name of [
+    "WARD.JSONL",
+    "A.VOUCH.JSON",
+    "B.Vouch.json",
+    "X.CborSeq",
+    "PUMP.EAT",
+    "PUMP.CHALLENGE",
+    "Q.EAT",
+  ])
+    writeFileSync(join(stick, name), "");
+  const { streams, evidence } = findInputs([stick], () => assert.unreachable());
+  const names = (paths: readonly string[]) => paths.map((path) => basename(path));
+  assert.equal(names(streams), ["A.VOUCH.JSON", "B.Vouch.json", "WARD.JSONL", "X.CborSeq"]);
+  assert.equal(names(evidence), ["PUMP.EAT", "Q.EAT"]);
+  assert.equal(names(evidence.map(challengeOf)), ["PUMP.CHALLENGE", "Q.challenge"]);
 });
 
 test("one that is named on the command line is read: a person means it", () => {

@@ -126,17 +126,16 @@ export interface Grounds {
   readonly limits: readonly string[];
 }
 
-/** Claims 1 to 4 of a bundle that was read. One that serves a fleet may hold revocations of devices that come later. */
+/** Claims 1 to 4 of a bundle that was read. */
 export function openGrounds(
   bundle: Bundle,
   question: Omit<Question, "bundle" | "handed">,
   out: Findings,
-  servesFleet = false,
 ): Grounds {
   const { policy, crypto, at, now, images, rebased, stardust } = question;
   const budget = { left: MAX_HASHED };
   const plain: Omit<Case, "keys"> = { budget, bundle, policy, crypto, at, now, out, rebased, stardust };
-  const c: Case = { ...plain, keys: openKeys(plain, servesFleet) };
+  const c: Case = { ...plain, keys: openKeys(plain) };
   const release = checkRelease(c);
   if (release !== null) checkImages(c, release, images);
   if (release !== null) flagSupport(c, release.statement);

@@ -35,8 +35,9 @@ import { parseEnvelope } from "./dsse";
 import { advisoryJson, timeOrNull } from "./ear";
 import { contextOf, formatDevice, parseDevice } from "./fleetform";
 import { firstHolding, horizonOf } from "./history";
+import type { Revocation } from "./keyrecords";
 import type { Image } from "./measured";
-import { UNLISTED } from "./outdated";
+import { isProved, UNLISTED } from "./outdated";
 import { isRefusal } from "./refusal";
 import { checkOpened, limitsWith, openRenewed, timeSourceWith } from "./renewed";
 import { parseStatement, type Statement } from "./statement";
@@ -47,8 +48,17 @@ export interface AuditQuestion extends Omit<Parameters<typeof openGrounds>[1], "
   readonly images: readonly Image[];
   /** Which program judges: "vouch 0.1.0". */
   readonly tool: string;
+  /** What other contexts of the same input show of devices' keys. */
+  readonly revoked?: readonly RevokedKey[] | undefined;
   /** Nobody wants to see the lines of devices that are patched and have no flag of their own: they are not made. */
   readonly brief?: boolean;
+}
+
+/** A device's key that counts for nothing since some time: approvers signed that, and a log holds it. */
+export interface RevokedKey {
+  /** The log's origin. */
+  readonly log: string;
+  readonly revocation: Revocation;
 }
 
 export interface Context {
@@ -78,16 +88,15 @@ export function openContext(bytes: Uint8Array, question: AuditQuestion): Context
   const opened = openRenewed({ ...question, bundle: bytes }, out);
   const { policy, renewals } = opened;
   const bundle = parseBundle(opened.bundle);
-  const servesFleet = bundle.devices.length === 0;
   const settled = openGrounds(
     bundle,
     { ...question, policy, lines: opened.lines, images: [], releaseOnly: false },
     out,
-    servesFleet,
   );
   const anchors = settled.history?.anchored.flatMap(({ receipts }) => receipts) ?? [];
   checkOpened(opened, anchors, out);
-  const grounds = { ...settled, limits: [...settled.limits, ...limitsWith(renewals)] };
+  const revoked = revokedBeside(settled, question);
+  const grounds = withRevoked({ ...settled, limits: [...settled.limits, ...limitsWith(renewals)] }, revoked);
   const named = imagesFor(grounds, question.images);
   const context = {
     digest: toHex(question.crypto.sha256(bytes)),
@@ -95,7 +104,27 @@ export function openContext(bytes: Uint8Array, question: AuditQuestion): Context
     grounds: { ...grounds, images: named },
     timeSource: timeSourceWith(renewals, grounds.history && timeSourceOf(grounds.history)),
   };
-  return { ...context, moment: momentOf(context.grounds, question) };
+  return { ...context, moment: momentOf(context.grounds, question, revoked) };
+}
+
+/** What a context shows of devices' keys, for those of other contexts too: nothing, where it isn't proved itself. */
+export function revokedIn({ grounds: { c, history } }: Context): RevokedKey[] {
+  if (history === null || !isProved(c.out.reasons)) return [];
+  return c.keys.revocations.map((revocation) => ({ log: history.head.origin, revocation }));
+}
+
+/** Of what other contexts show, what is of this one's log and new to it. */
+function revokedBeside({ c, history }: Grounds, { revoked = [] }: AuditQuestion): Revocation[] {
+  const known = new Set(c.keys.revocations.map(({ record }) => record.index));
+  return revoked
+    .filter(({ log, revocation }) => log === history?.head.origin && !known.has(revocation.record.index))
+    .map(({ revocation }) => revocation);
+}
+
+function withRevoked(grounds: Grounds, revoked: readonly Revocation[]): Grounds {
+  const { c } = grounds;
+  const revocations = [...c.keys.revocations, ...revoked];
+  return { ...grounds, c: { ...c, keys: { ...c.keys, revocations } } };
 }
 
 /** The images given that this release names, each as the component that it names. */
@@ -107,7 +136,7 @@ function imagesFor({ release }: Grounds, images: readonly Image[]): Image[] {
   });
 }
 
-function momentOf(grounds: Grounds, question: AuditQuestion): string {
+function momentOf(grounds: Grounds, question: AuditQuestion, revoked: readonly Revocation[]): string {
   const { c, history, published, images } = grounds;
   const times = history?.anchored.flatMap(({ receipts }) => receipts.map(({ time }) => time)) ?? [];
   const { at, now, policy } = question;
@@ -122,6 +151,7 @@ function momentOf(grounds: Grounds, question: AuditQuestion): string {
       times.map((t) => (t === null ? null : [t > horizonOf(c), limit !== null && at - t > limit])),
       images.map(({ component, sha256 }) => [component, toHex(sha256)]),
       (c.policy.untrusted?.keys ?? []).map(({ publicKey }) => toHex(publicKey)),
+      ...revoked.map(({ record, statement }) => [String(record.index), statement]), // most often none
     ]),
   );
 }

@@ -39,9 +39,13 @@ export interface Keys {
   readonly foreign: readonly LogRecord[];
 }
 
-/** Reads the bundle's records about keys. Those that don't count are findings, and change nothing. */
-export function openKeys(c: Omit<Case, "keys">, servesFleet: boolean): Keys {
+/**
+ * Reads the bundle's records about keys. Those that don't count are findings, and change nothing. A bundle without
+ * devices is a fleet's context: it may hold revocations of devices that stand beside it.
+ */
+export function openKeys(c: Omit<Case, "keys">): Keys {
   const records = c.bundle.keys ?? [];
+  const servesFleet = c.bundle.devices.length === 0;
   let ring = openRing(c.policy);
   const revocations: Revocation[] = [];
   const foreign: LogRecord[] = [];

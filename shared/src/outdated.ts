@@ -39,12 +39,16 @@ export interface Standing {
 export const releaseOf = ({ log, product, release }: Pick<AuditContext, "log" | "product" | "release">) =>
   JSON.stringify([log, product, release]);
 
+/** Whether what the maker signed and logged stands, for whoever's context it is: nothing is found but against the release, or of age. */
+export const isProved = (reasons: readonly { readonly code: string }[]): boolean =>
+  reasons.every(({ code }) => AGAINST.has(code) || OF_AGE.has(code));
+
 /** What the context says of its release for all that run it; null where it decides nothing. */
 export function standingOf(line: AuditContext): Standing | null {
   const { asOf, flags, log, product, reasons, release } = line;
   if (asOf === null || log === null || product === null || release === null) return null;
   if (flags.includes(UNLISTED)) return null;
-  if (!reasons.every(({ code }) => AGAINST.has(code) || OF_AGE.has(code))) return null;
+  if (!isProved(reasons)) return null;
   const against = reasons.filter(({ code }) => AGAINST.has(code));
   if (against.length === 0 && reasons.length > 0) return null; // too old to clear anything
   return { line, size: asOf.logSize, word: worst(["patched", ...against.map(({ word }) => word)]) };

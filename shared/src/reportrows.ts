@@ -102,7 +102,7 @@ export function rowsOf(audits: readonly Audit[], at: string): ReportRow[] {
     }
   }
   const rows = [...byDevice.values()].map((records) => ({
-    ...rowOf(currentOf(newestOf(records)), at),
+    ...rowOf(currentOf(withoutSettled(newestOf(records))), at),
     records: records.length,
   }));
   const rank = new Map(WORST_FIRST.map((word, i) => [word, i]));
@@ -134,6 +134,33 @@ function isJudgedLater(a: AuditRecord, b: AuditRecord): boolean {
   const [i, j] = [WORST_FIRST.indexOf(a.word), WORST_FIRST.indexOf(b.word)];
   return i !== j ? i < j : a.key < b.key;
 }
+
+/**
+ * Evidence that was collected again stands in another line, which names another context: its digest doesn't tell that it is
+ * the same. What an earlier audit held against the release alone is settled by a later one of a status that speaks for as much.
+ */
+function withoutSettled(records: readonly AuditRecord[]): readonly AuditRecord[] {
+  if (records.length < 2) return records;
+  const last = new Map<string, AuditRecord>();
+  for (const record of records) {
+    const text = measuredText(record);
+    const known = last.get(text);
+    const isLater = known === undefined || record.at > known.at;
+    if (isLater || (record.at === known.at && sizeOf(record) < sizeOf(known))) last.set(text, record);
+  }
+  return records.filter((record) => !isSettledBy(record, last.get(measuredText(record)) as AuditRecord));
+}
+
+function isSettledBy(record: AuditRecord, later: AuditRecord): boolean {
+  if (record.at >= later.at || record.notBefore === null || record.components.length === 0) return false;
+  if (record.reasons.some(({ of }) => of !== "release")) return false;
+  return later.asOf !== null && sizeOf(later) >= sizeOf(record);
+}
+
+const sizeOf = ({ asOf }: AuditRecord) => asOf?.logSize ?? 0;
+
+const measuredText = ({ product, release, notBefore, notAfter, components, dbgstat }: AuditRecord) =>
+  JSON.stringify([product, release, notBefore, notAfter, components, dbgstat]);
 
 function currentOf(records: readonly AuditRecord[]): AuditRecord {
   const last = records.reduce((a, b) => (isMeasuredLater(b, a) ? b : a));

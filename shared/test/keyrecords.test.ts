@@ -333,6 +333,18 @@ for (const [name, word, code, before, options, question] of rows) {
   });
 }
 
+for (const [word, code, question] of [
+  ["verified", "", { releaseOnly: true }],
+  ["unproven", "evidence-missing", {}],
+] as const) {
+  test(`a fleet's context with a revocation, asked about by itself: ${word}`, () => {
+    const world = makeWorld({ before: { status: revoke({ since: EARLY }) } });
+    const verdict = ask(world, question, { ...world.bundle, devices: [] });
+    assert.is(codes(verdict), code);
+    assert.is(verdict.word, word);
+  });
+}
+
 test("what changed and what was revoked is told, with its record", () => {
   const before = {
     release: all(alice2, approve("alice2", "bob")),

@@ -204,6 +204,65 @@ for (const [name, first, second, expected] of [
   });
 }
 
+const release = (code: string, word: AuditRecord["word"]) => ({
+  reasons: [{ code, word, claim: "advisories", of: "release", message: word }],
+});
+const collectedAgain = (more: Partial<AuditRecord> = {}) =>
+  record(day(9), "patched", { context: hex(2), asOf: { logSize: 12, time: day(8) }, ...more });
+for (const [name, earlier, later, expected] of [
+  ["a status was stale", record(day(8), "unproven", release("status-stale", "unproven")), {}, "patched"],
+  [
+    "an advisory is withdrawn",
+    record(day(8), "vulnerable", release("advisory-in-force", "vulnerable")),
+    {},
+    "patched",
+  ],
+  [
+    "an advisory that the later status is too old to know",
+    record(day(8), "vulnerable", release("advisory-in-force", "vulnerable")),
+    { asOf: { logSize: 8, time: day(8) } },
+    "vulnerable",
+  ],
+  [
+    "an advisory, of a status that the later context doesn't have",
+    record(day(8), "vulnerable", release("advisory-in-force", "vulnerable")),
+    { asOf: null },
+    "vulnerable",
+  ],
+  ["the evidence itself is in doubt", record(day(8), "refuted"), {}, "refuted"],
+  [
+    "at the same moment",
+    record(day(9), "vulnerable", release("advisory-in-force", "vulnerable")),
+    {},
+    "vulnerable",
+  ],
+  [
+    "of another release",
+    record(day(8), "vulnerable", { release: "0.9", ...release("advisory-in-force", "vulnerable") }),
+    {},
+    "vulnerable",
+  ],
+  [
+    "of other bytes",
+    record(day(8), "vulnerable", {
+      components: [{ name: "app", digest: hex(6) }],
+      ...release("advisory-in-force", "vulnerable"),
+    }),
+    {},
+    "vulnerable",
+  ],
+] as const) {
+  reports(`evidence that was judged, collected again, and judged: ${name}`, () => {
+    const first = [context(1, "1.0"), earlier, summary(earlier.at, 1, 0)];
+    const second = [context(2, "1.0"), collectedAgain(later), summary(day(9), 1, 1)];
+    for (const files of [
+      [first, second],
+      [second, first],
+    ])
+      assert.is(words(reportOf(day(9), ...files)), `k1 ${expected}`);
+  });
+}
+
 reports("evidence that proves no key is a row of its own, and no word on a device", () => {
   const forged = record(day(9), "refuted", { kid: null, serial: null, device: "k1" });
   const report = reportOf(day(9), [

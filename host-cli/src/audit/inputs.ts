@@ -4,10 +4,10 @@
 //   *.jsonl *.fleet *.cborseq, -       fleet files (shared/spec/fleet.md)
 //   *.eat                              evidence with its .challenge beside it, for a device of some bundle above
 //
-// Contexts first, since devices name them; within a kind by name, as given. A file named on the command line
+// Capitals make no difference. Contexts first, since devices name them; within a kind by name, as given. A file named on the command line
 // that has another name is read as a fleet file. In a folder other files are none of ours.
 
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 
@@ -25,9 +25,10 @@ export interface Inputs {
   readonly bytes: number;
 }
 
-const isBundle = (name: string) => name.endsWith(".vouch.json");
-const isEvidence = (name: string) => name.endsWith(".eat");
-const isFleet = (name: string) => /\.(jsonl|fleet|cborseq)$/.test(name);
+// A stick that went through other systems brings WARD.JSONL: passed over in silence, its devices would count as none.
+const isBundle = (name: string) => /\.vouch\.json$/i.test(name);
+const isEvidence = (name: string) => /\.eat$/i.test(name);
+const isFleet = (name: string) => /\.(jsonl|fleet|cborseq)$/i.test(name);
 
 /** Finds them. What can't be read is told to `troubled`; the rest goes on. */
 export function findInputs(args: readonly string[], troubled: (trouble: Trouble) => void): Inputs {
@@ -64,8 +65,12 @@ function isRead(file: string, troubled: (trouble: Trouble) => void): boolean {
   return false;
 }
 
-/** What lies beside evidence. */
-export const challengeOf = (evidence: string) => `${evidence.replace(/\.eat$/, "")}.challenge`;
+/** What lies beside evidence; beside PUMP.EAT that may be PUMP.CHALLENGE. */
+export function challengeOf(evidence: string): string {
+  const stem = evidence.replace(/\.eat$/i, "");
+  const capital = `${stem}.CHALLENGE`;
+  return evidence.endsWith(".EAT") && existsSync(capital) ? capital : `${stem}.challenge`;
+}
 
 const sizeOf = (path: string) => (path === "-" ? 0 : (statSync(path, { throwIfNoEntry: false })?.size ?? 0));
 

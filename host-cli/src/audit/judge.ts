@@ -18,6 +18,7 @@ import {
   type Context,
   contextLine,
   openContext,
+  type RevokedKey,
   type Row,
 } from "@vouch/shared/fleet";
 import { contextOf } from "@vouch/shared/fleetform";
@@ -40,6 +41,8 @@ export interface Setup {
   readonly images: readonly string[];
   /** Lines that nobody wants to see are left out: AuditQuestion says which. */
   readonly brief: boolean;
+  /** Keys that contexts of the input show to be revoked: revoked.ts. */
+  readonly revoked?: readonly RevokedKey[];
 }
 
 export interface Piece {
@@ -79,6 +82,7 @@ export function makeJudge(setup: Setup): Judge {
     mldsa: mldsaOnDemand,
     tool: TOOL,
     brief: setup.brief,
+    revoked: setup.revoked,
   };
   const contexts = new Map<string, Context>();
   return {

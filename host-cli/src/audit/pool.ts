@@ -59,19 +59,17 @@ const workerFile = () => join(__dirname, "audit-worker.cjs");
 
 /** `count` threads, started when there is enough to do that it pays: until then `local` works. */
 export function threadPool(local: Judge, setup: Setup, count: number, startAfter: number): Pool {
-  const known: Uint8Array[] = [];
-  let forgotten: string[] = [];
+  /** What threads that start later must hear first, in its order: a context may be forgotten, and given again. */
+  const told: Order[] = [];
   let seen = 0;
   let threads: Thread[] | null = null;
   const here = localPool(local);
   const start = () => {
     threads = Array.from({ length: count }, () => new Thread(setup));
     for (const thread of threads) {
-      for (const bytes of known) thread.send({ order: "context", bytes });
-      for (const digest of forgotten) thread.send({ order: "forget", digest });
+      for (const order of told) thread.send(order);
     }
-    known.length = 0;
-    forgotten = [];
+    told.length = 0;
     return threads;
   };
   const idle = () => {
@@ -79,17 +77,12 @@ export function threadPool(local: Judge, setup: Setup, count: number, startAfter
     return all.reduce((a, b) => (b.waiting < a.waiting ? b : a));
   };
   const tell = (order: Order) => {
+    if (threads === null) told.push(order);
     for (const thread of threads ?? []) thread.send(order);
   };
   return {
-    context(bytes) {
-      if (threads === null) known.push(bytes);
-      tell({ order: "context", bytes });
-    },
-    forget(digest) {
-      if (threads === null) forgotten.push(digest);
-      tell({ order: "forget", digest });
-    },
+    context: (bytes) => tell({ order: "context", bytes }),
+    forget: (digest) => tell({ order: "forget", digest }),
     devices(pieces) {
       seen += pieces.length;
       if (seen <= startAfter) return here.devices(pieces);
@@ -167,7 +160,7 @@ class Thread {
   }
 
   bundle({ bytes, place }: Piece): Promise<Judged> {
-    const own = bytes.slice();
+    const own = new Uint8Array(bytes); // a copy, whatever kind of view it is: its memory changes hands
     return this.ask((id) => this.send({ order: "bundle", id, bytes: own, place }, [own.buffer]));
   }
 

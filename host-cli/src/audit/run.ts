@@ -174,7 +174,7 @@ class Run {
 
   /** Sends the batch on its way. */
   private async flush(): Promise<void> {
-    if (this.batch.length === 0) return;
+    if (this.batch.length === 0) return this.chunks.release();
     const batch = this.batch;
     this.batch = [];
     this.batchBytes = 0;

@@ -9,6 +9,7 @@ import type { Command } from "commander";
 import { findInputs, type Trouble } from "../audit/inputs";
 import { makeJudge, type Setup } from "../audit/judge";
 import { localPool, threadPool } from "../audit/pool";
+import { findRevoked } from "../audit/revoked";
 import { type Outcome, runAudit } from "../audit/run";
 import { openStore } from "../audit/store";
 import { nodeCrypto } from "../crypto";
@@ -54,10 +55,12 @@ export async function auditFiles(
   const policy = readInput(options.policy, MAX_POLICY);
   about(options.policy, () => parsePolicy(policy, nodeCrypto));
   const brief = !io.json && options.store === undefined;
-  const setup: Setup = { policy, at, now, images: options.image ?? [], brief };
-  const judge = makeJudge(setup);
   const troubles: Trouble[] = [];
   const inputs = findInputs(files, (trouble) => troubles.push(trouble));
+  const asked: Setup = { policy, at, now, images: [], brief };
+  const revoked = findRevoked(inputs.streams, makeJudge(asked).question);
+  const setup: Setup = { ...asked, images: options.image ?? [], revoked };
+  const judge = makeJudge(setup);
   const store =
     options.store === undefined
       ? null
