@@ -88,7 +88,7 @@ selection("what nobody signed for stays, and is counted", () => {
   );
 });
 
-const none = { exported: 0, unproved: 0, timeless: 0, uncertain: 0, outside: 0, repeated: 0 };
+const none = { exported: 0, unproved: 0, timeless: 0, uncertain: 0, outside: 0, repeated: 0, lost: 0 };
 
 selection("a boot that nobody timed is evidence and no Observation", () => {
   const earlier = blockOf(GROUPS.spo2, [97], {
@@ -160,6 +160,51 @@ selection("two boots with the same ticks have readings of their own", () => {
     ([, search]) => search,
   );
   assert.is(new Set(searches).size, 2);
+});
+
+selection("a waveform is as unsure as its last sample", () => {
+  const slow = { ...GROUPS.ecg, period: 1000 };
+  const wave = blockOf(slow, new Array(601).fill(1)); // ten minutes after the coincidence: 300 ms of drift
+  assert.match(exportFhir([wave]).text, /"value":350000,"unit":"us"/);
+  assert.equal(csv([wave]).rows[600]?.uncertainty_us, "350000");
+  const strict = { ...CHOICE, maxUncertainty: 349_999 };
+  assert.equal(exportFhir([wave], { choice: strict }).counts, { ...none, uncertain: 601 });
+});
+
+selection("rows that the device says it lost are counted, where they were asked for", () => {
+  const gap = { seq: 13, epoch: 1, boot: BOOT, groupIndex: 0, ticks: TICKS + 5000, rows: 7, isProved: true };
+  const lost = (choice: Partial<Choice>, change = {}) => {
+    const selector = new Selector(timelineOf(stamp(TICKS, MICROS)), { ...CHOICE, ...choice });
+    selector.gap({ ...gap, ...change });
+    return selector.counts.lost;
+  };
+  assert.is(lost({}), 7);
+  assert.is(lost({ from: MICROS + 5e6, to: MICROS + 6e6 }), 7);
+  assert.is(lost({ from: MICROS + 6e6 }), 0);
+  assert.is(lost({}, { isProved: false }), 0);
+  assert.is(lost({ takesUnproved: true }, { isProved: false }), 7);
+});
+
+selection("a reading before --to is written as before it", () => {
+  const timeline = timelineOf(stamp(TICKS, MICROS - 120_000 - 400)); // 400 µs before a full second
+  const choice = { ...LENIENT, to: MICROS - 120_000 };
+  const { rows } = csv([blockOf(GROUPS.spo2, [97])], choice, timeline);
+  assert.is(rows[0]?.time, "2026-11-22T15:04:04.999+00:00");
+  const { bytes } = run(
+    [blockOf(GROUPS.spo2, [97])],
+    (out) => new SenmlWriter(URN, SENML_JSON, out),
+    choice,
+    timeline,
+  );
+  assert.is(readSenmlJson(bytes.toString("utf8"))[0]?.t.toFixed(3), ((MICROS - 121_000) / 1e6).toFixed(3));
+});
+
+selection("a coincidence that was recorded twice is one resource", () => {
+  const twice = timelineOf(stamp(TICKS, MICROS), stamp(TICKS, MICROS));
+  const before = blockOf(GROUPS.spo2, [97], { ticks: TICKS - 1000 });
+  const { text } = exportFhir([before, blockOf(GROUPS.spo2, [97])], { timeline: twice });
+  const urls = [...text.matchAll(/"fullUrl":"([^"]+)"/g)].map(([, url]) => url);
+  assert.is(new Set(urls).size, urls.length);
 });
 
 // ---- Hostile

@@ -71,6 +71,7 @@ export class FhirWriter {
   private readonly to: References;
   private readonly prefix: string;
   private readonly stamps = new Map<Stamp, string>();
+  private readonly stamped = new Set<string>();
   private readonly writers = new Map<Group, Writer[]>();
   private readonly text: Chunks;
   private targets: string[] = [];
@@ -166,8 +167,11 @@ export class FhirWriter {
     const value = `${toHex(stamp.streamId)}-${stamp.epoch}-${stamp.ticks}-${stamp.micros}`;
     const identifier = { system: `${OWN}/NamingSystem/coincidence`, value };
     const uuid = uuidOf("Coincidence", value);
+    // One that was recorded twice is one resource.
+    if (!this.stamped.has(uuid))
+      this.add(uuid, coincidenceObservation(stamp, identifier, this.to), searchFor(identifier));
     this.stamps.set(stamp, uuid);
-    this.add(uuid, coincidenceObservation(stamp, identifier, this.to), searchFor(identifier));
+    this.stamped.add(uuid);
     return uuid;
   }
 
