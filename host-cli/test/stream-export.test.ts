@@ -207,6 +207,20 @@ exports("what somebody wrote between a named recorder's times moves no reading, 
   assert.ok(senml.length === 40 && senml.every(({ n }) => n.includes(":unproved:")));
 });
 
+exports("what nobody asked about is said, and how much of it wasn't opened", async () => {
+  const owner = createKey(null, "x25519");
+  writeFileSync(at("first.key"), owner.pem, { mode: 0o600 });
+  const recording = new Recording(owner.publicKey).timed().seconds(80);
+  recording.maker.keyload([createKey(null, "x25519").publicKey]);
+  const file = write("revoked.vstream", recording.seconds(80).timed().closed());
+  const { err } = await run(file, "--csv", ...KEYS, "--reader-key", at("first.key"));
+  assert.match(err(), /^vouch: 80 readings exported, 160 values$/m);
+  assert.match(err(), /^vouch: not judged: 8 masked frames weren't opened$/m);
+  assert.match(err(), /^vouch: not judged: what software took the readings: --policy and --bundle tell$/m);
+  assert.not.match(err(), /whose key/);
+  assert.match((await run(good, "--csv")).err(), /^vouch: not judged: whose key it is: --policy .* tell$/m);
+});
+
 exports("rows that the device lost are told", async () => {
   const recording = new Recording().timed().seconds(10);
   recording.maker.gap(3);

@@ -21,7 +21,7 @@ import type { Named, Proven } from "../fhir/devices";
 import { niUri, OWN } from "../fhir/names";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
-import { endWords } from "../output/stream";
+import { endWords, notJudged } from "../output/stream";
 import type { Choice, Counts, Stamp } from "../readings";
 import type { StreamVerdict } from "../streamverdict";
 import { VERSION } from "../version";
@@ -359,6 +359,10 @@ export function defineExport(stream: Command, io: Io): void {
       const result = await verified(file, flags, Math.floor(Date.now() / 1000), io);
       write(file, asked, result, io);
       const { word, reasons, summary } = result.verdict;
+      tell(
+        io,
+        notJudged(result.verdict).map((text) => `not judged: ${text}`),
+      );
       if (!summary.isClosed) tell(io, [`the stream is ${endWords(result.verdict)}`]);
       tell(
         io,
