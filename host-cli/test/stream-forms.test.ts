@@ -22,6 +22,7 @@ import {
   exportFhir,
   FACTS,
   GROUPS,
+  type Json,
   MICROS,
   READINGS,
   resourcesOf,
@@ -197,6 +198,30 @@ selection("a reading before --to is written as before it", () => {
     timeline,
   );
   assert.is(readSenmlJson(bytes.toString("utf8"))[0]?.t.toFixed(3), ((MICROS - 121_000) / 1e6).toFixed(3));
+});
+
+selection("what is exported of a span of time hides nothing of the whole, when both are uploaded", () => {
+  const searches = (to: number | null) => {
+    const blocks = [
+      blockOf(GROUPS.ecg, [0, 1, 2, 3, 4, 5]),
+      blockOf(GROUPS.spo2, [97, 98], { groupIndex: 1 }),
+    ];
+    const { text } = exportFhir(blocks, { choice: { ...CHOICE, to } });
+    const entries = JSON.parse(text).entry as { fullUrl: string; resource: Json; request: Json }[];
+    return new Map(
+      entries.map(({ fullUrl, resource, request }) => [request.ifNoneExist, { fullUrl, resource }]),
+    );
+  };
+  const whole = searches(null);
+  for (const [search, { fullUrl, resource }] of searches(MICROS + 12_000)) {
+    const same = whole.get(search);
+    if (same === undefined) continue;
+    assert.is(same.fullUrl, fullUrl);
+    assert.equal(same.resource, resource);
+  }
+  // Cut at its beginning it begins elsewhere; cut at its end it says how long it is, as the guide's identifiers do.
+  const cut = exportFhir([blockOf(GROUPS.ecg, [0, 1, 2, 3])], { choice: { ...CHOICE, to: MICROS + 12_000 } });
+  assert.match(cut.text, /-131329-1234\.567\.\.0\.012-4\.0\.0"/);
 });
 
 selection("a coincidence that was recorded twice is one resource", () => {
