@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import {
+  type Channel,
   VALUE_NAN,
   VALUE_NEGATIVE_INFINITY,
   VALUE_NRES,
@@ -266,6 +267,17 @@ selection("a pressure with a part in another unit is no blood pressure", () => {
   const channels = GROUPS.bp.channels.map((channel, i) => (i === 1 ? { ...channel, unit: 262688 } : channel));
   const { text } = exportFhir([blockOf({ ...GROUPS.bp, channels }, [116, 71, 86])]);
   assert.not.match(text, /loinc|StructureDefinition\/bp/);
+});
+
+selection("a pressure without its diastolic part, or with two, claims no profile that asks for one", () => {
+  const [systolic, diastolic, mean] = GROUPS.bp.channels as [Channel, Channel, Channel];
+  for (const channels of [[systolic, mean], [systolic, diastolic, diastolic], [diastolic]]) {
+    const odd = { ...GROUPS.bp, channels };
+    const { text } = exportFhir([blockOf(odd, new Array(channels.length).fill(80))]);
+    assert.match(text, /85354-9/);
+    assert.not.match(text, /StructureDefinition\/bp"/);
+  }
+  assert.match(exportFhir([blockOf(GROUPS.bp, [116, 71, 86])]).text, /StructureDefinition\/bp"/);
 });
 
 selection("specials inside a compound and a waveform", () => {
