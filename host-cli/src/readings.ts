@@ -3,13 +3,13 @@
 //   block ──▶ proved?  ──▶ time of its boot? ──▶ sure enough? ──▶ asked for? ──▶ not told before? ──▶ piece
 //             unproved     timeless              uncertain        outside        repeated
 //
-// The word below is what is counted where a reading stays behind. A piece is a row, or for a waveform a run of them. A strict
+// The word below is what is counted where a reading stays behind; `lost` is what the device told in a gap. A piece is a row, or for a waveform a run of them. A strict
 // form (FHIR, SenML) takes only what passes all of it; a table takes readings without time too, and says so in a column.
 
 import { toHex } from "@vouch/shared/bytes";
 import { GROUP_SAMPLED } from "@vouch/shared/readings";
 import type { Boot } from "@vouch/shared/streambody";
-import type { ReadingBlock } from "@vouch/shared/streamcheck";
+import type { GapNote, ReadingBlock } from "@vouch/shared/streamcheck";
 import type { Placed, Point, Timeline } from "@vouch/shared/streamtime";
 
 /** A coincidence, to be found again. */
@@ -54,13 +54,23 @@ export interface Counts {
   uncertain: number;
   outside: number;
   repeated: number;
+  /** That the device itself lost, before it could frame them. */
+  lost: number;
 }
 
 /** Two boots are the same when both numbers are: seeds are drawn at each start. */
 export const bootKey = ({ bootcount, bootseed }: Boot): string => `${bootcount}:${toHex(bootseed)}`;
 
 export class Selector {
-  readonly counts: Counts = { exported: 0, unproved: 0, timeless: 0, uncertain: 0, outside: 0, repeated: 0 };
+  readonly counts: Counts = {
+    exported: 0,
+    unproved: 0,
+    timeless: 0,
+    uncertain: 0,
+    outside: 0,
+    repeated: 0,
+    lost: 0,
+  };
   /** By group, up to which ticks of the boot its readings were told. */
   private told: number[] = [];
   private boot = "";
@@ -95,6 +105,14 @@ export class Selector {
     }
   }
 
+  /** Rows that are missing in what leaves; those of a gap that begins outside of what was asked for aren't. */
+  gap({ boot, ticks, rows, isProved }: GapNote): void {
+    const { choice, timeline } = this;
+    if (!isProved && !choice.takesUnproved) return;
+    const placed = timeline.place(bootKey(boot), ticks);
+    if (placed === null || this.isInside(placed.micros)) this.counts.lost += rows;
+  }
+
   /** Rows at the beginning that lie where others of the group were told: a device whose ticks went back. */
   private skip(block: ReadingBlock): number {
     const { groupIndex, group, ticks, rows } = block;
@@ -123,6 +141,17 @@ export class Selector {
     return rows;
   }
 
+  /** Where its first row lies; as unsure as its last one, which is written as so many periods later. */
+  private placeOf({ group }: ReadingBlock, key: string, ticks: number, rows: number): Placed | null {
+    const first = this.timeline.place(key, ticks);
+    if (first === null || rows === 1) return first;
+    const length = (rows - 1) * group.period;
+    const last = this.timeline.place(key, ticks + length);
+    if (last === null) return null;
+    const off = Math.ceil(Math.abs(last.micros - first.micros - length * 1000));
+    return { ...first, uncertainty: Math.max(first.uncertainty, last.uncertainty + off) };
+  }
+
   private pieceOf(
     streamId: Uint8Array,
     block: ReadingBlock,
@@ -132,7 +161,7 @@ export class Selector {
   ): Piece | null {
     const { counts, choice, timeline } = this;
     const ticks = block.ticks + row * block.group.period;
-    const placed = timeline.place(key, ticks);
+    const placed = this.placeOf(block, key, ticks, rows);
     const flags: string[] = [];
     if (!block.isProved) flags.push("unproved");
     if (placed === null) {

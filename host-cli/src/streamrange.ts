@@ -3,15 +3,19 @@
 //   recording ─▶ 1. coincidences: what wall time a boot's ticks are
 //             ─▶ 2. frames whose rows all lie in the time asked for, as runs of numbers
 //
-// Twice through the file, since a boot's first coincidence may come after its first frames; flat memory both times.
+// When a row was taken is what an export would say (streamtime.ts): where a clock was set, nobody knows it, and then its frame
+// isn't among them. Twice through the file, since a boot's first coincidence may come after its first frames; flat memory both times.
 
+import type { Boot } from "@vouch/shared/streambody";
 import type { Coincidence, GapNote, ReadingBlock } from "@vouch/shared/streamcheck";
 import { StreamChecker } from "@vouch/shared/streamcheck";
 import type { KnownEpoch } from "@vouch/shared/streamgrant";
 import { ratchet, streamHasher } from "@vouch/shared/streamhash";
 import { type EpochStart, type Opener, type ReaderKey, unwrapEpochKey } from "@vouch/shared/streamopen";
 import type { StreamFinding } from "@vouch/shared/streamreasons";
+import { Timeline } from "@vouch/shared/streamtime";
 import { nodeCrypto } from "./crypto";
+import { bootKey } from "./readings";
 import { readRecording, withFramesOf } from "./streamfile";
 
 /** Frames from..to; `to` null: to the end of what there is, and of its epoch. */
@@ -38,48 +42,47 @@ export interface OwnedStream {
   readonly findings: readonly StreamFinding[];
   /** Frames that `span` asked for. */
   readonly ranges: readonly FrameRange[];
+  /** Frames of which nobody can say, within a second, whether it did. */
+  readonly unsure: number;
 }
 
-/** Wall time in microseconds of tick 0 of each boot, by its count. */
-type Starts = ReadonlyMap<number, number>;
+/** Microseconds by which a time may be off; what an export takes unless told otherwise. */
+const UNCERTAINTY_MAX = 1e6;
 
-/**
- * When each boot's ticks began, by its first coincidence; and when the last reading was taken, as far as one tells. Where
- * recorders are named, by theirs alone.
- */
+/** When each boot's ticks were; and when the last reading was taken, as far as one tells. Where recorders are named, by theirs alone. */
 export function readTimes(
   path: string,
   recorders: readonly Uint8Array[],
-): { starts: Starts; end: number | null } {
-  const starts = new Map<number, number>();
-  let boot = 0;
+): { times: Timeline; end: number | null } {
+  const times = new Timeline();
+  let boot = "";
   let end: number | null = null;
   const checker = new StreamChecker(
     { crypto: nodeCrypto, recorders },
     {
-      announce: () => starts.clear(),
       boot: (note) => {
-        boot = note.boot.bootcount;
+        boot = bootKey(note.boot);
       },
-      coincidence: ({ micros, ticks }: Coincidence, isChecked) => {
+      coincidence: ({ ticks, micros, uncertainty }: Coincidence, isChecked) => {
         if (recorders.length > 0 && !isChecked) return;
-        if (!starts.has(boot)) starts.set(boot, micros - ticks * 1000);
+        times.add(boot, { ticks, micros, uncertainty });
         end = micros;
       },
     },
   );
   readRecording(path, checker);
-  return { starts, end };
+  return { times, end };
 }
 
 /** Goes through a recording with its owner's key. */
-export function readOwned(path: string, owner: ReaderKey, span: Span | null, starts: Starts): OwnedStream {
+export function readOwned(path: string, owner: ReaderKey, span: Span | null, times: Timeline): OwnedStream {
   const hasher = streamHasher(nodeCrypto);
   const findings: StreamFinding[] = [];
   let epochs: KnownEpoch[] = [];
   let foreign: number[] = [];
   let runs = new Runs();
   let mode = 0;
+  let unsure = 0;
   const opener: Opener = {
     open({ epoch, seq, keyload }: EpochStart) {
       if (keyload === null) return null;
@@ -90,11 +93,16 @@ export function readOwned(path: string, owner: ReaderKey, span: Span | null, sta
       return ratchet(hasher, key, seq);
     },
   };
-  const isWithin = (boot: number, ticks: number, length: number) => {
-    const start = starts.get(boot);
-    if (span === null || start === undefined) return false;
-    const from = start + ticks * 1000;
-    return from >= span.since && from + length * 1000 < span.until;
+  const isWithin = (boot: Boot, ticks: number, length: number) => {
+    if (span === null) return false;
+    const key = bootKey(boot);
+    const first = times.place(key, ticks);
+    const last = times.place(key, ticks + length);
+    if (first === null || last === null || Math.max(first.uncertainty, last.uncertainty) > UNCERTAINTY_MAX) {
+      unsure++;
+      return false;
+    }
+    return first.micros >= span.since && last.micros < span.until;
   };
   const events = {
     announce: (announce: { mode: number }) => {
@@ -102,17 +110,18 @@ export function readOwned(path: string, owner: ReaderKey, span: Span | null, sta
       epochs = [];
       foreign = [];
       runs = new Runs();
+      unsure = 0;
     },
     finding: (finding: StreamFinding) => void findings.push(finding),
     block: ({ seq, boot, ticks, rows, group }: ReadingBlock) =>
-      runs.add(seq, isWithin(boot.bootcount, ticks, (rows - 1) * group.period)),
-    gap: ({ seq, boot, ticks }: GapNote) => runs.add(seq, isWithin(boot.bootcount, ticks, 0)),
+      runs.add(seq, isWithin(boot, ticks, (rows - 1) * group.period)),
+    gap: ({ seq, boot, ticks }: GapNote) => runs.add(seq, isWithin(boot, ticks, 0)),
   };
   const { summary } = withFramesOf(path, (again) =>
     readRecording(path, new StreamChecker({ crypto: nodeCrypto, opener, again }, events)),
   );
   const id = summary.id ?? new Uint8Array(16);
-  return { id, mode, epochs, foreign, last: summary.last, findings, ranges: runs.ranges };
+  return { id, mode, epochs, foreign, last: summary.last, findings, ranges: runs.ranges, unsure };
 }
 
 /** Frames in rising order, wanted or not; signed ones between two wanted frames, which have nothing masked, may be in a run. */

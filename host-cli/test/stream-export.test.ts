@@ -15,7 +15,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { deviceKey, StreamMaker } from "../../shared/test/stream-kit";
 import { refusal } from "../../shared/test/vectors";
-import { defineExport } from "../src/commands/stream-export";
+import { anchorsOf, defineExport } from "../src/commands/stream-export";
 import { ExportFacts } from "../src/commands/stream-facts";
 import { defineGrant } from "../src/commands/stream-grant";
 import { exportAgain } from "../src/commands/stream-passes";
@@ -190,6 +190,60 @@ exports("the unsigned tail goes out with --unproved, marked, and never as FHIR",
   await refused("usage", open, "--fhir", "--unproved", ...PATIENT, ...KEYS);
 });
 
+exports("what somebody wrote between a named recorder's times moves no reading, marked or not", async () => {
+  const liar = deviceKey(55);
+  const late = { by: liar, uncertainty: 1 };
+  const moved = () => new Recording().timed().seconds(20).timed(3600e6, late).seconds(20).timed();
+  const file = write("moved.vstream", moved().closed());
+  const right = write("right.vstream", new Recording().timed().seconds(40).timed().closed());
+  const lines = async (path: string, ...more: string[]) => (await run(path, "--csv", ...KEYS, ...more)).out();
+  const times = (text: string) => text.split("\r\n").map((line) => line.split(",", 4).join());
+  assert.equal(times(await lines(file, "--unproved")), times(await lines(right)));
+  assert.not.match(await lines(file, "--unproved"), /unnamed-recorder/);
+  // Where nobody else timed them, they are marked, in each form.
+  const alone = write("alone.vstream", new Recording().timed(0, late).seconds(20).closed());
+  assert.is((await lines(alone, "--unproved")).match(/,yes,unnamed-recorder\r$/gm)?.length, 40);
+  const senml = readSenmlJson((await run(alone, "--senml", "--unproved", ...KEYS)).out());
+  assert.ok(senml.length === 40 && senml.every(({ n }) => n.includes(":unproved:")));
+});
+
+exports("what nobody asked about is said, and how much of it wasn't opened", async () => {
+  const owner = createKey(null, "x25519");
+  writeFileSync(at("first.key"), owner.pem, { mode: 0o600 });
+  const recording = new Recording(owner.publicKey).timed().seconds(80);
+  recording.maker.keyload([createKey(null, "x25519").publicKey]);
+  const file = write("revoked.vstream", recording.seconds(80).timed().closed());
+  const { err } = await run(file, "--csv", ...KEYS, "--reader-key", at("first.key"));
+  assert.match(err(), /^vouch: 80 readings exported, 160 values$/m);
+  assert.match(err(), /^vouch: not judged: 8 masked frames weren't opened$/m);
+  assert.match(err(), /^vouch: not judged: what software took the readings: --policy and --bundle tell$/m);
+  assert.not.match(err(), /whose key/);
+  assert.match((await run(good, "--csv")).err(), /^vouch: not judged: whose key it is: --policy .* tell$/m);
+});
+
+exports("rows that the device lost are told", async () => {
+  const recording = new Recording().timed().seconds(10);
+  recording.maker.gap(3);
+  const file = write("lost.vstream", recording.seconds(10).timed().closed());
+  const { err } = await run(file, "--csv", ...KEYS);
+  assert.match(err(), /^vouch: 3 missing, which the device says it lost \[lost\]$/m);
+});
+
+exports("a ledger's head is of what it leads back to, and no more", () => {
+  const id = new Uint8Array(16).fill(7);
+  const segment = (kind: string, seq: number, linked: number, to: number) => ({
+    boot: { note: { id, kind, seq, linked } },
+    frames: [{ from: seq, to }],
+  });
+  // The resume goes on from frame 40, which the device had on record; that it signed 48, too, it had forgotten.
+  const segments = [segment("announce", 0, 0, 48), segment("resume", 128, 40, 200)];
+  const anchorOf = anchorsOf({ anchors: [{ id, seq: 200, time: 1 }], segments } as never);
+  const known = [40, 48, 128, 200, 201].filter((seq) => anchorOf(id, seq) !== null);
+  assert.equal(known, [40, 128, 200]);
+  const both = { anchors: [200, 48].map((seq) => ({ id, seq, time: seq })), segments };
+  assert.match(anchorsOf(both as never)(id, 48)!.value, /\/48$/);
+});
+
 exports("readings of a boot that nobody timed are no Observations; those of the next are", async () => {
   const recording = new Recording().seconds(80);
   recording.maker.resume();
@@ -331,7 +385,7 @@ exports("--json tells what was written, and needs a file", async () => {
     form: "fhir",
     file: at("j.json"),
     verdict: "verified",
-    counts: { exported: 120, unproved: 0, timeless: 0, uncertain: 0, outside: 0, repeated: 0 },
+    counts: { exported: 120, unproved: 0, timeless: 0, uncertain: 0, outside: 0, repeated: 0, lost: 0 },
     resources: { Device: 2, DeviceMetric: 3, Observation: 242, Provenance: 2 },
   });
   await refused("usage", good, "--csv", "--json");

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import {
+  type Channel,
   VALUE_NAN,
   VALUE_NEGATIVE_INFINITY,
   VALUE_NRES,
@@ -22,6 +23,7 @@ import {
   exportFhir,
   FACTS,
   GROUPS,
+  type Json,
   MICROS,
   READINGS,
   resourcesOf,
@@ -88,7 +90,7 @@ selection("what nobody signed for stays, and is counted", () => {
   );
 });
 
-const none = { exported: 0, unproved: 0, timeless: 0, uncertain: 0, outside: 0, repeated: 0 };
+const none = { exported: 0, unproved: 0, timeless: 0, uncertain: 0, outside: 0, repeated: 0, lost: 0 };
 
 selection("a boot that nobody timed is evidence and no Observation", () => {
   const earlier = blockOf(GROUPS.spo2, [97], {
@@ -162,6 +164,75 @@ selection("two boots with the same ticks have readings of their own", () => {
   assert.is(new Set(searches).size, 2);
 });
 
+selection("a waveform is as unsure as its last sample", () => {
+  const slow = { ...GROUPS.ecg, period: 1000 };
+  const wave = blockOf(slow, new Array(601).fill(1)); // ten minutes after the coincidence: 300 ms of drift
+  assert.match(exportFhir([wave]).text, /"value":350000,"unit":"us"/);
+  assert.equal(csv([wave]).rows[600]?.uncertainty_us, "350000");
+  const strict = { ...CHOICE, maxUncertainty: 349_999 };
+  assert.equal(exportFhir([wave], { choice: strict }).counts, { ...none, uncertain: 601 });
+});
+
+selection("rows that the device says it lost are counted, where they were asked for", () => {
+  const gap = { seq: 13, epoch: 1, boot: BOOT, groupIndex: 0, ticks: TICKS + 5000, rows: 7, isProved: true };
+  const lost = (choice: Partial<Choice>, change = {}) => {
+    const selector = new Selector(timelineOf(stamp(TICKS, MICROS)), { ...CHOICE, ...choice });
+    selector.gap({ ...gap, ...change });
+    return selector.counts.lost;
+  };
+  assert.is(lost({}), 7);
+  assert.is(lost({ from: MICROS + 5e6, to: MICROS + 6e6 }), 7);
+  assert.is(lost({ from: MICROS + 6e6 }), 0);
+  assert.is(lost({}, { isProved: false }), 0);
+  assert.is(lost({ takesUnproved: true }, { isProved: false }), 7);
+});
+
+selection("a reading before --to is written as before it", () => {
+  const timeline = timelineOf(stamp(TICKS, MICROS - 120_000 - 400)); // 400 µs before a full second
+  const choice = { ...LENIENT, to: MICROS - 120_000 };
+  const { rows } = csv([blockOf(GROUPS.spo2, [97])], choice, timeline);
+  assert.is(rows[0]?.time, "2026-11-22T15:04:04.999+00:00");
+  const { bytes } = run(
+    [blockOf(GROUPS.spo2, [97])],
+    (out) => new SenmlWriter(URN, SENML_JSON, out),
+    choice,
+    timeline,
+  );
+  assert.is(readSenmlJson(bytes.toString("utf8"))[0]?.t.toFixed(3), ((MICROS - 121_000) / 1e6).toFixed(3));
+});
+
+selection("what is exported of a span of time hides nothing of the whole, when both are uploaded", () => {
+  const searches = (to: number | null) => {
+    const blocks = [
+      blockOf(GROUPS.ecg, [0, 1, 2, 3, 4, 5]),
+      blockOf(GROUPS.spo2, [97, 98], { groupIndex: 1 }),
+    ];
+    const { text } = exportFhir(blocks, { choice: { ...CHOICE, to } });
+    const entries = JSON.parse(text).entry as { fullUrl: string; resource: Json; request: Json }[];
+    return new Map(
+      entries.map(({ fullUrl, resource, request }) => [request.ifNoneExist, { fullUrl, resource }]),
+    );
+  };
+  const whole = searches(null);
+  for (const [search, { fullUrl, resource }] of searches(MICROS + 12_000)) {
+    const same = whole.get(search);
+    if (same === undefined) continue;
+    assert.is(same.fullUrl, fullUrl);
+    assert.equal(same.resource, resource);
+  }
+  // Cut at its beginning it begins elsewhere; cut at its end it says how long it is, as the guide's identifiers do.
+  const cut = exportFhir([blockOf(GROUPS.ecg, [0, 1, 2, 3])], { choice: { ...CHOICE, to: MICROS + 12_000 } });
+  assert.match(cut.text, /-131329-1234\.567\.\.0\.012-4\.0\.0"/);
+});
+
+selection("a coincidence that was recorded twice is one resource", () => {
+  const twice = timelineOf(stamp(TICKS, MICROS), stamp(TICKS, MICROS));
+  const before = blockOf(GROUPS.spo2, [97], { ticks: TICKS - 1000 });
+  const { text } = exportFhir([before, blockOf(GROUPS.spo2, [97])], { timeline: twice });
+  const urls = [...text.matchAll(/"fullUrl":"([^"]+)"/g)].map(([, url]) => url);
+  assert.is(new Set(urls).size, urls.length);
+});
+
 // ---- Hostile
 
 selection("an unknown code keeps its numbers, and nothing is guessed", () => {
@@ -196,6 +267,17 @@ selection("a pressure with a part in another unit is no blood pressure", () => {
   const channels = GROUPS.bp.channels.map((channel, i) => (i === 1 ? { ...channel, unit: 262688 } : channel));
   const { text } = exportFhir([blockOf({ ...GROUPS.bp, channels }, [116, 71, 86])]);
   assert.not.match(text, /loinc|StructureDefinition\/bp/);
+});
+
+selection("a pressure without its diastolic part, or with two, claims no profile that asks for one", () => {
+  const [systolic, diastolic, mean] = GROUPS.bp.channels as [Channel, Channel, Channel];
+  for (const channels of [[systolic, mean], [systolic, diastolic, diastolic], [diastolic]]) {
+    const odd = { ...GROUPS.bp, channels };
+    const { text } = exportFhir([blockOf(odd, new Array(channels.length).fill(80))]);
+    assert.match(text, /85354-9/);
+    assert.not.match(text, /StructureDefinition\/bp"/);
+  }
+  assert.match(exportFhir([blockOf(GROUPS.bp, [116, 71, 86])]).text, /StructureDefinition\/bp"/);
 });
 
 selection("specials inside a compound and a waveform", () => {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { concatBytes } from "@vouch/shared/bytes";
 import { formatReadersFile, parseReader, parseReadersFile, type Reader } from "@vouch/shared/readerkey";
-import { MODE_PRIVATE, MODE_RESTRICTED } from "@vouch/shared/stream";
+import { linkOf, MODE_PRIVATE, MODE_RESTRICTED } from "@vouch/shared/stream";
 import { isoTime } from "@vouch/shared/time";
 import { formatVkey, makeVkey } from "@vouch/shared/vkey";
 import { coincidenceMessage, decodeCoincidence, encodeCoincidence, recorderKid } from "@vouch/shared/vstream";
@@ -139,9 +139,53 @@ grants(
     const right = await partsOf(file, "right.grant");
     const named = ["--recorder-key", formatVkey(makeVkey("gateway", 1, RECORDER.publicKey))];
     assert.equal(await partsOf(path("moved.vstream"), "named.grant", ...named), right);
-    assert.not.equal(await partsOf(path("moved.vstream"), "anybody.grant"), right);
+    // Without a name, two say otherwise than each other: then nobody knows.
+    const moved5 = ["--to", path("clinic.reader"), ...asOwner(), ...span, "-o", path("anybody.grant")];
+    await refused("grant-range", "stream", "grant", path("moved.vstream"), ...moved5);
   },
 );
+
+grants(
+  "readings by a clock that was set: of that boot nobody knows which they are, and no frame goes out",
+  async () => {
+    const world = recordedWorld({}, { mode: MODE_PRIVATE, readers: [owner.publicKey] });
+    world.file();
+    const said = decodeCoincidence(world.items[3]!);
+    const early = { ...said, micros: said.micros - 3600e6 };
+    world.items[3] = encodeCoincidence(early, said.kid, RECORDER.sign(coincidenceMessage(early, said.kid)));
+    writeFileSync(path("set.vstream"), concatBytes(world.items));
+    const of = (...span: string[]) => [
+      ...["stream", "grant", path("set.vstream"), "--to", path("clinic.reader"), ...asOwner()],
+      ...["--recorder-key", formatVkey(makeVkey("gateway", 1, RECORDER.publicKey)), "--dry-run", ...span],
+    ];
+    const hour = ["--since", isoTime(T0 - 3600 + 210), "--until", isoTime(T0 - 3600 + 220)];
+    await refused("grant-range", ...of(...hour));
+    const io = await vouch(...of("--since", isoTime(T0)));
+    assert.match(io.err(), /^60 frames left out: nobody can say within a second when they were taken$/m);
+    assert.match(io.out(), /^epoch 2: frames [0-9]+ to [0-9]+, for clinic\n$/);
+  },
+);
+
+grants("from a moment on is to the end, also past the last coincidence", async () => {
+  const world = recordedWorld({}, { mode: MODE_PRIVATE, readers: [owner.publicKey] });
+  world.maker.frames.pop(); // its close
+  world.maker.seq--;
+  world.maker.prev = linkOf(world.maker.frames.at(-1)!);
+  const rows = 10;
+  for (let row = 0; row < rows; row++) world.maker.data();
+  writeFileSync(path("on.vstream"), world.file());
+  const args = [
+    "--to",
+    path("clinic.reader"),
+    ...asOwner(),
+    "--since",
+    isoTime(T0 + 1000),
+    "--dry-run",
+    "--json",
+  ];
+  const { parts } = JSON.parse(await ok("stream", "grant", path("on.vstream"), ...args));
+  assert.is(parts.at(-1).to, world.maker.seq - 1);
+});
 
 grants("the last minute before the end, of the boot that ran then", async () => {
   const out = path("minute.grant");

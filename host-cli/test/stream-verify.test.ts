@@ -13,7 +13,7 @@ import { formatVkey, makeVkey } from "@vouch/shared/vkey";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { RECORDER, type RecordedWorld, recordedWorld } from "../../shared/test/stream-world";
-import { keyOf, logKeys, type Maker, NOW, T0 } from "../../shared/test/world";
+import { keyOf, LATE, logKeys, type Maker, NOW, T0 } from "../../shared/test/world";
 import * as stream from "../src/commands/stream";
 import { type VerifyStreamOptions, verifyStream } from "../src/commands/stream-verify";
 import { nodeCrypto } from "../src/crypto";
@@ -182,6 +182,20 @@ verify(
     assert.is(told.word, "vulnerable", JSON.stringify(told.reasons));
   },
 );
+
+verify("of two advisories, one in force then and one since, both are told", async () => {
+  const world = recordedWorld({
+    advisories: [
+      { id: "ACME-2026-1", affects: true, listed: true },
+      { id: "ACME-2026-2", affects: true, listed: false, late: true, created: T0 + LATE },
+    ],
+  });
+  const asked = { policy: save(world.policyText, "policy"), bundle: world.bundles.map((b) => save(b, "b")) };
+  const file = save(world.file(), "both.vstream");
+  const { segments } = await verifyStream(file, asked, NOW + 365 * 86400, memoryIo());
+  const told = segments[0]!.boot.reasons.map(({ message }) => /ACME-2026-\d/.exec(message)?.[0]);
+  assert.equal(told, ["ACME-2026-1", "ACME-2026-2"]);
+});
 
 verify("a boot whose release no bundle has is unproven, and so is one without evidence", async () => {
   const one = await judged(GOOD, GOOD.file(), { bundle: [save(GOOD.bundles[0]!, "b")] });

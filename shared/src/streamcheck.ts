@@ -225,7 +225,7 @@ export class StreamChecker {
     stream.clock.boot(announce.ticks);
     stream.numbers.remember(frame, link, at);
     this.events.announce?.(stream.announce, id);
-    this.events.boot?.({ id, kind: "announce", boot: stream.boot, epoch: frame.epoch, seq: 0, at });
+    this.begins(frame, stream, 0, at);
     this.openEpoch(frame, stream, announce.keyload, at);
     this.prove(frame, stream, link);
     this.ending.passes(stream, 0, link, tell);
@@ -242,15 +242,13 @@ export class StreamChecker {
     stream.boot = ownBoot(resume);
     stream.clock.boot(resume.ticks);
     this.ending.boot(frame.epoch);
-    this.events.boot?.({
-      id: stream.id,
-      kind: "resume",
-      boot: stream.boot,
-      epoch: frame.epoch,
-      seq: frame.seq,
-      at,
-    });
+    this.begins(frame, stream, resume.checkpointSeq, at);
     this.openEpoch(frame, stream, resume.keyload, at);
+  }
+
+  private begins({ type, epoch, seq }: Frame, { id, boot }: Stream, linked: number, at: number): void {
+    const kind = type === FRAME_RESUME ? "resume" : "announce";
+    this.events.boot?.({ id, kind, boot, epoch, seq, linked, at });
   }
 
   private next(frame: Frame, stream: Stream, at: number, link: Uint8Array): void {

@@ -22,8 +22,8 @@ export class StreamClock {
   private latestRow = 0;
   /** Where each group's next row belongs; null when the frame before wasn't read. */
   private next: (number | null)[] = [];
-  /** The last coincidence by a recorder who was named, and by anybody else. */
-  private before: { named: Coincidence | null; other: Coincidence | null } = { named: null, other: null };
+  /** Coincidences by recorders who were named, and by anybody else. */
+  private before: { named: Before | null; other: Before | null } = { named: null, other: null };
 
   /** Another boot counts from its own start. */
   boot(ticks: number): void {
@@ -65,27 +65,46 @@ export class StreamClock {
   /**
    * Between two coincidences of one boot both clocks went on alike. A recorder takes the best of several answers, so one
    * may be of a moment before the frame that was signed last. Those of a named recorder are held against each other:
-   * anybody can write one between them that is as vague as it takes.
+   * anybody can write one between them that is as vague as it takes. And since a recorder that got slow answers is vague, too,
+   * each is held against the sharpest before it.
    */
   coincidence(now: Coincidence, isNamed: boolean, tell: Tell): void {
     const who = isNamed ? "named" : "other";
     const before = this.before[who];
-    this.before[who] = now;
-    if (before === null) return;
-    if (now.ticks < before.ticks) {
-      tellBack(before.ticks, now.ticks, tell);
+    if (before === null) {
+      this.before[who] = { last: now, sharpest: now };
       return;
     }
-    const wall = (now.micros - before.micros) / 1000;
-    const ticks = now.ticks - before.ticks;
-    const slack = SLACK + (now.uncertainty + before.uncertainty) / 1000 + DRIFT * Math.abs(wall);
-    if (Math.abs(wall - ticks) > slack)
+    const { last, sharpest } = before;
+    before.last = now;
+    if (now.ticks < last.ticks) {
+      tellBack(last.ticks, now.ticks, tell);
+      before.sharpest = now;
+      return;
+    }
+    const other = [last, sharpest].find((one) => Math.abs(differenceOf(one, now)) > slackOf(one, now));
+    if (other !== undefined)
       tell(
         "stream-clock-jump",
-        `between two coincidences the device counted ${ticks} ms, the recorder ${Math.round(wall)} ms`,
+        `between two coincidences the device counted ${now.ticks - other.ticks} ms, the recorder ${Math.round(wallOf(other, now))} ms`,
       );
+    // What was told once isn't told of each that follows.
+    if (other !== undefined || now.uncertainty <= sharpest.uncertainty + 1000 * driftOf(sharpest, now))
+      before.sharpest = now;
   }
 }
+
+interface Before {
+  last: Coincidence;
+  /** The one that leaves the least doubt. */
+  sharpest: Coincidence;
+}
+
+const wallOf = (a: Coincidence, b: Coincidence): number => (b.micros - a.micros) / 1000;
+const driftOf = (a: Coincidence, b: Coincidence): number => DRIFT * Math.abs(wallOf(a, b));
+const differenceOf = (a: Coincidence, b: Coincidence): number => wallOf(a, b) - (b.ticks - a.ticks);
+const slackOf = (a: Coincidence, b: Coincidence): number =>
+  SLACK + (a.uncertainty + b.uncertainty) / 1000 + driftOf(a, b);
 
 function tellBack(before: number, now: number, tell: Tell): void {
   const back = before - now;

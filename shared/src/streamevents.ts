@@ -44,6 +44,8 @@ export interface BootNote {
   boot: Boot;
   epoch: number;
   seq: number;
+  /** The signed frame that a resume is linked to: it, and what follows, says nothing of frames between the two. */
+  linked: number;
   at: number;
 }
 

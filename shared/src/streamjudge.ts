@@ -146,9 +146,10 @@ function judgeAtItsTime(question: Question): Verdict {
   const isOld = now.reasons.some(({ code }) => code === "status-stale");
   if (!isOld || moment === 0 || moment >= question.at) return without(AGES, now, []);
   const then = appraise({ ...question, at: moment });
-  const later = now.reasons.filter(
-    ({ code }) => code !== "status-stale" && !then.reasons.some((reason) => reason.code === code),
-  );
+  // By their words, too: each advisory has a reason of one code.
+  const isKnown = ({ code, message }: Verdict["reasons"][number]) =>
+    then.reasons.some((reason) => reason.code === code && reason.message === message);
+  const later = now.reasons.filter((reason) => reason.code !== "status-stale" && !isKnown(reason));
   return without(AGES, then, later);
 }
 

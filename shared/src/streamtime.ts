@@ -7,7 +7,8 @@
 //               │       as the less sure of them
 //
 // Two that follow each other and disagree by more than they claim to, and than a bad crystal drifts, mean that a clock was
-// set between them. Nobody can say which was right, so the difference is added to the uncertainty of the whole boot.
+// set between them. Nobody can say which was right, so the difference is added to the uncertainty of the whole boot. A vague one
+// agrees with both, so each is held against the sharpest before it, too.
 // Boots have nothing in common: without a coincidence of its own a boot has no time.
 
 /** A device's crystal is believed to be this good, in millionths. */
@@ -36,6 +37,9 @@ interface BootTime<P extends Point> {
   stride: number;
   count: number;
   last: P;
+  /** The one before that leaves the least doubt now, and what of the disagreement was found since. */
+  sharpest: P;
+  counted: number;
   /** How much following ones disagree, and how often. */
   disagreement: number;
   jumps: number;
@@ -55,16 +59,24 @@ export class Timeline<P extends Point = Point> {
         stride: 1,
         count: 1,
         last: point,
+        sharpest: point,
+        counted: 0,
         disagreement: 0,
         jumps: 0,
         isSorted: true,
       });
       return;
     }
-    const excess = excessOf(known.last, point);
+    const step = excessOf(known.last, point);
+    const excess = Math.max(step, excessOf(known.sharpest, point) - known.counted);
     if (excess > 0) {
+      if (step > 0 || known.counted === 0) known.jumps++;
       known.disagreement += excess;
-      known.jumps++;
+      known.counted += excess;
+    }
+    if (point.uncertainty <= known.sharpest.uncertainty + driftOf(known.sharpest, point)) {
+      known.sharpest = point;
+      known.counted = 0;
     }
     if (point.ticks < known.last.ticks) known.isSorted = false;
     known.last = point;
@@ -73,6 +85,13 @@ export class Timeline<P extends Point = Point> {
       known.points = known.points.filter((_, i) => i % 2 === 0);
       known.stride *= 2;
     }
+  }
+
+  /** What `other` knows, and of boots that it knows nothing of what this does. */
+  under(other: Timeline<P>): Timeline<P> {
+    const both = new Timeline<P>();
+    for (const { boots } of [this, other]) for (const [boot, time] of boots) both.boots.set(boot, time);
+    return both;
   }
 
   /** Whether anything is known of the boot's time. */
@@ -131,9 +150,12 @@ function placed(micros: number, uncertainty: number, point: number): Placed | nu
 /** By how many microseconds two coincidences disagree beyond what either, and the crystal, may be off. */
 function excessOf(a: Point, b: Point): number {
   const passed = (b.ticks - a.ticks) * 1000;
-  const allowed = a.uncertainty + b.uncertainty + Math.abs(passed) * (DRIFT_PPM / 1e6);
+  const allowed = a.uncertainty + b.uncertainty + driftOf(a, b);
   return Math.ceil(Math.max(0, Math.abs(b.micros - a.micros - passed) - allowed));
 }
+
+/** What a crystal may have gone wrong from one to the other. */
+const driftOf = (a: Point, b: Point): number => Math.abs(b.ticks - a.ticks) * 1000 * (DRIFT_PPM / 1e6);
 
 /** Place of the first point past `ticks`. */
 function firstAfter(points: readonly Point[], ticks: number): number {
@@ -147,7 +169,7 @@ function firstAfter(points: readonly Point[], ticks: number): number {
   return low;
 }
 
-/** 2026-11-22T15:04:05.120+00:00: to the millisecond, with the zone spelled as FHIR's examples do. */
+/** 2026-11-22T15:04:05.120+00:00, with the zone spelled as FHIR's examples do. Cut to the millisecond: what was taken before a moment isn't written as taken at it. */
 export function isoMillis(micros: number): string {
-  return `${new Date(Math.round(micros / 1000)).toISOString().slice(0, -1)}+00:00`;
+  return `${new Date(Math.floor(micros / 1000)).toISOString().slice(0, -1)}+00:00`;
 }

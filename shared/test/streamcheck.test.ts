@@ -767,6 +767,19 @@ const ROWS: Row[] = [
     },
   ],
   [
+    "clocks that differ, with a vague word by the same recorder between",
+    "stream-clock-jump",
+    () => {
+      const maker = begun({});
+      const before = seen(maker, 0);
+      const vague = seen(maker, 30 * SECOND, { uncertainty: 60 * SECOND });
+      return [
+        [...maker.frames, before, vague, maker.data(5), seen(maker, 60 * SECOND), maker.close()],
+        recorded,
+      ];
+    },
+  ],
+  [
     "a recorder whom nobody named",
     "stream-recorder",
     () => {

@@ -48,6 +48,33 @@ time("a recorder's clock that was set makes all of the boot as unsure as it was 
     assert.ok(back.place("a", ticks)!.uncertainty > 3599e6, String(ticks));
 });
 
+time("a vague coincidence between two that disagree hides nothing, and nothing is counted twice", () => {
+  const times = timeline(at(0, T0), at(10_000, T0 + 12_000_000, 5e6), at(20_000, T0 + 30_000_000)); // set forward by 10 s
+  assert.is(times.jumps(), 1);
+  for (const ticks of [0, 20_000, 60_000])
+    assert.ok(times.place("a", ticks)!.uncertainty > 9.9e6, String(ticks));
+  const once = timeline(at(0, T0), at(1000, T0 + 3_000_000, 9000), at(2000, T0 + 4_000_000, 9000));
+  assert.is(once.jumps(), 1);
+  assert.is(once.place("a", 2000)?.uncertainty, 9000 + 2_000_000 - 9000 - 1000 - 500);
+  const steady = timeline(at(0, T0), at(10_000, T0 + 10_003_000, 5e6), at(20_000, T0 + 20_000_000));
+  assert.is(steady.jumps(), 0);
+  assert.is(steady.place("a", 20_000)?.uncertainty, 1000);
+});
+
+time("of a boot that one list knows, the other's word doesn't count", () => {
+  const named = timeline(at(0, T0));
+  const others = timeline(at(0, T0 + 60e6), at(2000, T0 + 62e6));
+  others.add("b", at(0, T0 + 5e6));
+  const both = others.under(named);
+  assert.is(both.place("a", 2000)?.micros, T0 + 2e6);
+  assert.is(both.place("b", 0)?.micros, T0 + 5e6);
+});
+
+time("a time is cut to the millisecond: what was taken before a moment isn't written as taken at it", () => {
+  assert.is(isoMillis(T0 - 1), "2026-11-22T14:59:59.999+00:00");
+  assert.is(isoMillis(T0), "2026-11-22T15:00:00.000+00:00");
+});
+
 time("clocks that differ by no more than they may are no jump", () => {
   const t = timeline(at(0, T0), at(60_000, T0 + 60_000_000 + 2000 + 30_000));
   assert.is(t.jumps(), 0);

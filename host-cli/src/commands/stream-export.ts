@@ -21,7 +21,7 @@ import type { Named, Proven } from "../fhir/devices";
 import { niUri, OWN } from "../fhir/names";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
-import { endWords } from "../output/stream";
+import { endWords, notJudged } from "../output/stream";
 import type { Choice, Counts, Stamp } from "../readings";
 import type { StreamVerdict } from "../streamverdict";
 import { VERSION } from "../version";
@@ -132,7 +132,7 @@ function askedOf(file: string, flags: ExportFlags, io: Io): Asked {
 // ---- What is told of it
 
 /** What stays behind, as a person reads it. */
-const BEHIND: Record<Exclude<keyof Counts, "exported">, string> = {
+const BEHIND: Record<Exclude<keyof Counts, "exported" | "lost">, string> = {
   unproved: "bound by no signed frame",
   timeless: "of a boot that no named recorder timed: evidence, and no clinical readings",
   uncertain: "whose time is less sure than --max-uncertainty",
@@ -145,6 +145,7 @@ function remarks(counts: Counts, told: Told): string[] {
     const count = counts[word as keyof Counts];
     return count === 0 ? [] : [`${count} left out, ${why} [${word}]`];
   });
+  if (counts.lost > 0) lines.push(`${counts.lost} missing, which the device says it lost [lost]`);
   if ((told.unitless ?? 0) > 0)
     lines.push(`${told.unitless} values left out, in units that SenML has no name for [unitless]`);
   return lines;
@@ -204,12 +205,24 @@ function provenOf({ facts, verdict }: Verified): Proven {
   };
 }
 
-/** The earliest that a ledger had of a signed head of a stream at or after a frame, where --anchor proved it. */
-function anchorsOf({ anchors }: StreamVerdict): FhirFacts["anchorOf"] {
+/**
+ * The earliest that a ledger had of a signed head of a stream that leads back to a frame, where --anchor proved it. Those that
+ * were signed for before a restart, and after what its resume is linked to, no later head leads to.
+ */
+export function anchorsOf({ anchors, segments }: StreamVerdict): FhirFacts["anchorOf"] {
+  const loose = segments.flatMap(({ boot: { note } }, i) => {
+    const before = segments[i - 1]?.frames.at(-1)?.to ?? 0;
+    return note.kind === "resume" && before > note.linked ? [note] : [];
+  });
   const proved = anchors.flatMap(({ id, seq, time }) => (time === null ? [] : [{ id, seq, time }]));
   proved.sort((a, b) => a.time - b.time);
   return (streamId, lastSeq) => {
-    const found = proved.find(({ id, seq }) => equalBytes(id, streamId) && seq >= lastSeq);
+    const leads = (head: number) =>
+      head >= lastSeq &&
+      !loose.some(
+        ({ id, linked, seq }) => equalBytes(id, streamId) && linked < lastSeq && lastSeq < seq && seq <= head,
+      );
+    const found = proved.find(({ id, seq }) => equalBytes(id, streamId) && leads(seq));
     if (found === undefined) return null;
     return {
       system: `${OWN}/NamingSystem/stream-head`,
@@ -229,7 +242,7 @@ function write(file: string, asked: Asked, verified: Verified, io: Io): void {
   const { choice, output } = asked;
   const { facts, check, verdict } = verified;
   const proven = provenOf(verified);
-  const timeline = choice.takesUnproved ? facts.anybody : facts.named;
+  const timeline = choice.takesUnproved ? facts.others.under(facts.named) : facts.named;
   let report: object = {};
   const feed: Feed = (out) =>
     about(file, () => {
@@ -346,6 +359,10 @@ export function defineExport(stream: Command, io: Io): void {
       const result = await verified(file, flags, Math.floor(Date.now() / 1000), io);
       write(file, asked, result, io);
       const { word, reasons, summary } = result.verdict;
+      tell(
+        io,
+        notJudged(result.verdict).map((text) => `not judged: ${text}`),
+      );
       if (!summary.isClosed) tell(io, [`the stream is ${endWords(result.verdict)}`]);
       tell(
         io,

@@ -3,7 +3,8 @@
 //
 //   announce ──▶ device, groups     boot ──▶ images, which epochs are whose     coincidence ──▶ times
 //
-// Times are kept in two lists: by recorders who were named, and by anybody.
+// Times are kept in two lists: by recorders who were named, and by others. Where a named one timed a boot, others don't count:
+// what they say between two of its coincidences would move every reading there.
 
 import { toHex } from "@vouch/shared/bytes";
 import type { Announce } from "@vouch/shared/streambody";
@@ -43,7 +44,7 @@ export class ExportFacts {
   ids: Uint8Array[] = [];
   readonly images = new Map<string, Uint8Array>();
   readonly named = new Timeline<Stamp>();
-  readonly anybody = new Timeline<Stamp>();
+  readonly others = new Timeline<Stamp>();
   /** Key id of the newest recorder, and how many coincidences nobody vouches for. */
   recorder: string | null = null;
   unnamed = 0;
@@ -76,9 +77,10 @@ export class ExportFacts {
       streamId: this.boots.stream,
       isChecked,
     };
-    this.anybody.add(key, stamp);
-    if (!isChecked) this.unnamed++;
-    else {
+    if (!isChecked) {
+      this.others.add(key, stamp);
+      this.unnamed++;
+    } else {
       this.named.add(key, stamp);
       this.recorder = toHex(own);
     }

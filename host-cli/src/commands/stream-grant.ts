@@ -15,6 +15,7 @@ import { isRefusal, quote, Refusal } from "@vouch/shared/refusal";
 import { FRAME_CLOSE, MODE_PUBLIC, readerKid } from "@vouch/shared/stream";
 import { type GrantPart, grantPart, sealGrant } from "@vouch/shared/streamgrant";
 import { parseFrame } from "@vouch/shared/streamread";
+import { Timeline } from "@vouch/shared/streamtime";
 import { VstreamReader } from "@vouch/shared/vstream";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -113,10 +114,8 @@ function spanOf({ since, until, minutes }: GrantFlags, end: number | null): Span
     throw usage("--minutes goes with --since or --until, not with both");
   if (since !== undefined) {
     const from = at(since, "--since");
-    return {
-      since: from,
-      until: until === undefined ? (length === null ? end : from + length) : at(until, "--until"),
-    };
+    if (until !== undefined) return { since: from, until: at(until, "--until") };
+    return { since: from, until: length === null ? Number.POSITIVE_INFINITY : from + length };
   }
   const to = until === undefined ? end : at(until, "--until");
   return { since: length === null ? 0 : to - length, until: to };
@@ -141,8 +140,10 @@ async function grantFrames(file: string, flags: GrantFlags, reader: Reader, io: 
   if (times !== null && recorders.length === 0 && !io.quiet)
     io.stderr("no --recorder-key: times are those of anybody who wrote into the recording\n");
   const span = times === null ? null : spanOf(flags, times.end);
-  const stream = readOwned(file, owner, span, times?.starts ?? new Map());
+  const stream = readOwned(file, owner, span, times?.times ?? new Timeline());
   refuseRefuted(stream.findings);
+  if (stream.unsure > 0 && !io.quiet)
+    io.stderr(`${stream.unsure} frames left out: nobody can say within a second when they were taken\n`);
   if (stream.mode === MODE_PUBLIC)
     throw new Refusal("stream-public", "a public stream is readable to all: there is nothing to grant");
   const ranges = span !== null ? stream.ranges : from === undefined ? frames : [{ from, to: null }];

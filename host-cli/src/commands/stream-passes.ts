@@ -81,6 +81,9 @@ export function exportAgain(
       if (isOther || isNew || (isOver && block.isProved && !choice.takesUnproved)) return;
       for (const piece of selector.pieces(streamId, block)) taker.piece(piece, signed);
     },
+    gap: (gap) => {
+      if (!isOther && !isNew && !(isOver && gap.isProved)) selector.gap(gap);
+    },
     proved: (note) => {
       if (isOver || isOther) return;
       taker.proved(note, signed);

@@ -5,7 +5,8 @@
 //
 //   bn   the device: urn:dev:ueid (RFC 9711) or urn:dev:mac (RFC 9039), in the first record
 //   bt   the time of a frame's first row, in seconds; t counts from it
-//   n    MDC's number of what was measured; "unproved:" in front where nobody signed for the reading
+//   n    MDC's number of what was measured; "unproved:" in front where nobody signed for the reading, or nobody who was
+//        named for its time
 //   u    a unit of the registry. What the registry has none for (mmHg, mg/dL) stays behind and is counted: a number
 //        without its unit would be somebody's guess
 //   v    to the digit; where there is none, vs says why
@@ -118,14 +119,18 @@ export class SenmlWriter {
   }
 }
 
-const millisOf = (micros: number): number => Math.round(micros / 1000);
+/** Cut, as in the other forms. */
+const millisOf = (micros: number): number => Math.floor(micros / 1000);
+
+/** Of a piece, that nobody who is to be believed signed for what a record says. */
+const MARKED = ["unproved", "unnamed-recorder"];
 
 /** Null for a unit that the registry doesn't have. */
 function recordOf({ code, unit, exponent }: Channel, mantissa: number, flags: readonly string[]): Rec | null {
   const known = MDC_UNITS.get(unit)?.senml ?? null;
   if (known === null) return null;
   const [u, power] = known;
-  const n = `${flags.includes("unproved") ? "unproved:" : ""}${code}`;
+  const n = `${MARKED.some((flag) => flags.includes(flag)) ? "unproved:" : ""}${code}`;
   const reason = absentReason(mantissa);
   return reason === null ? { n, u, v: { mantissa, exponent: exponent + power } } : { n, vs: reason };
 }

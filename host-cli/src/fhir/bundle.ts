@@ -9,7 +9,7 @@
 // name each other by UUIDs that are the same in each export. In NDJSON those are the ids.
 
 import { toHex } from "@vouch/shared/bytes";
-import type { Channel, Group } from "@vouch/shared/readings";
+import { type Channel, GROUP_SAMPLED, type Group } from "@vouch/shared/readings";
 import { isoMillis } from "@vouch/shared/streamtime";
 import type { FhirResource, Identifier } from "fhir/r4";
 import { Chunks } from "../chunks";
@@ -71,6 +71,7 @@ export class FhirWriter {
   private readonly to: References;
   private readonly prefix: string;
   private readonly stamps = new Map<Stamp, string>();
+  private readonly stamped = new Set<string>();
   private readonly writers = new Map<Group, Writer[]>();
   private readonly text: Chunks;
   private targets: string[] = [];
@@ -131,13 +132,16 @@ export class FhirWriter {
     this.lastTime = isoMillis(placed.micros);
     const effective = `"${this.lastTime}"`;
     const width = block.group.channels.length;
+    // A waveform that was cut before its end is another one than the whole, which begins where it does.
+    const isCut = piece.row + piece.rows < block.rows && block.group.kind === GROUP_SAMPLED;
+    const taken = `${secondsOf(piece.ticks)}${isCut ? `..${secondsOf(piece.rows * block.group.period)}` : ""}`;
     let writers = this.writers.get(block.group);
     if (writers === undefined) {
       writers = writersOf(block.group, this.to);
       this.writers.set(block.group, writers);
     }
     for (const writer of writers) {
-      const suffix = `${writer.code}-${secondsOf(piece.ticks)}-${block.boot.bootcount}.${block.groupIndex}.${writer.channel}`;
+      const suffix = `${writer.code}-${taken}-${block.boot.bootcount}.${block.groupIndex}.${writer.channel}`;
       const identifier = this.prefix + suffix;
       const uuid = uuidOf("Observation", identifier);
       const text = writer.write({
@@ -166,8 +170,11 @@ export class FhirWriter {
     const value = `${toHex(stamp.streamId)}-${stamp.epoch}-${stamp.ticks}-${stamp.micros}`;
     const identifier = { system: `${OWN}/NamingSystem/coincidence`, value };
     const uuid = uuidOf("Coincidence", value);
+    // One that was recorded twice is one resource.
+    if (!this.stamped.has(uuid))
+      this.add(uuid, coincidenceObservation(stamp, identifier, this.to), searchFor(identifier));
     this.stamps.set(stamp, uuid);
-    this.add(uuid, coincidenceObservation(stamp, identifier, this.to), searchFor(identifier));
+    this.stamped.add(uuid);
     return uuid;
   }
 
@@ -178,7 +185,8 @@ export class FhirWriter {
     const { time, ...frame } = closing();
     const { policy } = this.facts;
     const anchor = this.facts.anchorOf(run.streamId, frame.lastSeq);
-    const signed: Signed = { ...run, ...frame, time: time ?? this.lastTime, policy, anchor };
+    const readings = uuidOf("Readings", targets.join());
+    const signed: Signed = { ...run, ...frame, readings, time: time ?? this.lastTime, policy, anchor };
     const identifier = runIdentifier(signed);
     const { resourceType, ...rest } = provenance(signed, this.to.device, this.to.gateway);
     const target = targets.map((uuid) => ({ reference: this.refer("Observation", uuid) }));

@@ -69,7 +69,17 @@ function compoundOf(group: Group): MdcMetric | undefined {
   const whole = MDC_METRICS.get(group.code);
   if (whole === undefined || whole.units.length > 0) return undefined;
   const isPart = ({ code, unit }: Channel) => metricOf(code, unit)?.device === whole.device;
-  return group.channels.every(isPart) ? whole : undefined;
+  if (!group.channels.every(isPart)) return undefined;
+  return isPair(group) ? whole : { ...whole, profile: null };
+}
+
+const SYSTOLIC = 150021;
+const DIASTOLIC = 150022;
+
+/** What the profile of a blood pressure asks for: one of each, and without both it is refused. */
+function isPair({ channels }: Group): boolean {
+  const codes = channels.map(({ code }) => code);
+  return [SYSTOLIC, DIASTOLIC].every((code) => codes.filter((other) => other === code).length === 1);
 }
 
 export interface References {

@@ -15,6 +15,8 @@ export interface Signed {
   /** Of the run; the last is the signed frame. */
   firstSeq: number;
   lastSeq: number;
+  /** Names the Observations that were made of it: another span of time, or another reader, makes others. */
+  readings: string;
   link: Uint8Array;
   /** The signed frame. */
   frame: Uint8Array;
@@ -27,10 +29,10 @@ export interface Signed {
   anchor: { system: string; value: string; display: string } | null;
 }
 
-/** By which the same run is found again. */
-export const runIdentifier = ({ streamId, firstSeq, lastSeq, link }: Signed): Identifier => ({
+/** By which the same readings of a run are found again. */
+export const runIdentifier = ({ streamId, firstSeq, lastSeq, link, readings }: Signed): Identifier => ({
   system: `${OWN}/NamingSystem/stream-frames`,
-  value: `${toHex(streamId)}/${firstSeq}-${lastSeq}/${toHex(link)}`,
+  value: `${toHex(streamId)}/${firstSeq}-${lastSeq}/${toHex(link)}/${readings}`,
 });
 
 const agent = (code: string, display: string, who: string) => ({

@@ -103,7 +103,7 @@ function segmentLines({ boot, frames, readings, times }: Segment, isPartial: boo
 }
 
 /** What nobody asked about, so that a verdict isn't taken for more than it is. */
-function notJudged({ device, at, announce, summary, segments }: StreamVerdict): string[] {
+export function notJudged({ device, at, announce, summary, segments }: StreamVerdict): string[] {
   if (announce === null) return [];
   // streamjudge.ts goes back to the evidence's time where a status is too old for the moment that was asked about.
   const old = segments.filter(({ boot }) => boot.verdict !== null && boot.verdict.at !== at);
