@@ -127,9 +127,12 @@ export function refuse(path: string, error: Error): Refusal {
       hint,
     });
   }
-  return new Refusal("port-failed", `the port can't be opened: ${text}`, {
+  const isFile = statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  return new Refusal("port-failed", `the port can't be opened: ${isFile ? "it is a file" : text}`, {
     ...cause,
-    hint: "is it a serial port? `vouch ports` lists them",
+    hint: isFile
+      ? `the flash of a simulated device is named with sim: before it: sim:${path}`
+      : "is it a serial port? `vouch ports` lists them",
   });
 }
 
