@@ -54,13 +54,12 @@ function filesOf(path: string, troubled: (trouble: Trouble) => void): string[] {
 }
 
 /** Folder by folder: one that can't be read hides what is in it, and nothing else. */
-function namesIn(folder: string, troubled: (trouble: Trouble) => void): string[] {
-  const found: string[] = [];
+function namesIn(folder: string, troubled: (trouble: Trouble) => void, found: string[] = []): string[] {
   attempt(folder, troubled, () => {
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
       const { name } = entry;
       const isOurs = !name.startsWith(".") && (isBundle(name) || isEvidence(name) || isFleet(name));
-      if (entry.isDirectory()) found.push(...namesIn(join(folder, name), troubled));
+      if (entry.isDirectory()) namesIn(join(folder, name), troubled, found);
       else if (isOurs) found.push(join(folder, name));
     }
   });
