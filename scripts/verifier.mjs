@@ -3,7 +3,7 @@
 //
 //   host-cli/src/main.ts + commands/{verify,audit,report,fleet-*}.ts + all they reach ──▶ dist/vouch-verify.cjs
 //
-//   verify          needn't be typed: node vouch-verify.cjs BUNDLE …
+//   verify          needn't be typed: node vouch-verify.cjs BUNDLE … (what is no file, and near a verb, is that one mistyped)
 //   audit           without --store and --jobs: it keeps nothing and is one thread
 //   report          makes a report again, from the same code, to be compared with the one that was handed over
 //   fleet           check and pick
@@ -27,7 +27,8 @@ export const VERIFIER = "vouch-verify.cjs";
 
 // A bundle may be called like a verb: `verify audit` and `./audit` are files.
 const entry = (version) => `
-  import { start } from "./main";
+  import { existsSync } from "node:fs";
+  import { nearest, start } from "./main";
   import * as verify from "./commands/verify";
   import * as audit from "./commands/audit";
   import * as report from "./commands/report";
@@ -42,7 +43,9 @@ const entry = (version) => `
   };
   const verbs = { verify, audit, report, fleet };
   const first = process.argv[2] ?? "";
-  if (!/^(-V|--version|-h|--help|help)$/.test(first) && !Object.hasOwn(verbs, first)) process.argv.splice(2, 0, "verify");
+  const isVerb = Object.hasOwn(verbs, first) || /^(-V|--version|-h|--help|help)$/.test(first);
+  const isTypo = !existsSync(first) && nearest(first, Object.keys(verbs)) !== undefined;
+  if (!isVerb && !isTypo) process.argv.splice(2, 0, "verify");
   void start({
     version: ${JSON.stringify(version)},
     verbs: Object.keys(verbs),

@@ -157,6 +157,10 @@ export function about<T>(subject: string, work: () => T): T {
   }
 }
 
+/** What an error is about, as far as anything said so. */
+export const subjectOf = (error: unknown): string | null =>
+  error instanceof Error && SUBJECT in error ? String(error[SUBJECT]) : null;
+
 function rethrow(subject: string, error: unknown): never {
   if (error instanceof Error && !(SUBJECT in error)) {
     Object.defineProperty(error, SUBJECT, { value: subject, configurable: true });

@@ -231,7 +231,7 @@ function flagsOf(program: Command, args: readonly string[]): Set<string> {
 }
 
 /** The verb a typo was probably meant to be: the closest, if at most two edits (or a third of it) away. */
-function nearest(typed: string, verbs: readonly string[]): string | undefined {
+export function nearest(typed: string, verbs: readonly string[]): string | undefined {
   if (typed.length > 20) return undefined;
   const ranked = verbs
     .map((verb) => ({ verb, edits: editDistance(typed, verb) }))

@@ -1,7 +1,7 @@
 // Files in, and `-` for stdin: bounded. A path may name a pipe or /dev/zero, so the limit is kept while reading and not
 // only asked of stat.
 
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
 import { Refusal } from "@vouch/shared/refusal";
 import { about } from "./exit";
 import { codeOf, fileTrouble } from "./filetrouble";
@@ -31,7 +31,12 @@ export function readInput(path: string, maxBytes: number): Uint8Array {
  * waited for without end.
  */
 export function readStored(path: string, maxBytes: number): Uint8Array {
-  const there = statSync(path, { throwIfNoEntry: false });
+  let there: Stats | undefined;
+  try {
+    there = statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw fileTrouble(error, "unreadable", "can't be read"); // a file where a folder was meant
+  }
   if (there !== undefined && !there.isFile() && !there.isDirectory())
     throw new Refusal("not-a-file", `${path}: found a pipe or a device, expected a file`);
   return readInput(path, maxBytes);

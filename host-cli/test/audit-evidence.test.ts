@@ -29,7 +29,7 @@ function attested({ bundle }: World): string {
   return path;
 }
 
-function judgedBy(world: World, ...bundles: readonly Bundle[]) {
+function judged(world: World, ...bundles: readonly Bundle[]) {
   const question: AuditQuestion = {
     policy: world.policy,
     crypto: nodeCrypto,
@@ -40,8 +40,10 @@ function judgedBy(world: World, ...bundles: readonly Bundle[]) {
   };
   const known = new Bundles(true);
   for (const bundle of bundles) known.add(formatBundle(bundle));
-  return known.judge(attested(world), question).row.word;
+  return known.judge(attested(world), question).row;
 }
+
+const judgedBy = (world: World, ...bundles: readonly Bundle[]) => judged(world, ...bundles).word;
 
 const world = makeWorld();
 const older = world.bundle;
@@ -79,6 +81,20 @@ test("a bundle that leaves out what the newest status lists decides nothing, so 
     [c, b, a],
   ])
     assert.is(judgedBy(world, ...order), "vulnerable");
+});
+
+test("another release's advisory says nothing of a device that doesn't run it, and whose key no bundle knows", () => {
+  const advisories = [{ id: "ACME-2026-1", affects: true, listed: true }];
+  const two = makeWorld({ versions: ["2.4.1", "2.4.2"], advisories });
+  const [affected, mended] = two.bundles as [Bundle, Bundle];
+  const second = { ...two, bundle: mended };
+  assert.is(judgedBy(second, mended), "patched");
+  assert.is(judgedBy({ ...two, bundle: affected }, affected), "vulnerable");
+  const row = judged(second, { ...affected, devices: [] });
+  assert.is(row.word, "unproven");
+  assert.match(row.line, '"code":"context-missing"');
+  assert.is(row.context, null);
+  assert.is(judgedBy(second, { ...affected, devices: mended.devices }), "refuted"); // its key is known, and it runs another one
 });
 
 test.after(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,7 +1,7 @@
 // Which files of a folder an audit reads: what isn't a file is told, and not opened, since a pipe waits for ever.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { suite } from "uvu";
@@ -57,6 +57,24 @@ test("names in capitals are read like any other", () => {
 test("one that is named on the command line is read: a person means it", () => {
   const { evidence } = findInputs([at("pipe.eat")], () => assert.unreachable());
   assert.equal(evidence, [at("pipe.eat")]);
+});
+
+test("a folder that may not be read hides what is in it, and nothing beside it", () => {
+  mkdirSync(at("wards/shut"), { recursive: true });
+  mkdirSync(at("wards/west"));
+  for (const name of ["a.jsonl", "shut/b.jsonl", "west/c.jsonl"]) writeFileSync(at(`wards/${name}`), "{}\n");
+  chmodSync(folder, 0o755);
+  chmodSync(at("wards/shut"), 0);
+  const isRoot = process.geteuid?.() === 0;
+  const troubles: Trouble[] = [];
+  if (isRoot) process.seteuid?.(65534); // root may read it all the same
+  const { streams } = findInputs([at("wards")], (trouble) => troubles.push(trouble));
+  if (isRoot) process.seteuid?.(0);
+  chmodSync(at("wards/shut"), 0o700);
+  assert.equal(streams, [at("wards/a.jsonl"), at("wards/west/c.jsonl")]);
+  assert.equal(troubles, [
+    { file: at("wards/shut"), code: "unreadable", message: "can't be read: permission denied" },
+  ]);
 });
 
 test.after(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,7 +1,8 @@
 // The demo, as the README's reader runs it, and what it leaves behind.
 
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,6 +52,21 @@ test("it tells the story in under 45 lines: patched, five refusals, vulnerable, 
     stdout,
     /^fraud proven: fwlog\.acme\.example signed size 7, and other records before as its first 6$/m,
   );
+});
+
+test("Ctrl-C in the middle leaves none of the keys it made", async () => {
+  const room = mkdtempSync(join(home, "tmp-"));
+  const child = spawn(process.execPath, [BIN, "demo"], {
+    env: { ...process.env, TMPDIR: room },
+    stdio: "pipe",
+  });
+  await once(child.stdout, "data"); // the maker has keys
+  assert.is(readdirSync(room).length, 1);
+  child.kill("SIGINT");
+  const [status, signal] = await once(child, "exit");
+  assert.is(status, null);
+  assert.is(signal, "SIGINT");
+  assert.equal(readdirSync(room), []);
 });
 
 test("whoever has the log's key alone can check that the log was forked, and nobody else's key shows it", () => {

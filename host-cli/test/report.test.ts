@@ -195,6 +195,26 @@ report("all are patched only as far as the audit could read", () => {
   assert.match(stdout, "The one device that could be read is patched");
   assert.match(stdout, "Note: </strong>files could not be read");
 });
+
+report("all are patched only among the lines that are left, and who makes the report is told", () => {
+  const [context, record, summary] = LINE.split("\n") as [string, string, string];
+  const two = record.replace(/"key":"[0-9a-f]{4}/, '"key":"0000');
+  assert.match(summary, '"records":1');
+  for (const [lines, note] of [
+    [[context, record], "an audit has no summary"],
+    [
+      [context, record, summary.replace('"records":1', '"records":2')],
+      "an audit counted 2 records, and 1 are here",
+    ],
+    [[context, record, two, summary], "an audit counted 1 records, and 2 are here"],
+  ] as const) {
+    writeFileSync(at("part.jsonl"), `${lines.join("\n")}\n`);
+    const { stdout, stderr } = run(0, "report", "part.jsonl");
+    assert.match(stdout, /(The one device|All 2 devices) among these results (is|are) patched/);
+    assert.match(stdout, "None: every device among these results is patched.");
+    assert.match(stderr, `vouch: ${note}`);
+  }
+});
 report.run();
 
 const HOSTILE = [

@@ -90,6 +90,16 @@ verifier("keeps nothing and is one thread: --store and --jobs are no options of 
   );
 });
 
+verifier("a verb that is mistyped is no bundle's name", () => {
+  const { status, stderr } = alone(folder, ["adit", "evidence", "--policy", "p"]);
+  assert.is(status, 1);
+  assert.match(stderr, /^vouch: no verb "adit" \[usage\]\nvouch: hint: did you mean `vouch audit`\?$/m);
+  assert.match(
+    alone(folder, ["pump.vouch.json", "--policy", "p"]).stderr,
+    "p: no such file or folder [not-found]",
+  );
+});
+
 verifier("a file that is called like a verb is verified when it is named as a file", () => {
   writeFileSync(join(folder, "audit"), "{}");
   for (const args of [["./audit"], ["verify", "audit"]]) {

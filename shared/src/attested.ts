@@ -45,13 +45,13 @@ export function presentMember(device: BundledDevice): Presented {
 export function presentFile(
   evidence: Uint8Array,
   challenge: Challenge,
-  bundle: Bundle,
+  { devices }: Pick<Bundle, "devices">,
   crypto: Crypto,
 ): Presented {
-  const same = bundle.devices.find((d) => equalBytes(d.evidence, evidence));
+  const same = devices.find((d) => equalBytes(d.evidence, evidence));
   const decoded = decodeEvidence(evidence);
   const kid = decoded.sign1?.kid ?? null;
-  const enrolled = bundle.devices.find((d) => kid !== null && equalBytes(enrolledKid(d, crypto), kid));
+  const enrolled = devices.find((d) => kid !== null && equalBytes(enrolledKid(d, crypto), kid));
   const member = same ?? (enrolled === undefined ? null : { ...enrolled, logged: null });
   return { evidence, challenge, member, decoded };
 }

@@ -225,22 +225,31 @@ export function auditBundle(context: Context, place: string, question: AuditQues
   );
 }
 
-/** Evidence from a file, its challenge beside it, as `vouch verify --evidence` judges it. */
+/**
+ * Evidence from a file, its challenge beside it, as `vouch verify --evidence` judges it. `context` is null when no bundle
+ * is of the release that it says the device runs: what others say of theirs is nothing about this device.
+ */
 export function auditFile(
-  context: Context,
+  context: Context | null,
   evidence: Uint8Array,
   challenge: Challenge,
   place: string,
   question: AuditQuestion,
 ): Row {
   const out = new Findings(false);
-  const presented = presentFile(evidence, challenge, context.bundle, question.crypto);
+  const presented = presentFile(evidence, challenge, context?.bundle ?? { devices: [] }, question.crypto);
   const label = placed(presented, place);
   const input = () => {
     const both = [evidence, formatChallenge(challenge)].map(question.crypto.sha256);
     return toHex(question.crypto.sha256(concatBytes(both)));
   };
-  const result = judgeDevice(context.grounds, presented, label, out);
+  if (context === null)
+    out.failed(
+      "bundle",
+      "context-missing",
+      "no bundle that was given is of the release that the evidence says the device runs, nor knows its key",
+    );
+  const result = context && judgeDevice(context.grounds, presented, label, out);
   return rowOf(context, input, label, out.reasons, out, result, question);
 }
 

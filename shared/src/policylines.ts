@@ -68,6 +68,15 @@ export interface Draft extends Omit<Mutable<Policy>, "log" | "quorum" | "maxAge"
 
 type LineReader = (draft: Draft, args: string[]) => void;
 
+/** What an editor adds unasked; a policy's digest is of its bytes, so nobody takes it away for its owner. */
+function hintFor(line: string): { hint?: string } {
+  if (line.endsWith("\r"))
+    return { hint: "its lines end as on Windows, in CR and LF: save it with LF alone" };
+  if (line.startsWith("\ufeff"))
+    return { hint: "it begins with a byte order mark: save it as UTF-8 without one" };
+  return {};
+}
+
 /** Adds what the line says to the draft. Refuses as parsePolicy does. */
 export function readLine(draft: Draft, line: string): void {
   if (line.length > MAX_LINE)
@@ -76,7 +85,7 @@ export function readLine(draft: Draft, line: string): void {
   // Anything else invisible (CR, no-break space, bidi marks) could make a line read as another.
   // ASCII is asked about first: properties are slow to make a regex of.
   if (!/^[\t -~]*$/.test(line) && /[^\P{C}\t]|[^\P{Z} ]/u.test(line))
-    throw malformed("it holds a control character or an odd space");
+    throw new Refusal("malformed-policy", "it holds a control character or an odd space", hintFor(line));
   const [verb = "", ...args] = line.split(/[ \t]+/).filter((field) => field !== "");
   if (verb === "") return;
   const reader = Object.hasOwn(LINES, verb) ? LINES[verb] : undefined;

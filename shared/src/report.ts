@@ -187,6 +187,15 @@ const toolsOf = ({ summary, records }: Audit) => [
   ...records.map(({ tool }) => tool),
 ];
 
+const UNREAD =
+  "files could not be read: their devices are missing here, and with them the answer might be worse";
+const CUT_SHORT = "an audit has no summary: it may have been cut short, and devices may be missing";
+const LOST = "lines were lost or added";
+
+/** Those of a report's notes by which devices are missing here, or may be: what it says of all of them is of the others. */
+export const gapsOf = ({ notes }: Report): readonly string[] =>
+  notes.filter((note) => note === UNREAD || note === CUT_SHORT || note.endsWith(LOST));
+
 function notesOf(
   audits: readonly Audit[],
   newest: string,
@@ -217,17 +226,11 @@ function notesOf(
     ...(sizes.size > 1
       ? ["the releases' statuses are of different log sizes: a newer one may know more"]
       : []),
-    ...(last.some(({ summary }) => (summary?.trouble ?? []).length > 0)
-      ? ["files could not be read: their devices are missing here, and with them the answer might be worse"]
-      : []),
-    ...(last.some(({ summary }) => summary === null)
-      ? ["an audit has no summary: it may have been cut short, and devices may be missing"]
-      : []),
+    ...(last.some(({ summary }) => (summary?.trouble ?? []).length > 0) ? [UNREAD] : []),
+    ...(last.some(({ summary }) => summary === null) ? [CUT_SHORT] : []),
     ...last.flatMap(({ whole, records, summary }) =>
       whole && summary !== null && records.length !== summary.records
-        ? [
-            `an audit counted ${summary.records} records, and ${records.length} are here: lines were lost or added`,
-          ]
+        ? [`an audit counted ${summary.records} records, and ${records.length} are here: ${LOST}`]
         : [],
     ),
   ];

@@ -6,6 +6,7 @@ import { formatMldsaKey, makeMldsaKey } from "../src/mldsakey";
 import { parsePolicy } from "../src/policy";
 import { evalQuorum } from "../src/quorum";
 import { formatRoot } from "../src/rebased/root";
+import type { Refusal } from "../src/refusal";
 import { sha256 } from "../src/sha256";
 import { formatStardustRoot } from "../src/stardust/root";
 import { formatVkey, sameVkey } from "../src/vkey";
@@ -378,6 +379,19 @@ policies("one key under another name or type is still the same key in two roles"
 
 policies("a refusal names the line", () => {
   assert.throws(() => parse("# one", LOG, "", "nonsense"), /^policy line 4: "nonsense" isn't/);
+});
+
+policies("what an editor on Windows adds is refused, and said", () => {
+  for (const [lines, hint] of [
+    [[`${LOG}\r`, `${Q}\r`], /CR and LF/],
+    [[`\ufeff${LOG}`, Q], /byte order mark/],
+    [[`${LOG}\u00a0`, Q], undefined],
+  ] as const) {
+    const refused = (error: Refusal) =>
+      refusal("malformed-policy")(error) &&
+      (hint === undefined ? error.hint === undefined : hint.test(error.hint ?? ""));
+    assert.throws(() => parse(...lines), refused);
+  }
 });
 
 policies("bytes that aren't UTF-8 are refused", () => {

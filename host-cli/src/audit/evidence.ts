@@ -1,11 +1,12 @@
 // Evidence in files of its own (F.eat, F.challenge), as `vouch verify --evidence` judges it: by a bundle, which
 // says whose key it is. Which of the bundles given, each step among those that the one before left:
 //
-//   1. one whose release the evidence says it runs, else any;
+//   1. one whose release the evidence says it runs, else one that knows the key or whose release isn't established: what
+//      is held against another release is nothing about this device;
 //   2. one that holds against its release what the one with the newest status does, so that an older status hides no
 //      advisory, and a newer one's withdrawal counts. A bundle with findings of its own, one that leaves out an advisory
 //      say, is no newest one as long as there is another (outdated.ts);
-//   3. one that knows the key, else any; that holds the challenge, else any; that leaves nothing open at T, else any;
+//   3. one that knows the key, else any of those; that holds the challenge, else any; that leaves nothing open at T, else any;
 //   4. the one with the newest status, of two the last.
 //
 // The choice can't make a device patched that isn't: whatever bundle it is, that bundle's release must be what was
@@ -49,20 +50,24 @@ export class Bundles {
     if (this.isWanted && this.bytes <= MAX_BUNDLES) this.waiting.push(bundle.slice());
   }
 
-  /** Refuses `context-missing` without a bundle, and what reading the two files does. */
-  judge(path: string, question: AuditQuestion): { context: AuditContext; row: Row } {
+  /** `context` is null when no bundle is of its release. Refuses `context-missing` without a bundle, and what reading the two files does. */
+  judge(path: string, question: AuditQuestion): { context: AuditContext | null; row: Row } {
     const evidence = readInput(path, MAX_EVIDENCE);
     const beside = challengeOf(path);
     const challenge = about(beside, () => parseChallenge(readInput(beside, MAX_CHALLENGE)));
     const context = this.contextFor(evidence, challenge, question);
     return {
-      context: contextLine(context),
+      context: context && contextLine(context),
       row: auditFile(context, evidence, challenge, placeIn(path, 1), question),
     };
   }
 
-  private contextFor(evidence: Uint8Array, challenge: Challenge, question: AuditQuestion): Context {
+  private contextFor(evidence: Uint8Array, challenge: Challenge, question: AuditQuestion): Context | null {
     this.open(question);
+    if (this.opened.length === 0)
+      throw new Refusal("context-missing", "no bundle was given to judge the evidence by", {
+        hint: "name the bundle of its release, too",
+      });
     const running = decodeEvidence(evidence).claims?.manifestDigest ?? null;
     const runs = ({ grounds }: Context) =>
       running !== null && grounds.release !== null && equalBytes(running, grounds.release.manifestDigest);
@@ -70,14 +75,12 @@ export class Bundles {
       presentFile(evidence, challenge, bundle, nodeCrypto).member !== null;
     const holds = ({ bundle }: Context) =>
       bundle.checkpoints.some(({ note }) => equalBytes(note, challenge.checkpoint));
-    const fitting = preferred(this.opened, runs);
+    const ofRelease = this.opened.filter(running === null ? () => true : runs);
+    const perhaps = (context: Context) => context.grounds.release === null || knows(context);
+    const fitting = ofRelease.length > 0 ? ofRelease : this.opened.filter(perhaps);
     const newest = newestOf(preferred(fitting, (context) => this.decisive.has(context)));
     const agreeing = fitting.filter((context) => newest !== undefined && isBad(context) === isBad(newest));
-    const chosen = newestOf([knows, holds, isSettled].reduce(preferred, agreeing));
-    if (chosen !== undefined) return chosen;
-    throw new Refusal("context-missing", "no bundle was given to judge the evidence by", {
-      hint: "name the bundle of its release, too",
-    });
+    return newestOf([knows, holds, isSettled].reduce(preferred, agreeing)) ?? null;
   }
 
   private open(question: AuditQuestion): void {

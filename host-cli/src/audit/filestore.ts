@@ -25,6 +25,7 @@ import { join } from "node:path";
 import { BEFORE_KEY } from "@vouch/shared/auditline";
 import { Refusal } from "@vouch/shared/refusal";
 import { about } from "../exit";
+import { fileTrouble } from "../filetrouble";
 import { takeLock } from "../lock";
 import { writeWhole } from "../writefiles";
 import { KeyTable, LONG_LINE, type Place } from "./keytable";
@@ -41,7 +42,11 @@ const KEY_END = KEY_START + 64;
 
 export async function openFileStore(folder: string, told: (remark: string) => void): Promise<Store> {
   return about(folder, async () => {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw fileTrouble(error, "unwritable", "can't be made");
+    }
     const unlock = await takeLock(join(folder, ".lock"), LOCK_TIMEOUT_MS);
     try {
       return new FileStore(folder, unlock, told);

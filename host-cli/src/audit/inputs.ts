@@ -10,6 +10,8 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { subjectOf } from "../exit";
+import { fileTrouble } from "../filetrouble";
 
 export interface Trouble {
   readonly file: string;
@@ -47,11 +49,22 @@ export function findInputs(args: readonly string[], troubled: (trouble: Trouble)
 
 function filesOf(path: string, troubled: (trouble: Trouble) => void): string[] {
   if (!statSync(path).isDirectory()) return [path];
-  return readdirSync(path, { withFileTypes: true, recursive: true })
-    .filter(({ name }) => !name.startsWith(".") && (isBundle(name) || isEvidence(name) || isFleet(name)))
-    .map(({ name, parentPath, path: before }) => join(parentPath ?? before, name)) // Node 20.12 has both, older ones `path`
+  return namesIn(path, troubled)
     .sort()
     .filter((file) => isRead(file, troubled));
+}
+
+/** Folder by folder: one that can't be read hides what is in it, and nothing else. */
+function namesIn(folder: string, troubled: (trouble: Trouble) => void, found: string[] = []): string[] {
+  attempt(folder, troubled, () => {
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      const { name } = entry;
+      const isOurs = !name.startsWith(".") && (isBundle(name) || isEvidence(name) || isFleet(name));
+      if (entry.isDirectory()) namesIn(join(folder, name), troubled, found);
+      else if (isOurs) found.push(join(folder, name));
+    }
+  });
+  return found;
 }
 
 /** A pipe in a delivered folder would be waited for without end, and a device read so. What is gone is told by who opens it. */
@@ -83,14 +96,12 @@ export function attempt(file: string, troubled: (trouble: Trouble) => void, work
   }
 }
 
-export function troubleOf(file: string, error: unknown): Trouble {
+export function troubleOf(path: string, thrown: unknown): Trouble {
+  const file = subjectOf(thrown) ?? path; // of evidence, it may be what lies beside it
+  const error = fileTrouble(thrown, "unreadable", "can't be read");
   if (isRefusal(error)) return { file, code: error.code, message: error.message };
-  if (error instanceof Error && "syscall" in error && "code" in error) {
-    const code = String(error.code).toLowerCase();
-    return code === "enoent"
-      ? { file, code: "not-found", message: "no such file or folder" }
-      : { file, code, message: error.message };
-  }
+  if (error instanceof Error && "syscall" in error && "code" in error)
+    return { file, code: String(error.code).toLowerCase(), message: error.message };
   throw error;
 }
 

@@ -281,11 +281,9 @@ class Run {
     const done: Judged[] = [];
     attempt(path, this.tally.trouble, () => {
       const { context, row } = this.bundles.judge(path, this.audit.judge.question);
-      done.push({
-        ...apart([row]),
-        context: this.told.has(context.context) ? null : formatAuditLine(context),
-      });
-      this.told.add(context.context);
+      const isNew = context !== null && !this.told.has(context.context);
+      done.push({ ...apart([row]), context: isNew ? formatAuditLine(context) : null });
+      if (isNew) this.told.add(context.context);
     });
     for (const judged of done) await this.enqueue(Promise.resolve(judged));
   }

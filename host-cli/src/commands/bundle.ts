@@ -13,7 +13,7 @@ import {
   parseEnrolmentFile,
   parseEvidenceSalt,
 } from "@vouch/shared/companions";
-import { MAX_DSSE } from "@vouch/shared/dsse";
+import { MAX_DSSE, parseEnvelope } from "@vouch/shared/dsse";
 import { Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
 import { nodeCrypto } from "../crypto";
@@ -42,13 +42,22 @@ export function readParts(options: BundleOptions): BundleParts {
   }
   return {
     logFolder: options.log,
-    release: readInput(options.release, MAX_DSSE),
+    release: readStatement(options.release),
     manifest: readInput(options.manifest, MAX_EVIDENCE),
     devices: evidence.map(readDevice),
     enrolments: enrolment.map((path) =>
       about(path, () => parseEnrolmentFile(readInput(path, MAX_COMPANION))),
     ),
   };
+}
+
+/** Read here already, so that a refusal names the file: it may be that of another flag. */
+function readStatement(path: string): Uint8Array {
+  return about(path, () => {
+    const bytes = readInput(path, MAX_DSSE);
+    parseEnvelope(bytes);
+    return bytes;
+  });
 }
 
 /** Evidence with what lies beside it. Refuses as reading does, and `salt-mismatch`. */

@@ -1,7 +1,7 @@
 // What the demo is told with: command lines, typed into the program's own dispatcher as a person would type them, and
 // lines that say what came of them. The one file that imports main.
 
-import { existsSync, mkdtempSync, readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Refusal } from "@vouch/shared/refusal";
@@ -87,14 +87,37 @@ export interface Ledger {
   readonly anchor: string;
 }
 
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** A folder to play in that is gone once it is closed, and when Ctrl-C ends the story: there are private keys in it. */
+function passingFolder(): Stage {
+  const folder = mkdtempSync(join(tmpdir(), "vouch-demo-"));
+  const close = () => {
+    for (const signal of SIGNALS) process.off(signal, end);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const end = (signal: NodeJS.Signals) => {
+    close();
+    process.kill(process.pid, signal); // which nobody hears now
+  };
+  for (const signal of SIGNALS) process.on(signal, end);
+  return { folder, close };
+}
+
+export interface Stage {
+  readonly folder: string;
+  /** To be called at the end. What is to be kept stays. */
+  readonly close: () => void;
+}
+
 /** The folder to play in. A kept one must be new or empty: the demo never writes over anything. */
-export function openFolder(keep: string | undefined): string {
-  if (keep === undefined) return mkdtempSync(join(tmpdir(), "vouch-demo-"));
+export function openFolder(keep: string | undefined): Stage {
+  if (keep === undefined) return passingFolder();
   if (existsSync(keep) && readdirSync(keep).length > 0) {
     throw new Refusal("exists", `${keep} is not empty`, { hint: "name a new folder" });
   }
   makeFolder(keep);
-  return keep;
+  return { folder: keep, close: () => {} };
 }
 
 export class Story {

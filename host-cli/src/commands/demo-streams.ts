@@ -7,7 +7,7 @@
 //   attacker  a reading bent, one left out, an end cut off                  → three refusals
 //   clinic    FHIR R4, of what was granted
 
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { concatBytes } from "@vouch/shared/bytes";
 import { VstreamReader } from "@vouch/shared/vstream";
 import type { Io } from "../io";
@@ -114,7 +114,7 @@ async function clinicExports(story: Story): Promise<number> {
 
 /** Plays the story. Refuses `demo-failed` when any command ends otherwise than it must. */
 export async function playStreams(keep: string | undefined, io: Io): Promise<void> {
-  const folder = openFolder(keep);
+  const { folder, close } = openFolder(keep);
   try {
     const story = new Story(folder, io, DIRECTORY);
     await makerReleases(story);
@@ -130,6 +130,6 @@ export async function playStreams(keep: string | undefined, io: Io): Promise<voi
       );
     else if (keep !== undefined) io.stdout(`kept in ${keep}\n`);
   } finally {
-    if (keep === undefined) rmSync(folder, { recursive: true, force: true });
+    close();
   }
 }

@@ -13,7 +13,7 @@
 // story plays in the subfolder `later`.
 
 import { randomBytes } from "node:crypto";
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { formatChallenge } from "@vouch/shared/companions";
 import type { Command } from "commander";
@@ -121,7 +121,7 @@ async function makerWarns(story: Story): Promise<void> {
 
 /** Plays the story. Refuses `demo-failed` when any command ends otherwise than it must. */
 export async function play(keep: string | undefined, io: Io, ledger: Ledger = DIRECTORY): Promise<void> {
-  const folder = openFolder(keep);
+  const { folder, close } = openFolder(keep);
   try {
     const story = new Story(folder, io, ledger);
     await makerReleases(story);
@@ -149,7 +149,7 @@ export async function play(keep: string | undefined, io: Io, ledger: Ledger = DI
       io.stdout(`kept in ${keep}; what came after the good verdict in ${basename(later.folder)}/\n`);
     else if (!io.quiet) io.stderr(`to look at all of it yourself: vouch demo --keep DIR\n`);
   } finally {
-    if (keep === undefined) rmSync(folder, { recursive: true, force: true });
+    close();
   }
 }
 

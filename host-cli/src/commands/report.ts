@@ -6,7 +6,7 @@ import { basename } from "node:path";
 import { toHex, utf8Decode } from "@vouch/shared/bytes";
 import { formatJson } from "@vouch/shared/json";
 import { Refusal } from "@vouch/shared/refusal";
-import type { Report } from "@vouch/shared/report";
+import { gapsOf, type Report } from "@vouch/shared/report";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { printable, usage } from "../exit";
@@ -98,11 +98,11 @@ async function write(files: readonly string[], options: ReportOptions, io: Io): 
   if (options.output !== undefined) writeOutput(io, options.output, reportHtml(page), PRIVATE);
   if (io.json) io.stdout(json);
   else if (options.output === undefined && !asked) io.stdout(reportHtml(page));
-  if (!io.quiet && !io.json)
-    io.stderr(
-      printable(`vouch: ${plural(report.devices, "device")} as of ${report.at}, data sha256:${sha256}`) +
-        "\n",
-    );
+  const told = [
+    `${plural(report.devices, "device")} as of ${report.at}, data sha256:${sha256}`,
+    ...gapsOf(report),
+  ];
+  if (!io.quiet && !io.json) io.stderr(told.map((line) => `${printable(`vouch: ${line}`)}\n`).join(""));
 }
 
 export function define(program: Command, io: Io): void {

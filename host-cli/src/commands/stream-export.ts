@@ -244,6 +244,7 @@ function write(file: string, asked: Asked, verified: Verified, io: Io): void {
   const proven = provenOf(verified);
   const timeline = choice.takesUnproved ? facts.others.under(facts.named) : facts.named;
   let report: object = {};
+  let said: string[] = [];
   const feed: Feed = (out) =>
     about(file, () => {
       const writer = writerFor(asked, verified, proven, timeline, out);
@@ -262,10 +263,11 @@ function write(file: string, asked: Asked, verified: Verified, io: Io): void {
       report = { counts, ...told };
       const { values = counts.exported } = told;
       const each = values === counts.exported ? "" : `, ${values} values`; // those are CSV's lines
-      tell(io, [`${counts.exported} readings exported${each}`, ...lines, ...timing(facts, choice)]);
+      said = [`${counts.exported} readings exported${each}`, ...lines, ...timing(facts, choice)];
     });
   if (output === undefined || output === "-") feed((bytes) => io.stdout(bytes));
   else writeFed(output, feed, { ...PRIVATE, overwrite: "same" });
+  tell(io, said);
   if (io.json)
     io.stdout(`${JSON.stringify({ form: asked.form, file: output, verdict: verdict.word, ...report })}\n`);
 }

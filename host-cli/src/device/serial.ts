@@ -127,10 +127,21 @@ export function refuse(path: string, error: Error): Refusal {
       hint,
     });
   }
-  return new Refusal("port-failed", `the port can't be opened: ${text}`, {
+  const isFile = isPlainFile(path);
+  return new Refusal("port-failed", `the port can't be opened: ${isFile ? "it is a file" : text}`, {
     ...cause,
-    hint: "is it a serial port? `vouch ports` lists them",
+    hint: isFile
+      ? `the flash of a simulated device is named with sim: before it: sim:${path}`
+      : "is it a serial port? `vouch ports` lists them",
   });
+}
+
+function isPlainFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false; // COM3 is nothing that has a status
+  }
 }
 
 /** The name of the group that owns a device file; undefined where there are no groups. */

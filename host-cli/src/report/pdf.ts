@@ -16,6 +16,7 @@ import {
   measuredOf,
   measureLines,
   nameOf,
+  noneOf,
   offeredRows,
   openRows,
   reasonOf,
@@ -295,7 +296,7 @@ function exceptions(flow: Flow, report: Report): void {
   const rows = report.rows.filter(({ word }) => word !== "patched");
   flow.heading(`Exceptions (${rows.length})`);
   if (rows.length === 0) {
-    flow.paragraph("None: every device is patched.");
+    flow.paragraph(noneOf(report));
     return;
   }
   const releaseOf = releaseFinder(report);

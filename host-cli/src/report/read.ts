@@ -7,9 +7,9 @@
 // Only what fits in memory: a report is read by people.
 
 import { createHash } from "node:crypto";
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
-import { MAX_AUDIT_LINE, parseAuditLine } from "@vouch/shared/auditline";
+import { type AuditLine, MAX_AUDIT_LINE, parseAuditLine } from "@vouch/shared/auditline";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
 import { Gathering } from "@vouch/shared/report";
 import { about } from "../exit";
@@ -19,6 +19,7 @@ import { DATABASE, STDIN } from "./wording";
 /** What a report may be made of. */
 export const MOST = { lines: 300_000, bytes: 512 * 1024 * 1024 };
 const LF = 0x0a;
+const HOW = "`vouch audit --json` writes what a report is made of";
 
 /** Refuses as readChunks and parseAuditLine, and `too-large`. `databases`: the lines of those among the paths. */
 export function gather(
@@ -61,6 +62,10 @@ function readResults(path: string, room: Room, gathering: Gathering): void {
   const file = isStore ? join(path, "audit.jsonl") : path;
   const hash = createHash("sha256");
   const lines = new Lines(file === "-" ? STDIN : file, room.lines, gathering);
+  if (isStore && !existsSync(file))
+    throw new Refusal("not-found", `${path}: found a folder without audit.jsonl, expected an audit's store`, {
+      hint: HOW,
+    });
   readChunks(file, room.bytes, (chunk) => {
     room.bytes -= chunk.length;
     hash.update(chunk);
@@ -70,6 +75,16 @@ function readResults(path: string, room: Room, gathering: Gathering): void {
   const name = file === "-" ? STDIN : isStore ? `${basename(path)}/audit.jsonl` : basename(path);
   gathering.source({ name, sha256: hash.digest("hex"), lines: lines.count }, !isStore);
   room.lines -= lines.count;
+}
+
+/** As parseAuditLine. Who names another file, the evidence itself for one, is told which one is meant. */
+function firstLine(bytes: Uint8Array): AuditLine {
+  try {
+    return parseAuditLine(bytes);
+  } catch (error) {
+    if (!isRefusal(error) || error.code === "unsupported-version" || error.hint !== undefined) throw error;
+    throw new Refusal(error.code, error.message, { cause: error, hint: HOW });
+  }
 }
 
 /** Cuts bytes into lines. */
@@ -115,7 +130,7 @@ class Lines {
     about(`${this.file}:${this.count}`, () => {
       if (this.count > this.room)
         throw new Refusal("too-large", `more than ${MOST.lines} lines of results, which no report can show`);
-      this.gathering.line(parseAuditLine(bytes));
+      this.gathering.line(this.count === 1 ? firstLine(bytes) : parseAuditLine(bytes));
     });
   }
 }

@@ -16,6 +16,7 @@ import {
   measuredOf,
   measureLines,
   nameOf,
+  noneOf,
   offeredRows,
   openRows,
   reasonOf,
@@ -88,7 +89,7 @@ export function verdicts(report: Report): Markup[] {
 
 export function exceptions(report: Report): Markup[] {
   const rows = report.rows.filter(({ word }) => word !== "patched");
-  if (rows.length === 0) return [el("p", {}, "None: every device is patched.")];
+  if (rows.length === 0) return [el("p", {}, noneOf(report))];
   const releaseOf = releaseFinder(report);
   return [
     grid(

@@ -2,7 +2,7 @@
 // of evidence; whether a device or its maker complies with anything is for its reader to say.
 
 import type { Missing } from "@vouch/shared/metrics";
-import type { Report } from "@vouch/shared/report";
+import { gapsOf, type Report } from "@vouch/shared/report";
 import type { ReportRelease, ReportRow } from "@vouch/shared/reportrows";
 import type { Word } from "@vouch/shared/verdict";
 import { printable } from "../exit";
@@ -109,9 +109,19 @@ export function measuredImages(report: Report): [string, string, number, string]
     ]);
 }
 
+/** Which devices those are of which a report says something about all: empty when no audit left any out. */
+function whichOf(report: Report): string {
+  if (report.trouble.length > 0) return " that could be read";
+  return gapsOf(report).length > 0 ? " among these results" : "";
+}
+
+/** What stands in place of exceptions where there are none. */
+export const noneOf = (report: Report): string => `None: every device${whichOf(report)} is patched.`;
+
 /** The sentence that a report begins with. */
-export function answerOf({ devices, words, at, trouble }: Report): string {
-  const read = trouble.length === 0 ? "" : " that could be read";
+export function answerOf(report: Report): string {
+  const { devices, words, at } = report;
+  const read = whichOf(report);
   const bad = devices - (words.patched ?? 0);
   if (devices === 0) return "No device evidence was found.";
   if (bad > 0)
