@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { challengeOf, findInputs, type Trouble } from "../src/audit/inputs";
+import { findInputs, type Trouble } from "../src/audit/inputs";
+import { besideEvidence } from "../src/beside";
 
 const test = suite("audit inputs");
 const folder = mkdtempSync(join(tmpdir(), "vouch-inputs-"));
@@ -51,7 +52,10 @@ test("names in capitals are read like any other", () => {
   const names = (paths: readonly string[]) => paths.map((path) => basename(path));
   assert.equal(names(streams), ["A.VOUCH.JSON", "B.Vouch.json", "WARD.JSONL", "X.CborSeq"]);
   assert.equal(names(evidence), ["PUMP.EAT", "Q.EAT"]);
-  assert.equal(names(evidence.map(challengeOf)), ["PUMP.CHALLENGE", "Q.challenge"]);
+  assert.equal(names(evidence.map((path) => besideEvidence(path, "challenge"))), [
+    "PUMP.CHALLENGE",
+    "Q.challenge",
+  ]);
 });
 
 test("one that is named on the command line is read: a person means it", () => {

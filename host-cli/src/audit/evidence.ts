@@ -27,10 +27,11 @@ import {
 } from "@vouch/shared/fleet";
 import { standingOf } from "@vouch/shared/outdated";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { besideEvidence } from "../beside";
 import { nodeCrypto } from "../crypto";
 import { about } from "../exit";
 import { readInput } from "../readfiles";
-import { challengeOf, placeIn } from "./inputs";
+import { placeIn } from "./inputs";
 
 const MAX_EVIDENCE = 64 * 1024;
 const MAX_BUNDLES = 64 * 1024 * 1024;
@@ -53,7 +54,7 @@ export class Bundles {
   /** `context` is null when no bundle is of its release. Refuses `context-missing` without a bundle, and what reading the two files does. */
   judge(path: string, question: AuditQuestion): { context: AuditContext | null; row: Row } {
     const evidence = readInput(path, MAX_EVIDENCE);
-    const beside = challengeOf(path);
+    const beside = besideEvidence(path, "challenge");
     const challenge = about(beside, () => parseChallenge(readInput(beside, MAX_CHALLENGE)));
     const context = this.contextFor(evidence, challenge, question);
     return {

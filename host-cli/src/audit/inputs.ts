@@ -7,9 +7,10 @@
 // Capitals make no difference. Contexts first, since devices name them; within a kind by name, as given. A file named on the command line
 // that has another name is read as a fleet file. In a folder other files are none of ours.
 
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { besideEvidence, isEvidenceName } from "../beside";
 import { subjectOf } from "../exit";
 import { fileTrouble } from "../filetrouble";
 
@@ -29,7 +30,6 @@ export interface Inputs {
 
 // A stick that went through other systems brings WARD.JSONL: passed over in silence, its devices would count as none.
 const isBundle = (name: string) => /\.vouch\.json$/i.test(name);
-const isEvidence = (name: string) => /\.eat$/i.test(name);
 const isFleet = (name: string) => /\.(jsonl|fleet|cborseq)$/i.test(name);
 
 /** Finds them. What can't be read is told to `troubled`; the rest goes on. */
@@ -39,10 +39,10 @@ export function findInputs(args: readonly string[], troubled: (trouble: Trouble)
     if (arg === "-") found.push(arg);
     else attempt(arg, troubled, () => found.push(...filesOf(arg, troubled)));
   }
-  const streams = [...found.filter(isBundle), ...found.filter((f) => !isBundle(f) && !isEvidence(f))];
+  const streams = [...found.filter(isBundle), ...found.filter((f) => !isBundle(f) && !isEvidenceName(f))];
   return {
     streams,
-    evidence: found.filter(isEvidence),
+    evidence: found.filter(isEvidenceName),
     bytes: streams.reduce((sum, f) => sum + sizeOf(f), 0),
   };
 }
@@ -59,7 +59,7 @@ function namesIn(folder: string, troubled: (trouble: Trouble) => void, found: st
   attempt(folder, troubled, () => {
     for (const entry of readdirSync(folder, { withFileTypes: true })) {
       const { name } = entry;
-      const isOurs = !name.startsWith(".") && (isBundle(name) || isEvidence(name) || isFleet(name));
+      const isOurs = !name.startsWith(".") && (isBundle(name) || isEvidenceName(name) || isFleet(name));
       if (entry.isDirectory()) namesIn(join(folder, name), troubled, found);
       else if (isOurs) found.push(join(folder, name));
     }
@@ -69,20 +69,13 @@ function namesIn(folder: string, troubled: (trouble: Trouble) => void, found: st
 
 /** A pipe in a delivered folder would be waited for without end, and a device read so. What is gone is told by who opens it. */
 function isRead(file: string, troubled: (trouble: Trouble) => void): boolean {
-  const parts = isEvidence(file) ? [file, challengeOf(file)] : [file];
+  const parts = isEvidenceName(file) ? [file, besideEvidence(file, "challenge")] : [file];
   const kinds = parts.map((part) => statSync(part, { throwIfNoEntry: false }));
   if (kinds[0]?.isDirectory() === true) return false;
   const odd = parts.find((_, i) => kinds[i]?.isFile() === false);
   if (odd === undefined) return true;
   troubled({ file: odd, code: "not-a-file", message: "found a pipe, a device or a folder, expected a file" });
   return false;
-}
-
-/** What lies beside evidence; beside PUMP.EAT that may be PUMP.CHALLENGE. */
-export function challengeOf(evidence: string): string {
-  const stem = evidence.replace(/\.eat$/i, "");
-  const capital = `${stem}.CHALLENGE`;
-  return evidence.endsWith(".EAT") && existsSync(capital) ? capital : `${stem}.challenge`;
 }
 
 const sizeOf = (path: string) => (path === "-" ? 0 : (statSync(path, { throwIfNoEntry: false })?.size ?? 0));

@@ -16,6 +16,7 @@ import {
 import { MAX_DSSE, parseEnvelope } from "@vouch/shared/dsse";
 import { Refusal } from "@vouch/shared/refusal";
 import type { Command } from "commander";
+import { besideEvidence } from "../beside";
 import { nodeCrypto } from "../crypto";
 import { about, usage } from "../exit";
 import type { Io } from "../io";
@@ -63,10 +64,8 @@ function readStatement(path: string): Uint8Array {
 /** Evidence with what lies beside it. Refuses as reading does, and `salt-mismatch`. */
 export function readDevice(path: string): DeviceFiles {
   const evidence = readInput(path, MAX_EVIDENCE);
-  const [challenge, salt] = ["challenge", "salt"].map((kind) => `${path.replace(/\.eat$/, "")}.${kind}`) as [
-    string,
-    string,
-  ];
+  const challenge = besideEvidence(path, "challenge");
+  const salt = besideEvidence(path, "salt");
   return {
     evidence,
     challenge: about(challenge, () => parseChallenge(readBeside(challenge))),

@@ -20,6 +20,7 @@ import { parseStatement } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { itemsOf } from "../audit/items";
+import { isEvidenceName } from "../beside";
 import { nodeCrypto } from "../crypto";
 import { signStatement } from "../endorse";
 import { about, describe, usage } from "../exit";
@@ -117,10 +118,12 @@ function collect(folders: readonly string[], options: CollectOptions, io: Io): v
       return [];
     }
   };
-  const named = (ending: string) => files.filter((file) => file.endsWith(ending)).sort();
+  const named = (isNamed: (file: string) => boolean) => files.filter(isNamed).sort();
   // Two for one key: the later name counts, as it would at the station.
-  const enrolments = new Map(named(".enrolment").flatMap((path) => readable(path, readEnrolment)));
-  const evidence = named(".eat").filter(
+  const enrolments = new Map(
+    named((file) => /\.enrolment$/i.test(file)).flatMap((path) => readable(path, readEnrolment)),
+  );
+  const evidence = named(isEvidenceName).filter(
     (path) => readable(path, () => readFleetDevice(path, enrolments)).length > 0,
   );
   const fleet = makeFleet(options.log, releases, function* () {
