@@ -24,15 +24,16 @@ export interface Countersigned<S extends Statement> {
 
 /**
  * Adds the signer's signature to the file that `read` reads; `check` looks at it before and after the signer is
- * asked. Refuses `already-signed`, `changed-meanwhile`, `locked`, and what the two refuse.
+ * asked, `shown` is what a person was shown of it: that is signed, or nothing. Refuses `already-signed`, `changed-meanwhile`, `locked`, and what the two refuse.
  */
 export async function countersign<S extends Statement>(
   file: string,
   read: (file: string) => StatementFile<S>,
   signer: Signer,
   check: (statement: S) => void = () => {},
+  shown: StatementFile<S> = read(file),
 ): Promise<Countersigned<S>> {
-  const { envelope, statement } = read(file);
+  const { envelope, statement } = shown;
   check(statement);
   const signed = await about(file, () => signEnvelope(envelope, signer));
   const keyid = keyidOf(signer.publicKey, nodeCrypto);

@@ -30,14 +30,15 @@ export interface NamedSbom {
 }
 
 /**
- * Its digest and media type. One in CycloneDX JSON must be about this image and version, and tell support for
+ * Its digest and media type. One in CycloneDX JSON, by its text or by the type given, must be about this image and version, and tell support for
  * each component; others are named as they are. Refuses `sbom-type`, `sbom-no-firmware`, `sbom-image-mismatch`,
  * `sbom-version`, `sbom-support`, and as parseCycloneDx.
  */
 export function sbomOf(file: SbomFile, version: string, imageSha256: string): NamedSbom {
   const bytes = readInput(file.path, MAX_SBOM);
   const head = Buffer.from(bytes.subarray(0, 64 * 1024)).toString("utf8");
-  const found = file.mediaType ?? MEDIA_TYPES.find(([pattern]) => pattern.test(head))?.[1];
+  const shown = MEDIA_TYPES.find(([pattern]) => pattern.test(head))?.[1];
+  const found = file.mediaType ?? shown;
   if (found === undefined) {
     throw new Refusal(
       "sbom-type",
@@ -45,7 +46,9 @@ export function sbomOf(file: SbomFile, version: string, imageSha256: string): Na
       { hint: "--sbom-type TYPE says what it is" },
     );
   }
-  if (found === CYCLONEDX_JSON) about(file.path, () => checkAbout(bytes, file, version, imageSha256));
+  // What it is said to be doesn't keep what it is from being checked.
+  if (found === CYCLONEDX_JSON || shown === CYCLONEDX_JSON)
+    about(file.path, () => checkAbout(bytes, file, version, imageSha256));
   return { sha256: toHex(nodeCrypto.sha256(bytes)), mediaType: found };
 }
 

@@ -23,6 +23,7 @@ import {
   MODEL,
   makeBench,
   makeImage,
+  makeLine,
   nodeHash,
   PRODUCT,
   sealed,
@@ -216,6 +217,35 @@ flash("a trial that wasn't confirmed is reported as what it became: the image be
   bench.device.run();
   assert.is(hex((await imagesOf(bench))[0]!.hash!), hex(nodeHash(OLDER)));
 });
+
+flash(
+  "another device that answers after the restart, as often started, is named and not restarted",
+  async () => {
+    const bench = makeBench();
+    const other = benchDevice({ random: 77 });
+    const theirs = makeLine(other, bench.clock);
+    const { open } = bench.line;
+    let isSwapped = false;
+    const swapped = async () => {
+      if (isSwapped) return theirs.open();
+      const transport = await open();
+      const write = async (bytes: Uint8Array) => {
+        if (isReset(bytes)) {
+          isSwapped = true;
+          bench.line.pull();
+        } else await transport.write(bytes);
+      };
+      return { ...transport, write };
+    };
+    const upload = checkUpload(sealed(IMAGE), VENDORS);
+    const link = { ...bench.link, open: swapped };
+    const refused = await refusal(
+      bench.clock.run(flashDevice({ port: "bench", upload, yes: true, link }, memoryIo())),
+    );
+    assert.is(refused.code, "device-changed");
+    assert.is(other.resets(), 0);
+  },
+);
 
 flash("a device that restarts once more before the confirmation is not called flashed", async () => {
   const bench = makeBench();

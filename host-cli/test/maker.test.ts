@@ -9,7 +9,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { checkLog } from "../src/commands/log-check";
 import { initLog } from "../src/log/store";
-import { draftEnvelope, signStatement } from "../src/statementfile";
+import { draftEnvelope, readReleaseFile, signStatement } from "../src/statementfile";
 import { newSigner, saveSigner, vouch, vouchOk, vouchRefuses } from "./maker-kit";
 import {
   advisoryStatement,
@@ -217,6 +217,28 @@ maker("keys stay secret: 0600, encrypted by default, opened by a passphrase file
   assert.not.match(said, /battery/);
   assert.not(existsSync(at("log")));
   await vouchOk(...init("--passphrase-file", at("pass")));
+});
+
+maker("what is signed is what was shown, though the file changed before the key was there", async () => {
+  await people();
+  await vouchOk(...releaseNew());
+  const file = at("pump.dsse.json");
+  const { statement } = readReleaseFile(file);
+  const other = formatEnvelope(draftEnvelope({ ...statement, version: "2.4.0" }));
+  writeFileSync(at("other.dsse.json"), other);
+  writeFileSync(
+    at("swap.mjs"),
+    `import { createPrivateKey, sign } from "node:crypto"; import { copyFileSync, readFileSync } from "node:fs";
+const [, , folder, verb] = process.argv;
+if (verb === "public") {
+  process.stdout.write(readFileSync(folder + "/alice.vkey"));
+  copyFileSync(folder + "/other.dsse.json", folder + "/pump.dsse.json");
+} else console.log(sign(null, readFileSync(0), createPrivateKey(readFileSync(folder + "/alice.key"))).toString("base64"));`,
+  );
+  const cmd = `"${process.execPath}" "${at("swap.mjs")}" "${folder}"`;
+  const said = await vouchRefuses("changed-meanwhile", "release", "sign", file, "--signer-cmd", cmd);
+  assert.match(said, new RegExp(`release +${statement.product} ${statement.version}`));
+  assert.equal(new Uint8Array(readFileSync(file)), other);
 });
 
 maker("an outside signer does what a key file does", async () => {

@@ -60,6 +60,14 @@ release("new takes a bill of materials without support, when that is meant, and 
   assert.is(statement.sbom?.mediaType, "application/vnd.cyclonedx+json");
 });
 
+release("new checks a CycloneDX document whatever type it was said to have", async () => {
+  writeFileSync(at("other.json"), bom({ hashes: [{ alg: "SHA-256", content: "ab".repeat(32) }] }));
+  for (const mediaType of ["application/json", "application/spdx+json", "application/vnd.cyclonedx+json"])
+    await refuses("sbom-image-mismatch", () =>
+      newRelease(wanted({ sbom: { path: at("other.json"), mediaType } }), NOON),
+    );
+});
+
 release("new states what it was told, of which the manifest says the same, unsigned", () => {
   writeFileSync(at("sbom.json"), bom());
   const { statement } = newRelease(

@@ -278,6 +278,33 @@ for (const [name, expected, records, change] of [
     first({ version: "v1.0.3", purl: "pkg:golang/x.org/y@v1.0.3" }),
   ],
   [
+    "a Go module that its purl writes small",
+    ["A affected"],
+    [record("A", { ecosystem: "Go", name: "github.com/BurntSushi/toml" })],
+    first({ purl: "pkg:golang/github.com/burntsushi/toml@1.0.3" }),
+  ],
+  [
+    "npm, where capitals make another package",
+    [],
+    [record("A", { ecosystem: "npm", name: "JSONStream" })],
+    first({ purl: "pkg:npm/jsonstream@1.0.3" }),
+  ],
+  [
+    "Debian, by the source that a purl names",
+    ["A unknown"],
+    [
+      record(
+        "A",
+        { ecosystem: "Debian:12", name: "openssl" },
+        { ranges: [{ type: "ECOSYSTEM", events: [{ introduced: "0" }] }] },
+      ),
+    ],
+    first({
+      version: "3.0.15-1",
+      purl: "pkg:deb/debian/libssl3@3.0.15-1?arch=arm64&upstream=openssl%403.0.15-1&distro=debian-12",
+    }),
+  ],
+  [
     "Debian, by release",
     ["A unknown"],
     [

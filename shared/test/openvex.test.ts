@@ -142,19 +142,30 @@ vex("a package URL is taken apart, or is none", () => {
     namespace: "@scope",
     name: "name",
     version: "1.2.3",
+    upstream: null,
   });
   assert.equal(parsePurl("pkg:npm/@scope/name"), {
     type: "npm",
     namespace: "@scope",
     name: "name",
     version: null,
+    upstream: null,
   });
   assert.equal(parsePurl("pkg:deb/debian/libc6@2.36-9%2Bdeb12u4?arch=arm#x"), {
     type: "deb",
     namespace: "debian",
     name: "libc6",
     version: "2.36-9+deb12u4",
+    upstream: null,
   });
+  for (const [qualifiers, upstream] of [
+    ["?arch=arm64&upstream=gcc-12%4012.2.0-14&distro=debian-12", "gcc-12"],
+    ["?upstream=glibc#upstream=x", "glibc"],
+    ["?notupstream=glibc", null],
+    ["#?upstream=glibc", null],
+    ["?upstream=%ff", null],
+  ] as const)
+    assert.is(parsePurl(`pkg:deb/debian/libc6@2.36${qualifiers}`)?.upstream, upstream, qualifiers);
   for (const none of [
     "",
     "pkg:",

@@ -190,9 +190,11 @@ function defineSign(advisory: Command, io: Io): void {
     .argument("<file>", "the .dsse.json")
     .option("--json", "print one JSON object")
     .action(async (file: string, flags: SignerOptions) => {
-      if (!io.quiet) io.stderr(describeAdvisory(readAdvisoryFile(file).statement));
+      const shown = readAdvisoryFile(file); // asking for a passphrase takes time
+      if (!io.quiet) io.stderr(describeAdvisory(shown.statement));
       const signer = await loadSigner(flags, io);
-      const { statement, keyid, signatures } = await countersign(file, readAdvisoryFile, signer);
+      const signed = await countersign(file, readAdvisoryFile, signer, undefined, shown);
+      const { statement, keyid, signatures } = signed;
       const { id, product, kind } = statement;
       if (io.json) io.stdout(`${JSON.stringify({ kind, id, product, keyid, signatures })}\n`);
       else

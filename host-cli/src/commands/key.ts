@@ -244,9 +244,11 @@ function defineSign(key: Command, io: Io): void {
     .argument("<file>", "the .dsse.json of `key rotate`, `retire`, `revoke`, or `log close`")
     .option("--json", "print one JSON object")
     .action(async (file: string, flags: SignerOptions) => {
-      if (!io.quiet) io.stderr(describeKeyStatement(readKeyFile(file).statement));
+      const shown = readKeyFile(file); // asking for a passphrase takes time
+      if (!io.quiet) io.stderr(describeKeyStatement(shown.statement));
       const signer = await loadSigner(flags, io);
-      const { statement, keyid, signatures } = await countersign(file, readKeyFile, signer);
+      const signed = await countersign(file, readKeyFile, signer, undefined, shown);
+      const { statement, keyid, signatures } = signed;
       if (io.json) io.stdout(`${JSON.stringify({ kind: statement.kind, keyid, signatures })}\n`);
       else
         io.stdout(

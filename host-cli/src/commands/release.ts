@@ -35,7 +35,7 @@ import { readInput } from "../readfiles";
 import { type SbomFile, sbomOf } from "../sbom";
 import { sealRelease } from "../seal";
 import { loadSigner, type Signer, type SignerOptions, withSigner } from "../signer";
-import { draftEnvelope, readReleaseFile, splitComponentFlag } from "../statementfile";
+import { draftEnvelope, readReleaseFile, type StatementFile, splitComponentFlag } from "../statementfile";
 import { readVkey } from "../vkeyfile";
 import { writeWhole } from "../writefiles";
 import { readPolicyNow } from "./policy";
@@ -176,10 +176,11 @@ export function signRelease(
   file: string,
   components: readonly Component[],
   signer: Signer,
+  shown: StatementFile<ReleaseStatement> = readReleaseFile(file),
 ): Promise<SignedRelease> {
-  const { statement } = readReleaseFile(file);
+  const { statement } = shown;
   for (const { name, path } of components) checkComponent(statement, name, path);
-  return countersign(file, readReleaseFile, signer, () => checkUnsealed(file, statement));
+  return countersign(file, readReleaseFile, signer, () => checkUnsealed(file, statement), shown);
 }
 
 /** The record of a sealed release may be in the log by now; with one approval more it is another record. */
@@ -323,9 +324,10 @@ function defineSign(release: Command, io: Io): void {
     .option("--json", "print one JSON object")
     .action(async (file: string, flags: SignerOptions & { component?: string[] }) => {
       const components = (flags.component ?? []).map((value) => splitComponentFlag("--component", value));
-      if (!io.quiet) io.stderr(describeRelease(readReleaseFile(file).statement));
+      const shown = readReleaseFile(file); // asking for a passphrase takes time
+      if (!io.quiet) io.stderr(describeRelease(shown.statement));
       const signer = await loadSigner(flags, io);
-      const { statement, keyid, signatures } = await signRelease(file, components, signer);
+      const { statement, keyid, signatures } = await signRelease(file, components, signer, shown);
       if (io.json)
         io.stdout(
           `${JSON.stringify({ product: statement.product, version: statement.version, keyid, signatures })}\n`,

@@ -197,10 +197,9 @@ async function restart(link: Link, before: Identity): Promise<Identity> {
   for (let asked = clock.now(); ; ) {
     await sleep(clock, POLL_MS);
     const now = await identifyAgain(link, end);
-    if (now !== null && now.bootCount !== before.bootCount) {
-      checkSameDevice(now, before);
-      return now;
-    }
+    // Another one may have started as often: it must not be restarted.
+    if (now !== null) checkSameDevice(now, before);
+    if (now !== null && now.bootCount !== before.bootCount) return now;
     if (now !== null && clock.now() >= end) throw notBack("it answers, and did not restart");
     // It answers, and hasn't restarted: the request was lost.
     if (now !== null && clock.now() - asked > RESET_LOST_MS) {

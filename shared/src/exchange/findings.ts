@@ -1,7 +1,10 @@
 // Which components of a bill of material are affected by which OSV records.
 //
 //   npm     pkg:npm/%40scope/name@1.2.3      ecosystem npm, package @scope/name
-//   Debian  pkg:deb/debian/libc6@2.36-9      ecosystem Debian:12 …, package libc6
+//   Debian  pkg:deb/debian/libc6@2.36-9?upstream=glibc      ecosystem Debian:12 …, package glibc
+//
+// Records of Debian, Ubuntu, Alpine and Wolfi name source packages: one that a purl names as `upstream` is looked for,
+// too. Where names don't tell capitals apart, they aren't told apart here: a purl has them small, a record as published.
 //
 // A component is told by its purl. What can't be decided is a finding, never nothing: a component without a purl
 // or without a version, a record for its package whose ranges can't be ordered here.
@@ -52,7 +55,20 @@ function ecosystemOf({ type, namespace }: Purl): string | null {
   return known === undefined ? null : ECOSYSTEMS[known]!;
 }
 
-const keyOf = (purl: Purl) => `${ecosystemOf(purl) ?? purl.type} ${packageName(purl)}`;
+/** Ecosystems where a name in other capitals is the same package, or is written small in a purl. */
+const CASELESS: ReadonlySet<string> = new Set(["Go", "Hex", "NuGet", "Packagist", "Pub", "SwiftURL"]);
+
+const keyFor = (ecosystem: string, name: string) =>
+  `${ecosystem} ${CASELESS.has(ecosystem) ? name.toLowerCase() : name}`;
+
+const keyOf = (purl: Purl) => keyFor(ecosystemOf(purl) ?? purl.type, packageName(purl));
+
+/** Under which keys records of a component are found. */
+function keysOf(purl: Purl): string[] {
+  const { type, upstream } = purl;
+  if (upstream === null || upstream === purl.name || (type !== "deb" && type !== "apk")) return [keyOf(purl)];
+  return [keyOf(purl), keyOf({ ...purl, name: upstream })];
+}
 
 /** Under which key a record's package is found; null where it names none that we know to match. */
 function keyOfRecord({ package: named }: OsvAffected): string | null {
@@ -61,7 +77,7 @@ function keyOfRecord({ package: named }: OsvAffected): string | null {
   if (purl !== null) return keyOf(purl);
   const ecosystem = named.ecosystem.replace(/:.*$/, "");
   const name = ecosystem === "PyPI" ? named.name.toLowerCase().replace(/[-_.]+/g, "-") : named.name;
-  return `${ecosystem} ${name}`;
+  return keyFor(ecosystem, name);
 }
 
 /** Findings in the order of the components, then of the records. The subject itself is not looked for. */
@@ -91,7 +107,8 @@ export function findingsIn(bom: Bom, records: readonly OsvRecord[]): SbomFinding
         finding(component, id, "unknown", `${why}, and a package of that name is affected`),
       );
     }
-    return findingsFor(component, purl, byKey.get(keyOf(purl)) ?? []);
+    const records = keysOf(purl).flatMap((key) => byKey.get(key) ?? []);
+    return findingsFor(component, purl, records);
   });
 }
 

@@ -1,12 +1,15 @@
 // Package URLs: pkg:type/namespace/name@version?qualifiers#subpath (ECMA-427, the part that names a package).
 //
 //   pkg:npm/%40scope/name@1.2.3     type npm, namespace "@scope", name "name", version "1.2.3"
+//   pkg:deb/debian/libssl3@3.0.15-1?upstream=openssl      made of the source package openssl
 
 export interface Purl {
   readonly type: string;
   readonly namespace: string | null;
   readonly name: string;
   readonly version: string | null;
+  /** The package it was made of, where a qualifier tells. */
+  readonly upstream: string | null;
 }
 
 /** Null for what is none. */
@@ -31,7 +34,14 @@ export function parsePurl(text: string): Purl | null {
   const names = segments.filter((segment) => segment !== undefined && segment !== "");
   if (names.length < segments.length) return null;
   const name = names[names.length - 1]!;
-  return { type, namespace: names.slice(0, -1).join("/") || null, name, version };
+  const namespace = names.slice(0, -1).join("/") || null;
+  return { type, namespace, name, version, upstream: upstreamOf(text) };
+}
+
+/** Without the version, which may follow: `upstream=gcc-12%4012.2.0-14`. */
+function upstreamOf(text: string): string | null {
+  const [, value = ""] = /^[^?#]*\?(?:[^#]*&)?upstream=([^&#]*)/.exec(text) ?? [];
+  return decode(value)?.replace(/@.*$/s, "") || null;
 }
 
 function decode(text: string): string | undefined {
