@@ -95,18 +95,24 @@ function checkQuotes(w: Watched, { product, advisories }: StatusStatement): void
   const known = w.memory.advisories(product);
   for (const { id, index, sha256 } of advisories) {
     const record = known.find((a) => a.index === BigInt(index));
-    if (record?.sha256 === sha256 && record.statement.id === id) continue;
+    if (record?.sha256 === sha256 && record.statement.id === id && record.statement.kind === "advisory")
+      continue;
     const message = `the status for ${product} lists ${quote(id)} as record ${index}, which isn't that advisory`;
     w.find({ code: "status-misquotes", message, product, id });
   }
 }
 
-/** Every advisory that was in force when it was made is listed. */
+/** Every advisory that was in force when it was made is listed, or one of its id that says no less. */
 function checkOmissions(w: Watched, statement: StatusStatement, byApprovers: boolean): void {
   const { product, logSize, advisories } = statement;
   const known = w.memory.advisories(product).filter(({ index }) => index < BigInt(logSize));
+  const listed = known.flatMap(({ sha256, statement: one }) =>
+    one.kind === "advisory" && advisories.some((each) => each.sha256 === sha256) ? [one] : [],
+  );
   for (const { sha256, statement: advisory, index } of inForce(known)) {
-    if (advisories.some(({ id }) => id === advisory.id) || w.memory.isDropped(sha256)) continue;
+    // By its id alone, an update that is idle would stand for what it can't take away.
+    const says = (one: AdvisoryStatement) => one.id === advisory.id && affectsNoLess(one, advisory);
+    if (listed.some(says) || w.memory.isDropped(sha256)) continue;
     const about = { product, id: advisory.id };
     const what = `advisory ${quote(advisory.id)} of record ${index}`;
     if (byApprovers) {

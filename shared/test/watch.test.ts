@@ -182,6 +182,7 @@ const withdrawal = (...records: readonly Make[]): Statement => ({
   created: CREATED,
 });
 const A1 = by(advisory("A-1"), psirt);
+const NARROW = by(advisory("A-1", { subjects: [{ name: "app", sha256: sha("app 2.4.0") }] }), psirt);
 
 /** alice's successor, from a size of the log on. */
 function rotation(from: number, change: Partial<RotationStatement> = {}): RotationStatement {
@@ -377,8 +378,39 @@ const ROWS: readonly (readonly [
   [
     "one that lists another record as the advisory",
     [A1, R1, status([0], [psirt], { advisories: [{ id: "A-1", index: 1, sha256: sha("x") }] })],
-    ["status-misquotes"],
+    ["status-misquotes", "status-drops-advisory"],
   ],
+  [
+    "one that lists the withdrawal of an advisory in its place",
+    [A1, by(withdrawal(A1), psirt), status([1], [psirt])],
+    ["status-misquotes", "status-drops-advisory"],
+  ],
+  [
+    "one that lists an idle update, and not what stays in force",
+    [A1, NARROW, status([1], [psirt])],
+    ["status-drops-advisory"],
+  ],
+  ["one that lists what the idle update is covered by", [A1, NARROW, status([0], [psirt])], []],
+  ["one that lists both of them", [A1, NARROW, status([0, 1], [psirt])], []],
+  [
+    "one that lists what the approvers narrowed it to",
+    [
+      A1,
+      by(advisory("A-1", { revision: 2, subjects: [{ name: "app", sha256: sha("app 2.4.0") }] }), ...OK),
+      status([1], [psirt]),
+    ],
+    [],
+  ],
+  [
+    "one that lists what the approvers narrowed, as whoever makes it without a policy does",
+    [
+      A1,
+      by(advisory("A-1", { revision: 2, subjects: [{ name: "app", sha256: sha("app 2.4.0") }] }), ...OK),
+      status([0], [psirt]),
+    ],
+    [],
+  ],
+  ["the approvers list the idle update alone", [A1, NARROW, status([1], OK)], ["advisory-dropped"]],
   ["a stranger's advisory needn't be listed", [by(advisory("A-1"), stranger), status([], [psirt])], []],
   ["a status for another log", [R1, status([], [psirt], { origin: "else.example" })], ["status-other-log"]],
   [
