@@ -7,6 +7,7 @@ import { type AdvisoryRecord, affectsNoLess, standings } from "./advisories";
 import { quote } from "./refusal";
 import type { AdvisoryStatement, AdvisoryWithdrawal, StatusStatement } from "./statement";
 import type { Watched } from "./watch";
+import { checkRevoked } from "./watchkeys";
 
 const isOf =
   (id: string) =>
@@ -61,6 +62,7 @@ export function judgeStatus(w: Watched, statement: StatusStatement, byApprovers:
   const before = w.memory.status(product);
   checkQuotes(w, statement);
   checkOmissions(w, statement, byApprovers);
+  checkRevoked(w, statement);
   if (before !== null && statement.logSize < before.logSize) return; // overtaken before it was logged
   checkWithdrawn(w, statement, before?.withdrawn ?? [], byApprovers);
   const withdrawn = statement.withdrawn.map(({ sha256 }) => sha256);

@@ -8,7 +8,7 @@ import { trustedAt } from "../src/distrust";
 import { parseEnvelope } from "../src/dsse";
 import { FINDINGS, LEVEL_STATUS, LEVELS, levelOf } from "../src/findings";
 import { parseJson } from "../src/json";
-import type { RotationStatement } from "../src/keychange";
+import type { RevocationStatement, RotationStatement } from "../src/keychange";
 import { leafHash, memoryReader, rootOf } from "../src/merkle";
 import { type Policy, parsePolicy } from "../src/policy";
 import type { AdvisoryStatement, ReleaseStatement, Statement, StatusStatement } from "../src/statement";
@@ -201,7 +201,7 @@ function rotation(from: number, change: Partial<RotationStatement> = {}): Rotati
   };
 }
 
-const revocation: Statement = {
+const revocation: RevocationStatement = {
   kind: "revocation",
   keySha256: sha("device"),
   product: "pump-400",
@@ -209,6 +209,11 @@ const revocation: Statement = {
   reason: "stolen",
   created: CREATED,
 };
+
+const REVOKED: Make = (before) => by(revocation, ...OK)(before); // OK comes later
+const revokedBy = (index: number): Partial<StatusStatement> => ({
+  revocations: [{ key: revocation.keySha256, index, sha256: sha("its record") }],
+});
 
 /** The end of the log as it is then, or says otherwise. */
 const closing =
@@ -521,6 +526,22 @@ const ROWS: readonly (readonly [
   ["a change for another log", [by(rotation(1, { log: "another" }), ...OK)], ["rotation-other-log"]],
   ["a device's key revoked", [by(revocation, ...OK)], ["device-key-revocation"]],
   ["by the status key alone", [by(revocation, psirt)], ["approvals-missing"]],
+  ["a status that leaves it out", [REVOKED, status([], [psirt])], ["status-drops-revocation"]],
+  ["one that the approvers sign", [REVOKED, status([], OK)], ["status-drops-revocation"]],
+  ["one that lists it", [REVOKED, status([], [psirt], revokedBy(0))], []],
+  ["one that speaks for a time before it", [REVOKED, status([], [psirt], { logSize: 0 })], []],
+  ["one for another product", [by({ ...revocation, product: "else" }, ...OK), status([], [psirt])], []],
+  ["one that leaves out what nobody approved", [by(revocation, psirt), status([], [psirt])], []],
+  [
+    "one that lists a revocation that reaches back less far",
+    [REVOKED, by({ ...revocation, since: "2026-01-14T09:00:00Z" }, ...OK), status([], [psirt], revokedBy(0))],
+    ["status-drops-revocation"],
+  ],
+  [
+    "one that lists the one that reaches back further",
+    [REVOKED, by({ ...revocation, since: "2026-01-14T09:00:00Z" }, ...OK), status([], [psirt], revokedBy(1))],
+    [],
+  ],
   ["the log's end", [R1, closing(OK)], ["log-closing"]],
   ["an end of another history", [R1, closing(OK, sha("other"))], ["closing-misplaced"]],
   [
