@@ -116,7 +116,8 @@ export function checkRevoked(w: Watched, { product, logSize, revocations = [] }:
     const { keySha256, since } = statement;
     const listed = revocations.find(({ key }) => key === keySha256);
     const named = known.find((one) => listed !== undefined && one.index === BigInt(listed.index));
-    const isSaid = listed !== undefined && (named === undefined || named.statement.since <= since);
+    const isAsFar = named?.statement.keySha256 === keySha256 && named.statement.since <= since;
+    const isSaid = listed !== undefined && (named === undefined || isAsFar);
     if (isSaid || index >= BigInt(logSize)) continue;
     const message = `the status for ${product} of log size ${logSize} leaves out record ${index}, which revokes device key ${keySha256.slice(0, 16)}… as of ${since}`;
     w.find({ code: "status-drops-revocation", message, product });

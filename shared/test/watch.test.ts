@@ -529,6 +529,15 @@ const ROWS: readonly (readonly [
   ["a status that leaves it out", [REVOKED, status([], [psirt])], ["status-drops-revocation"]],
   ["one that the approvers sign", [REVOKED, status([], OK)], ["status-drops-revocation"]],
   ["one that lists it", [REVOKED, status([], [psirt], revokedBy(0))], []],
+  [
+    "one that lists another device's in its place",
+    [
+      REVOKED,
+      by({ ...revocation, keySha256: sha("other"), since: "2026-01-14T09:00:00Z" }, ...OK),
+      status([], [psirt], revokedBy(1)),
+    ],
+    ["status-drops-revocation", "status-drops-revocation"],
+  ],
   ["one that speaks for a time before it", [REVOKED, status([], [psirt], { logSize: 0 })], []],
   ["one for another product", [by({ ...revocation, product: "else" }, ...OK), status([], [psirt])], []],
   ["one that leaves out what nobody approved", [by(revocation, psirt), status([], [psirt])], []],
