@@ -211,6 +211,27 @@ fsck("two bundles that changed places, and a record moved from one to the next, 
   assert.is(verdict(large).code, "");
 });
 
+fsck(
+  "an index cut off behind a whole page is damaged: readers pass over it, and nothing is added twice",
+  async () => {
+    const log = join(folder, "cut");
+    cpSync(large, log, { recursive: true });
+    const path = join(log, `.index/0-${LARGE}`);
+    const whole = readFileSync(path);
+    for (const length of [4096 * 12, 4096, 0]) {
+      writeFileSync(path, whole.subarray(0, length));
+      assert.is(verdict(log).code, "index-damaged", String(length));
+      const found = openLog(log);
+      for (let n = 0; n < LARGE; n += 500) assert.is(findRecord(found, records[n] as Uint8Array), BigInt(n));
+    }
+    const again = await addToLog(log, records.slice(0, 3), signer);
+    assert.equal(
+      [again.log.size, again.records.map(({ added }) => added)],
+      [BigInt(LARGE), [false, false, false]],
+    );
+  },
+);
+
 fsck("a damaged index is passed over by readers and made again by the next writer of many", async () => {
   const log = join(folder, "again");
   cpSync(large, log, { recursive: true });

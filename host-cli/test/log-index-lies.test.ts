@@ -64,7 +64,8 @@ lies.before(async () => {
   for (let index = 0n; index < run!.to; index++) {
     const bytes = found.entry(index);
     rows.add(leafHash(bytes, nodeCrypto), index);
-    if (index !== 1n) for (const key of keysOf(index, bytes)) rows.add(key, index);
+    // A row in its place, as an index with one too few isn't opened at all.
+    for (const key of index === 1n ? [new Uint8Array(32)] : keysOf(index, bytes)) rows.add(key, index);
   }
   writeRun(log, found, run!.from, run!.to, rows.sorted());
   assert.equal(findStatements(openLog(log), [{ kind: "advisory", subject: "pump" }]), [], "it is left out");

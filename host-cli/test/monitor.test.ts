@@ -430,6 +430,22 @@ monitor(
   },
 );
 
+monitor("what a killed run was reading is remembered, whatever smaller tree is shown next", async () => {
+  const state = newState();
+  const progress = () => {
+    throw new Error("killed");
+  };
+  let killed = "";
+  await runMonitor(state, [real(8)], { commitEvery: 2n, progress }).catch((error) => {
+    killed = error.message;
+  });
+  assert.is(killed, "killed", "two records are committed, which both histories begin with");
+  const shorter = await runMonitor(state, [fork(6)]);
+  assert.equal([shorter.pass.size, shorter.codes], [6n, ["log-behind"]]);
+  const { codes } = await runMonitor(state, [fork(9)]);
+  assert.ok(codes.includes("log-forked"), codes.join());
+});
+
 monitor(
   "refuses: the state of another log, a second monitor on it, and a state that something happened to",
   async () => {

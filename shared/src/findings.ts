@@ -46,6 +46,7 @@ export const FINDINGS = {
   "advisory-idle": "unsure",
   "status-drops-advisory": "wrong",
   "status-drops-withdrawal": "wrong",
+  "status-drops-revocation": "wrong",
   "status-misquotes": "wrong",
   "closing-misplaced": "wrong",
   "record-after-closing": "wrong",

@@ -7,6 +7,7 @@ import { type AdvisoryRecord, affectsNoLess, standings } from "./advisories";
 import { quote } from "./refusal";
 import type { AdvisoryStatement, AdvisoryWithdrawal, StatusStatement } from "./statement";
 import type { Watched } from "./watch";
+import { checkRevoked } from "./watchkeys";
 
 const isOf =
   (id: string) =>
@@ -61,6 +62,7 @@ export function judgeStatus(w: Watched, statement: StatusStatement, byApprovers:
   const before = w.memory.status(product);
   checkQuotes(w, statement);
   checkOmissions(w, statement, byApprovers);
+  checkRevoked(w, statement);
   if (before !== null && statement.logSize < before.logSize) return; // overtaken before it was logged
   checkWithdrawn(w, statement, before?.withdrawn ?? [], byApprovers);
   const withdrawn = statement.withdrawn.map(({ sha256 }) => sha256);
@@ -95,18 +97,24 @@ function checkQuotes(w: Watched, { product, advisories }: StatusStatement): void
   const known = w.memory.advisories(product);
   for (const { id, index, sha256 } of advisories) {
     const record = known.find((a) => a.index === BigInt(index));
-    if (record?.sha256 === sha256 && record.statement.id === id) continue;
+    if (record?.sha256 === sha256 && record.statement.id === id && record.statement.kind === "advisory")
+      continue;
     const message = `the status for ${product} lists ${quote(id)} as record ${index}, which isn't that advisory`;
     w.find({ code: "status-misquotes", message, product, id });
   }
 }
 
-/** Every advisory that was in force when it was made is listed. */
+/** Every advisory that was in force when it was made is listed, or one of its id that says no less. */
 function checkOmissions(w: Watched, statement: StatusStatement, byApprovers: boolean): void {
   const { product, logSize, advisories } = statement;
   const known = w.memory.advisories(product).filter(({ index }) => index < BigInt(logSize));
+  const listed = known.flatMap(({ sha256, statement: one }) =>
+    one.kind === "advisory" && advisories.some((each) => each.sha256 === sha256) ? [one] : [],
+  );
   for (const { sha256, statement: advisory, index } of inForce(known)) {
-    if (advisories.some(({ id }) => id === advisory.id) || w.memory.isDropped(sha256)) continue;
+    // By its id alone, an update that is idle would stand for what it can't take away.
+    const says = (one: AdvisoryStatement) => one.id === advisory.id && affectsNoLess(one, advisory);
+    if (listed.some(says) || w.memory.isDropped(sha256)) continue;
     const about = { product, id: advisory.id };
     const what = `advisory ${quote(advisory.id)} of record ${index}`;
     if (byApprovers) {

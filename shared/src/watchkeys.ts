@@ -18,7 +18,7 @@ import {
 } from "./keyring";
 import type { Policy } from "./policy";
 import { isRefusal, quote } from "./refusal";
-import { parseStatement } from "./statement";
+import { parseStatement, type StatusStatement } from "./statement";
 import { parseVkey } from "./vkey";
 import type { Watched } from "./watch";
 import type { Memory } from "./watchmemory";
@@ -100,6 +100,28 @@ function isClosingOf(w: Watched, closing: Extract<KeyStatement, { kind: "closing
   const message = `the closing speaks for ${quote(origin)}, size ${size}, root ${rootSha256.slice(0, 16)}…, which isn't what is before it`;
   w.find({ code: "closing-misplaced", message });
   return false;
+}
+
+/**
+ * Each device key of the product that was revoked when the status was made is listed, by a record that reaches back as
+ * far: a bundle holds no other, so whoever leaves one out makes a thief's word the device's again. Nobody may, as no
+ * revocation is ever undone.
+ */
+export function checkRevoked(w: Watched, { product, logSize, revocations = [] }: StatusStatement): void {
+  const known = w.memory.keyRecords().flatMap(({ index, statement: bytes }) => {
+    const statement = parseStatement(parseEnvelope(bytes).payload);
+    return statement.kind === "revocation" && statement.product === product ? [{ index, statement }] : [];
+  });
+  for (const { index, statement } of known) {
+    const { keySha256, since } = statement;
+    const listed = revocations.find(({ key }) => key === keySha256);
+    const named = known.find((one) => listed !== undefined && one.index === BigInt(listed.index));
+    const isAsFar = named?.statement.keySha256 === keySha256 && named.statement.since <= since;
+    const isSaid = listed !== undefined && (named === undefined || isAsFar);
+    if (isSaid || index >= BigInt(logSize)) continue;
+    const message = `the status for ${product} of log size ${logSize} leaves out record ${index}, which revokes device key ${keySha256.slice(0, 16)}… as of ${since}`;
+    w.find({ code: "status-drops-revocation", message, product });
+  }
 }
 
 /** The record that closed the log, or null. */

@@ -8,7 +8,7 @@ import { trustedAt } from "../src/distrust";
 import { parseEnvelope } from "../src/dsse";
 import { FINDINGS, LEVEL_STATUS, LEVELS, levelOf } from "../src/findings";
 import { parseJson } from "../src/json";
-import type { RotationStatement } from "../src/keychange";
+import type { RevocationStatement, RotationStatement } from "../src/keychange";
 import { leafHash, memoryReader, rootOf } from "../src/merkle";
 import { type Policy, parsePolicy } from "../src/policy";
 import type { AdvisoryStatement, ReleaseStatement, Statement, StatusStatement } from "../src/statement";
@@ -182,6 +182,7 @@ const withdrawal = (...records: readonly Make[]): Statement => ({
   created: CREATED,
 });
 const A1 = by(advisory("A-1"), psirt);
+const NARROW = by(advisory("A-1", { subjects: [{ name: "app", sha256: sha("app 2.4.0") }] }), psirt);
 
 /** alice's successor, from a size of the log on. */
 function rotation(from: number, change: Partial<RotationStatement> = {}): RotationStatement {
@@ -200,7 +201,7 @@ function rotation(from: number, change: Partial<RotationStatement> = {}): Rotati
   };
 }
 
-const revocation: Statement = {
+const revocation: RevocationStatement = {
   kind: "revocation",
   keySha256: sha("device"),
   product: "pump-400",
@@ -208,6 +209,11 @@ const revocation: Statement = {
   reason: "stolen",
   created: CREATED,
 };
+
+const REVOKED: Make = (before) => by(revocation, ...OK)(before); // OK comes later
+const revokedBy = (index: number): Partial<StatusStatement> => ({
+  revocations: [{ key: revocation.keySha256, index, sha256: sha("its record") }],
+});
 
 /** The end of the log as it is then, or says otherwise. */
 const closing =
@@ -377,8 +383,39 @@ const ROWS: readonly (readonly [
   [
     "one that lists another record as the advisory",
     [A1, R1, status([0], [psirt], { advisories: [{ id: "A-1", index: 1, sha256: sha("x") }] })],
-    ["status-misquotes"],
+    ["status-misquotes", "status-drops-advisory"],
   ],
+  [
+    "one that lists the withdrawal of an advisory in its place",
+    [A1, by(withdrawal(A1), psirt), status([1], [psirt])],
+    ["status-misquotes", "status-drops-advisory"],
+  ],
+  [
+    "one that lists an idle update, and not what stays in force",
+    [A1, NARROW, status([1], [psirt])],
+    ["status-drops-advisory"],
+  ],
+  ["one that lists what the idle update is covered by", [A1, NARROW, status([0], [psirt])], []],
+  ["one that lists both of them", [A1, NARROW, status([0, 1], [psirt])], []],
+  [
+    "one that lists what the approvers narrowed it to",
+    [
+      A1,
+      by(advisory("A-1", { revision: 2, subjects: [{ name: "app", sha256: sha("app 2.4.0") }] }), ...OK),
+      status([1], [psirt]),
+    ],
+    [],
+  ],
+  [
+    "one that lists what the approvers narrowed, as whoever makes it without a policy does",
+    [
+      A1,
+      by(advisory("A-1", { revision: 2, subjects: [{ name: "app", sha256: sha("app 2.4.0") }] }), ...OK),
+      status([0], [psirt]),
+    ],
+    [],
+  ],
+  ["the approvers list the idle update alone", [A1, NARROW, status([1], OK)], ["advisory-dropped"]],
   ["a stranger's advisory needn't be listed", [by(advisory("A-1"), stranger), status([], [psirt])], []],
   ["a status for another log", [R1, status([], [psirt], { origin: "else.example" })], ["status-other-log"]],
   [
@@ -489,6 +526,31 @@ const ROWS: readonly (readonly [
   ["a change for another log", [by(rotation(1, { log: "another" }), ...OK)], ["rotation-other-log"]],
   ["a device's key revoked", [by(revocation, ...OK)], ["device-key-revocation"]],
   ["by the status key alone", [by(revocation, psirt)], ["approvals-missing"]],
+  ["a status that leaves it out", [REVOKED, status([], [psirt])], ["status-drops-revocation"]],
+  ["one that the approvers sign", [REVOKED, status([], OK)], ["status-drops-revocation"]],
+  ["one that lists it", [REVOKED, status([], [psirt], revokedBy(0))], []],
+  [
+    "one that lists another device's in its place",
+    [
+      REVOKED,
+      by({ ...revocation, keySha256: sha("other"), since: "2026-01-14T09:00:00Z" }, ...OK),
+      status([], [psirt], revokedBy(1)),
+    ],
+    ["status-drops-revocation", "status-drops-revocation"],
+  ],
+  ["one that speaks for a time before it", [REVOKED, status([], [psirt], { logSize: 0 })], []],
+  ["one for another product", [by({ ...revocation, product: "else" }, ...OK), status([], [psirt])], []],
+  ["one that leaves out what nobody approved", [by(revocation, psirt), status([], [psirt])], []],
+  [
+    "one that lists a revocation that reaches back less far",
+    [REVOKED, by({ ...revocation, since: "2026-01-14T09:00:00Z" }, ...OK), status([], [psirt], revokedBy(0))],
+    ["status-drops-revocation"],
+  ],
+  [
+    "one that lists the one that reaches back further",
+    [REVOKED, by({ ...revocation, since: "2026-01-14T09:00:00Z" }, ...OK), status([], [psirt], revokedBy(1))],
+    [],
+  ],
   ["the log's end", [R1, closing(OK)], ["log-closing"]],
   ["an end of another history", [R1, closing(OK, sha("other"))], ["closing-misplaced"]],
   [

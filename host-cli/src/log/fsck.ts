@@ -30,7 +30,7 @@ import { nodeCrypto } from "../crypto";
 import { readStored } from "../readfiles";
 import { damaged, openTiledLog, type TiledLog } from "../tiledlog";
 import { growTree } from "../treegrowth";
-import { IndexDamaged, listRuns, openRun } from "./index";
+import { IndexDamaged, listRuns, openRun, type RunReader } from "./index";
 import { readPending } from "./pending";
 
 const MAX_BUNDLE = TILE_WIDTH * (2 + MAX_ENTRY);
@@ -289,10 +289,10 @@ function lengthFits(tile: Tile, bytes: Uint8Array): boolean {
 function checkIndex(log: TiledLog): void {
   for (const run of listRuns(log.folder)) {
     if (run.to > log.size) continue; // an append that was cut short made it
-    const reader = openRun(log, run);
+    let reader: RunReader | null = null;
     try {
+      reader = openRun(log, run);
       for (let page = 0; page < reader.pages; page++) reader.page(page);
-      if (reader.pages === 0) throw new IndexDamaged(run.path, "it is empty");
     } catch (error) {
       if (!(error instanceof IndexDamaged)) throw error;
       throw new Refusal("index-damaged", error.message, {
@@ -300,7 +300,7 @@ function checkIndex(log: TiledLog): void {
         cause: error,
       });
     } finally {
-      reader.close();
+      reader?.close();
     }
   }
 }

@@ -3,13 +3,13 @@
 //   LOG/.index/<from>-<to>     keys of the records from..to-1, sorted
 //
 //   page   255 rows ‖ check, 4096 bytes; the last one is shorter
-//   row    first 8 bytes of a key's SHA-256 ‖ index, u64 big endian
+//   row    first 8 bytes of a key's SHA-256 ‖ index, u64 big endian; two a record, its bytes and what it is about
 //   check  first 16 bytes of SHA-256(seed ‖ page number, u32 ‖ rows)
 //   seed   SHA-256("vouch-index/1\n<from>-<to>\n" ‖ root of the log's first `to` records)
 //
 // A row only says where to look: who finds something compares it with the log. What isn't found is believed,
 // therefore the check: it fails for a page that was changed by accident, and for an index of another log or another
-// history of this one. Against somebody who makes one it is no help, as it takes no key: a status is made without. An index that fails is passed over by readers, who then look at every record, and made again by writers.
+// history of this one. That no page is missing at the end tells the number of rows. Against somebody who makes one it is no help, as it takes no key: a status is made without. An index that fails is passed over by readers, who then look at every record, and made again by writers.
 //
 // Up to TAIL records at the end of a log are in no index. New rows go into a file of their own; a file that isn't
 // much larger than the one behind it is merged with it, so that there are few.
@@ -25,6 +25,7 @@ import { writePieces } from "../writefiles";
 export const TAIL = 4096n;
 export const CHUNK = 65536;
 const ROW = 16;
+const ROWS_A_RECORD = 2n; // its leaf hash, and the key that every kind of record has (lookup.ts, keyOf)
 const PAGE_ROWS = 255;
 const CHECK = 16;
 const PAGE = PAGE_ROWS * ROW + CHECK;
@@ -97,11 +98,17 @@ export interface RunReader {
   close(): void;
 }
 
+/** Throws IndexDamaged for a file of another length than its name asks for. */
 export function openRun(log: Hashes, { path, from, to }: Run): RunReader {
+  const seed = seedOf(log, from, to);
   const fd = openSync(path, "r");
   const length = fstatSync(fd).size;
   const pages = Math.ceil(length / PAGE);
-  const seed = seedOf(log, from, to);
+  // Each page has its check, and a file that was cut off behind one would have no bad page.
+  if (BigInt(length - pages * CHECK) !== BigInt(ROW) * ROWS_A_RECORD * (to - from)) {
+    closeSync(fd);
+    throw new IndexDamaged(path, `it has ${length} bytes, which aren't all its rows`);
+  }
   let at = -1;
   let rows: Uint8Array = new Uint8Array(0);
   const buffer = new Uint8Array(PAGE);

@@ -197,7 +197,6 @@ function soundRuns(log: TiledLog): Run[] {
       const reader = openRun(log, run);
       try {
         for (let page = 0; page < reader.pages; page++) reader.page(page);
-        if (reader.pages === 0) return sound;
       } finally {
         reader.close();
       }

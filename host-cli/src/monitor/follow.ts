@@ -64,6 +64,9 @@ async function readOn(round: Round, place: Place): Promise<boolean> {
   const { shown, checkpoint, files } = place;
   const reader = await readLogAt(files, shown.note);
   if (!(await extendsAll(round, reader, shown))) return false;
+  // What a killed run was reading, and this doesn't reach, is compared once that many records are read.
+  if (state.reading !== null && markOf(state.reading.note) !== markOf(shown.note))
+    state.pending.push(state.reading);
   state.reading = shown; // it was signed: whatever comes later must lead on from it
   const finished = await readRecords(round, reader, place);
   round.ring = rememberedRing(round.policy, state.memory, nodeCrypto);
