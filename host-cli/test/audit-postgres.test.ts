@@ -59,6 +59,16 @@ if (typeof cluster === "string") {
     assert.is(versions, 2);
   });
 
+  test("what is wrong in it is put right by an audit with --fresh", async () => {
+    await query(
+      `update vouch_audit_record set line = replace(line, '"word":"refuted","product"', '"word":"unproven","product"')`,
+    );
+    const plain = recordsOf((await audit(at)).stdout);
+    assert.not.equal(recordsOf((await audit(withStore)).stdout), plain);
+    assert.equal(recordsOf((await audit([...withStore, "--fresh"])).stdout), plain);
+    assert.equal(recordsOf((await audit(withStore)).stdout), plain);
+  });
+
   test("the second audit judges nothing again, and SQL can read what was found", async () => {
     const { stdout } = await audit(withStore);
     assert.is(summaryOf(stdout).reused, 199); // all but the stray one, which stands in a file of its own

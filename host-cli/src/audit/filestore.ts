@@ -29,7 +29,7 @@ import { fileTrouble } from "../filetrouble";
 import { takeLock } from "../lock";
 import { writeWhole } from "../writefiles";
 import { KeyTable, LONG_LINE, type Place } from "./keytable";
-import type { Store } from "./store";
+import type { Kept, Store } from "./store";
 
 const LOCK_TIMEOUT_MS = 30_000;
 const INDEX_HEAD = Buffer.from("vouch-audit-index/v1\n");
@@ -93,7 +93,7 @@ class FileStore implements Store {
     });
   }
 
-  async add(records: readonly { readonly key: string; readonly line: string }[]): Promise<void> {
+  async add(records: readonly Kept[]): Promise<void> {
     const lengths = records.map(({ line }) => Buffer.byteLength(line));
     const bytes = this.room(lengths.reduce((sum, length) => sum + length + 1, 0));
     let at = 0;
@@ -107,6 +107,11 @@ class FileStore implements Store {
     records.forEach(({ key }, i) => {
       this.table.set(key, places[i] as Place);
     });
+  }
+
+  /** The later line of two counts. */
+  replace(records: readonly Kept[]): Promise<void> {
+    return this.add(records);
   }
 
   /** Memory for a batch of lines, the same for each: a new one each time is garbage that a collector takes long to notice. */

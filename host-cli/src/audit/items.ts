@@ -15,6 +15,8 @@ import { isRenewed, MAX_RENEWED } from "@vouch/shared/renewal";
 import { areResults, notAFleet } from "./inputs";
 
 const CHUNK = 256 * 1024;
+/** As much as a pipe gives at once. Room behind what was read that is no less takes what is read next. */
+const LEAST_ROOM = 64 * 1024;
 const LF = 0x0a;
 const OPEN_BRACE = 0x7b;
 /** What an audit printed or a store holds begins so. */
@@ -78,6 +80,8 @@ class Source {
   /** The same memory: a Buffer finds a byte in a fortieth of the time. */
   private searched: Buffer = Buffer.alloc(0);
   private start = 0;
+  /** What no bytes were read into of the chunk's memory: a pipe may give few at a time. */
+  private room: Uint8Array = new Uint8Array(0);
   /** Bytes handed out or skipped so far. */
   offset = 0;
 
@@ -86,15 +90,21 @@ class Source {
     private readonly chunks: Chunks | null,
   ) {}
 
-  /** What is at hand, at least one byte; null at the end. */
-  private fill(): Uint8Array | null {
+  /** What is at hand, at least one byte; null at the end. `passing`: memory for the rest of an item that is passed over. */
+  private fill(passing: Uint8Array | null = null): Uint8Array | null {
     if (this.start === this.chunk.length) {
-      const fresh = this.chunks?.take() ?? new Uint8Array(CHUNK);
-      this.chunk = fresh.subarray(0, readSome(this.fd, fresh));
+      const memory = passing ?? this.memory();
+      this.chunk = memory.subarray(0, readSome(this.fd, memory));
+      this.room = passing === null ? memory.subarray(this.chunk.length) : new Uint8Array(0);
       this.searched = Buffer.from(this.chunk.buffer, this.chunk.byteOffset, this.chunk.length);
       this.start = 0;
     }
     return this.chunk.length === 0 ? null : this.chunk.subarray(this.start);
+  }
+
+  private memory(): Uint8Array {
+    if (this.room.length >= LEAST_ROOM) return this.room;
+    return this.chunks?.take() ?? new Uint8Array(CHUNK);
   }
 
   private took(count: number): void {
@@ -122,12 +132,14 @@ class Source {
     }
     const parts: Uint8Array[] = [];
     let length = 0;
-    for (let rest = this.fill(); rest !== null; rest = this.fill()) {
+    let passing: Uint8Array | null = null;
+    for (let rest = this.fill(); rest !== null; rest = this.fill(passing)) {
       const place = this.searched.indexOf(end, this.start);
       const found = place < 0 ? -1 : place - this.start;
       const part = found < 0 ? rest : rest.subarray(0, found);
       length += part.length;
       if (length <= max) parts.push(part);
+      else passing ??= new Uint8Array(CHUNK); // items behind it are views of this, and not of another's
       this.took(part.length + (found < 0 ? 0 : 1));
       if (found >= 0) return { bytes: length > max ? new Uint8Array(0) : joined(parts), length };
     }
@@ -137,9 +149,10 @@ class Source {
   /** Exactly so many; null when the file ends before. Beyond `max`: passed over, empty. */
   exactly(count: number, max: number): Uint8Array | null {
     const parts: Uint8Array[] = [];
+    const passing = count > max ? new Uint8Array(CHUNK) : null;
     let left = count;
     while (left > 0) {
-      const rest = this.fill();
+      const rest = this.fill(passing);
       if (rest === null) return null;
       const part = rest.subarray(0, left);
       if (count <= max) parts.push(part);

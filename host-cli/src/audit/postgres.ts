@@ -1,5 +1,5 @@
 // A store in PostgreSQL, for fleets beyond one machine: several auditors write at once, and the first
-// to judge a record keeps it. host-cli/src/postgres.ts has the connection, and what becomes of passwords.
+// to judge a record keeps it, unless one judges afresh and finds otherwise. host-cli/src/postgres.ts has the connection, and what becomes of passwords.
 //
 //   vouch_audit_schema   version                        which migrations have run
 //   vouch_audit_record   key bytea primary key, line    a record (shared/spec/audit-record.md)
@@ -53,6 +53,16 @@ function storeOf(database: Database): Store {
                select decode(k, 'hex'), l from unnest($1::text[], $2::text[]) as t(k, l) order by 1
                on conflict (key) do nothing`,
         values: [records.map(({ key }) => key), records.map(({ line }) => line)],
+      });
+    },
+    async replace(records: readonly Kept[]) {
+      const once = new Map(records.map(({ key, line }) => [key, line])); // no row is updated twice
+      await database.query({
+        name: "replace",
+        text: `insert into vouch_audit_record (key, line)
+               select decode(k, 'hex'), l from unnest($1::text[], $2::text[]) as t(k, l) order by 1
+               on conflict (key) do update set line = excluded.line`,
+        values: [[...once.keys()], [...once.values()]],
       });
     },
     async note(line) {

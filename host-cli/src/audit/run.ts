@@ -256,8 +256,20 @@ class Run {
     if (store === null || rows.length === 0) return;
     // What was looked up is new; devices of bundles weren't.
     const kept = found === undefined ? await store.find(rows.map(({ key }) => key)) : rows.map(() => null);
-    const fresh = rows.filter((_, i) => kept[i] === null);
-    if (fresh.length > 0) await store.add(fresh);
+    const news = rows.filter((_, i) => kept[i] === null);
+    if (news.length > 0) await store.add(news);
+    const others = this.audit.fresh ? rows.filter(({ line }, i) => this.isOther(kept[i] ?? null, line)) : [];
+    if (others.length > 0) await store.replace(others);
+  }
+
+  /** Whether the store says otherwise than what was judged; where a line without a key stood makes no difference. */
+  private isOther(kept: string | null, line: string): boolean {
+    if (kept === null || this.atT(kept) === line) return false;
+    const [before, now] = [kept, line].map((text) => {
+      const record = readRecord(text);
+      return record && formatAuditLine({ ...record, at: this.at, device: "" });
+    });
+    return before !== now;
   }
 
   private count({ line, word, context }: Row): void {

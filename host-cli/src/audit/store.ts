@@ -20,6 +20,8 @@ export interface Store {
   /** The record lines of these keys, in their order; null where there is none. */
   find(keys: readonly string[]): Promise<readonly (string | null)[]>;
   add(records: readonly Kept[]): Promise<void>;
+  /** The same, in the place of what is kept by these keys. */
+  replace(records: readonly Kept[]): Promise<void>;
   /** A context line or a summary. */
   note(line: string): Promise<void>;
   /** Afterwards all that was added is there for good. */

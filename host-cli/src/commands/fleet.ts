@@ -6,20 +6,23 @@
 //   pick      some devices of a fleet file, with their contexts               fleet-pick.ts
 
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { parseBundle } from "@vouch/shared/bundle";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
 import { MAX_COMPANION, parseEnrolmentFile } from "@vouch/shared/companions";
 import { decodeSign1, kidOf } from "@vouch/shared/cose";
 import { MAX_DSSE, parseEnvelope } from "@vouch/shared/dsse";
-import { contextOf, formatDevice, parseDevice } from "@vouch/shared/fleetform";
+import { formatDevice, MAX_DEVICE, parseDevice } from "@vouch/shared/fleetform";
 import { formatRow, ROW_SALT, rowLeaf } from "@vouch/shared/fleetrows";
 import { checkInclusion, leafHash, memoryReader, proveInclusion, rootOf } from "@vouch/shared/merkle";
 import { isRefusal, Refusal } from "@vouch/shared/refusal";
+import { parseRenewed } from "@vouch/shared/renewal";
 import { parseStatement } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
 import { itemsOf } from "../audit/items";
+import { isBundle } from "../audit/run";
 import { isEvidenceName } from "../beside";
 import { nodeCrypto } from "../crypto";
 import { signStatement } from "../endorse";
@@ -184,16 +187,41 @@ interface CommitOptions extends SignerOptions {
   readonly output: string;
 }
 
-/** The devices of a fleet file; its contexts are public, and no part of a commitment. */
+/** The devices of a fleet file; its contexts are public, and no part of a commitment. Nothing else may be left out of one. */
 function* devicesOf(path: string): Generator<Uint8Array> {
-  for (const { bytes, at } of itemsOf(path)) {
-    if (contextOf(bytes) === null) continue;
-    about(`${path}, item ${at}`, () => parseDevice(bytes));
-    yield bytes;
+  for (const { bytes, length, at } of itemsOf(path)) {
+    const isDevice = about(`${path}, item ${at}`, () => {
+      if (bytes.length < length)
+        throw new Refusal("too-large", `it is ${length} bytes, at most ${MAX_DEVICE} are accepted`);
+      if (isBundle(bytes)) return isContext(bytes);
+      parseDevice(bytes);
+      return true;
+    });
+    if (isDevice) yield bytes;
   }
 }
 
+/** False for a context; refuses a bundle with devices of its own, which have no lines that could be committed to. */
+function isContext(bytes: Uint8Array): false {
+  const { devices } = parseBundle(parseRenewed(bytes).bundle);
+  if (devices.length === 0) return false;
+  throw new Refusal(
+    "surplus-member",
+    "a bundle with devices of its own can't be committed to, only lines of devices can",
+  );
+}
+
+/** False for stdin and pipes. A folder, or nothing at all, is told by who opens it. */
+function isReadTwice(path: string): boolean {
+  const found = path === "-" ? null : statSync(path, { throwIfNoEntry: false });
+  return found === undefined || found?.isFile() === true || found?.isDirectory() === true;
+}
+
+const changed = (file: string) => new Refusal("file-changed", `${file} changed while it was read`);
+
 async function commitTo(files: readonly string[], options: CommitOptions, io: Io): Promise<void> {
+  if (!files.every(isReadTwice))
+    throw usage("fleet files are read twice: name files", "stdin and pipes can be read once");
   const names = files.map((file) => basename(file).replace(/\.[a-z]+$/, ""));
   if (new Set(names).size < names.length)
     throw usage("two files have one name: owners couldn't be told apart");
@@ -204,15 +232,17 @@ async function commitTo(files: readonly string[], options: CommitOptions, io: Io
     existsSync(join(folder, name)),
   );
   if (taken !== undefined) throw new Refusal("exists", `${join(folder, taken)} is there already`);
-  // The second time through a file must give what the first gave: each leaf is compared.
+  // The second time through a file must give what the first gave: each leaf is compared, and their number.
   const salts: Uint8Array[] = [];
   const leaves: Uint8Array[] = [];
+  const ends: number[] = [];
   for (const file of files) {
     for (const record of about(file, () => devicesOf(file))) {
       const salt = new Uint8Array(randomBytes(ROW_SALT));
       salts.push(salt);
       leaves.push(rowLeaf(salt, record, nodeCrypto));
     }
+    ends.push(leaves.length);
   }
   if (leaves.length === 0) throw new Refusal("evidence-missing", "the files hold no device");
   const size = BigInt(leaves.length);
@@ -222,13 +252,15 @@ async function commitTo(files: readonly string[], options: CommitOptions, io: Io
   for (const [i, file] of files.entries()) {
     const rows: Uint8Array[] = [];
     for (const record of devicesOf(file)) {
-      const salt = salts[index] as Uint8Array;
-      if (!equalBytes(rowLeaf(salt, record, nodeCrypto), leaves[index] as Uint8Array))
-        throw new Refusal("file-changed", `${file} changed while it was read`);
+      const salt = salts[index];
+      const leaf = leaves[index];
+      if (salt === undefined || leaf === undefined || !equalBytes(rowLeaf(salt, record, nodeCrypto), leaf))
+        throw changed(file);
       const proof = proveInclusion(BigInt(index), size, reader, nodeCrypto);
       rows.push(formatRow({ root, size, index: BigInt(index), salt, record, proof }), Buffer.from("\n"));
       index++;
     }
+    if (index !== ends[i]) throw changed(file);
     writeWhole(join(folder, `${names[i]}.rows`), Buffer.concat(rows), { mode: 0o600, overwrite: false });
   }
   const created = isoTime(Math.floor(Date.now() / 1000));
