@@ -24,7 +24,8 @@ export interface Countersigned<S extends Statement> {
 
 /**
  * Adds the signer's signature to the file that `read` reads; `check` looks at it before and after the signer is
- * asked, `shown` is what a person was shown of it: that is signed, or nothing. Refuses `already-signed`, `changed-meanwhile`, `locked`, and what the two refuse.
+ * asked, `shown` is what a person was shown of it: that is signed, or nothing. Refuses `already-signed`,
+ * `changed-meanwhile`, `locked`, and what the two refuse.
  */
 export async function countersign<S extends Statement>(
   file: string,

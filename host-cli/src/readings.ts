@@ -3,7 +3,8 @@
 //   block ──▶ proved?  ──▶ time of its boot? ──▶ sure enough? ──▶ asked for? ──▶ not told before? ──▶ piece
 //             unproved     timeless              uncertain        outside        repeated
 //
-// The word below is what is counted where a reading stays behind; `lost` is what the device told in a gap. A piece is a row, or for a waveform a run of them. A strict
+// The word below is what is counted where a reading stays behind; `lost` is what the device told in a gap. A piece is a
+// row, or for a waveform a run of them. A strict
 // form (FHIR, SenML) takes only what passes all of it; a table takes readings without time too, and says so in a column.
 
 import { toHex } from "@vouch/shared/bytes";
@@ -57,6 +58,9 @@ export interface Counts {
   /** That the device itself lost, before it could frame them. */
   lost: number;
 }
+
+/** Microseconds by which a clinical time may be off, unless told otherwise. */
+export const MAX_UNCERTAINTY = 1e6;
 
 /** Two boots are the same when both numbers are: seeds are drawn at each start. */
 export const bootKey = ({ bootcount, bootseed }: Boot): string => `${bootcount}:${toHex(bootseed)}`;

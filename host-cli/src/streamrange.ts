@@ -15,7 +15,7 @@ import { type EpochStart, type Opener, type ReaderKey, unwrapEpochKey } from "@v
 import type { StreamFinding } from "@vouch/shared/streamreasons";
 import { Timeline } from "@vouch/shared/streamtime";
 import { nodeCrypto } from "./crypto";
-import { bootKey } from "./readings";
+import { bootKey, MAX_UNCERTAINTY } from "./readings";
 import { readRecording, withFramesOf } from "./streamfile";
 
 /** Frames from..to; `to` null: to the end of what there is, and of its epoch. */
@@ -45,9 +45,6 @@ export interface OwnedStream {
   /** Frames of which nobody can say, within a second, whether it did. */
   readonly unsure: number;
 }
-
-/** Microseconds by which a time may be off; what an export takes unless told otherwise. */
-const UNCERTAINTY_MAX = 1e6;
 
 /** When each boot's ticks were; and when the last reading was taken, as far as one tells. Where recorders are named, by theirs alone. */
 export function readTimes(
@@ -98,7 +95,7 @@ export function readOwned(path: string, owner: ReaderKey, span: Span | null, tim
     const key = bootKey(boot);
     const first = times.place(key, ticks);
     const last = times.place(key, ticks + length);
-    if (first === null || last === null || Math.max(first.uncertainty, last.uncertainty) > UNCERTAINTY_MAX) {
+    if (first === null || last === null || Math.max(first.uncertainty, last.uncertainty) > MAX_UNCERTAINTY) {
       unsure++;
       return false;
     }

@@ -13,7 +13,8 @@
 // (enrolled.ts, attested.ts): a receipt's time with T (and with the 300 s that clocks may run ahead when T is now), T with
 // a receipt's time plus the policy's max-age, and, for evidence that no log holds, whether T is now. All
 // those times are of receipts in the context. So for one context, policy, program and device the outcome is
-// a function of: the findings about the release at T, the keys that the policy distrusts by then, all those comparisons, and whether T is now. `moment` is
+// a function of: the findings about the release at T, the keys that the policy distrusts by then, all those comparisons,
+// whether T is now, and the devices' keys that other contexts of the input show to be revoked. `moment` is
 // a digest of exactly that; a key made of it names the outcome, and a result kept under the key may be used at any
 // T that gives the same one. An advisory, a deadline, a status that ages, an end of support change the findings and
 // so the key. Reasons whose text quotes T are the exception: TIMED.

@@ -78,6 +78,12 @@ function isRead(file: string, troubled: (trouble: Trouble) => void): boolean {
   return false;
 }
 
+/** Stdin and pipes. A folder, or nothing at all, is told by who opens it. */
+export function isReadOnce(path: string): boolean {
+  const found = path === "-" ? null : statSync(path, { throwIfNoEntry: false });
+  return found === null || (found !== undefined && !found.isFile() && !found.isDirectory());
+}
+
 const sizeOf = (path: string) => (path === "-" ? 0 : (statSync(path, { throwIfNoEntry: false })?.size ?? 0));
 
 /** Runs `work`; a refusal or an error about a file becomes trouble. Anything else is a bug and passes through. */

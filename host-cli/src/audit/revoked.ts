@@ -7,23 +7,21 @@
 // names (shared/spec/key-changes.md). Files are gone through twice for it, the first time for their framing; what can be
 // read only once, a pipe, is not looked into beforehand. What is wrong with a file is told the second time.
 
-import { statSync } from "node:fs";
 import { type Bundle, parseBundle } from "@vouch/shared/bundle";
-import { utf8Encode } from "@vouch/shared/bytes";
 import { type AuditQuestion, openContext, type RevokedKey, revokedIn } from "@vouch/shared/fleet";
 import { readKeyRecord } from "@vouch/shared/keyring";
 import { isRefusal } from "@vouch/shared/refusal";
 import { parseRenewed } from "@vouch/shared/renewal";
-import { attempt } from "./inputs";
+import { attempt, isReadOnce } from "./inputs";
 import { Chunks, itemsOf } from "./items";
 import { isBundle } from "./run";
 
-const KEYS = Buffer.from(utf8Encode('"keys":['));
+const KEYS = Buffer.from('"keys":[');
 
 export function findRevoked(streams: readonly string[], question: AuditQuestion): RevokedKey[] {
   const found = new Map<string, RevokedKey>();
   const chunks = new Chunks();
-  for (const path of streams.filter(isReadTwice))
+  for (const path of streams.filter((file) => !isReadOnce(file)))
     attempt(
       path,
       () => {},
@@ -37,9 +35,6 @@ export function findRevoked(streams: readonly string[], question: AuditQuestion)
     );
   return [...found.values()];
 }
-
-const isReadTwice = (path: string) =>
-  path !== "-" && statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 
 const nameOf = ({ log, revocation: { record } }: RevokedKey) => `${record.index} ${log}`;
 

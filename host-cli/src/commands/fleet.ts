@@ -6,7 +6,7 @@
 //   pick      some devices of a fleet file, with their contexts               fleet-pick.ts
 
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parseBundle } from "@vouch/shared/bundle";
 import { equalBytes, toHex } from "@vouch/shared/bytes";
@@ -21,6 +21,7 @@ import { parseRenewed } from "@vouch/shared/renewal";
 import { parseStatement } from "@vouch/shared/statement";
 import { isoTime } from "@vouch/shared/time";
 import type { Command } from "commander";
+import { isReadOnce } from "../audit/inputs";
 import { itemsOf } from "../audit/items";
 import { isBundle } from "../audit/run";
 import { isEvidenceName } from "../beside";
@@ -193,34 +194,33 @@ function* devicesOf(path: string): Generator<Uint8Array> {
     const isDevice = about(`${path}, item ${at}`, () => {
       if (bytes.length < length)
         throw new Refusal("too-large", `it is ${length} bytes, at most ${MAX_DEVICE} are accepted`);
-      if (isBundle(bytes)) return isContext(bytes);
-      parseDevice(bytes);
-      return true;
+      const isContext = isBundle(bytes);
+      if (isContext) checkContext(bytes);
+      else parseDevice(bytes);
+      return !isContext;
     });
     if (isDevice) yield bytes;
   }
 }
 
-/** False for a context; refuses a bundle with devices of its own, which have no lines that could be committed to. */
-function isContext(bytes: Uint8Array): false {
+/** Refuses a bundle with devices of its own, which have no lines that could be committed to. */
+function checkContext(bytes: Uint8Array): void {
   const { devices } = parseBundle(parseRenewed(bytes).bundle);
-  if (devices.length === 0) return false;
-  throw new Refusal(
-    "surplus-member",
-    "a bundle with devices of its own can't be committed to, only lines of devices can",
-  );
+  if (devices.length > 0)
+    throw new Refusal(
+      "surplus-member",
+      "a bundle with devices of its own can't be committed to, only lines of devices can",
+      { hint: "`vouch fleet collect` makes such lines of evidence in files" },
+    );
 }
 
-/** False for stdin and pipes. A folder, or nothing at all, is told by who opens it. */
-function isReadTwice(path: string): boolean {
-  const found = path === "-" ? null : statSync(path, { throwIfNoEntry: false });
-  return found === undefined || found?.isFile() === true || found?.isDirectory() === true;
-}
-
-const changed = (file: string) => new Refusal("file-changed", `${file} changed while it was read`);
+const changed = (file: string) =>
+  new Refusal("file-changed", `${file} changed while it was read`, {
+    hint: "start again when nobody writes to it, with the .rows files of this try removed",
+  });
 
 async function commitTo(files: readonly string[], options: CommitOptions, io: Io): Promise<void> {
-  if (!files.every(isReadTwice))
+  if (files.some(isReadOnce))
     throw usage("fleet files are read twice: name files", "stdin and pipes can be read once");
   const names = files.map((file) => basename(file).replace(/\.[a-z]+$/, ""));
   if (new Set(names).size < names.length)

@@ -22,7 +22,7 @@ import { niUri, OWN } from "../fhir/names";
 import type { Io } from "../io";
 import { parseMoment } from "../moment";
 import { endWords, notJudged } from "../output/stream";
-import type { Choice, Counts, Stamp } from "../readings";
+import { type Choice, type Counts, MAX_UNCERTAINTY, type Stamp } from "../readings";
 import type { StreamVerdict } from "../streamverdict";
 import { VERSION } from "../version";
 import { type Feed, writeFed } from "../writefiles";
@@ -34,7 +34,6 @@ import { csvWriter, fhirWriter, type Out, senmlWriter, type Told, type Writer } 
 
 /** Readings are of a person. */
 const PRIVATE = { mode: 0o600 };
-const SECOND_MS = 1000;
 /** SenML reads smaller times as counted from now (RFC 8428 section 4.5.3): those of clocks that were never set. */
 const SENML_ABSOLUTE = 2 ** 28 * 1e6;
 /** Reasons of a verdict that are said. */
@@ -91,7 +90,7 @@ function choiceOf(form: FormName, flags: ExportFlags): Choice {
   return {
     isStrict: form !== "csv",
     takesUnproved: flags.unproved === true,
-    maxUncertainty: (flags.maxUncertainty ?? SECOND_MS) * 1000,
+    maxUncertainty: flags.maxUncertainty === undefined ? MAX_UNCERTAINTY : flags.maxUncertainty * 1000,
     from: form === "senml" ? Math.max(from ?? 0, SENML_ABSOLUTE) : from,
     to,
   };

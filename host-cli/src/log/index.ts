@@ -9,7 +9,9 @@
 //
 // A row only says where to look: who finds something compares it with the log. What isn't found is believed,
 // therefore the check: it fails for a page that was changed by accident, and for an index of another log or another
-// history of this one. That no page is missing at the end tells the number of rows. Against somebody who makes one it is no help, as it takes no key: a status is made without. An index that fails is passed over by readers, who then look at every record, and made again by writers.
+// history of this one. That no page is missing at the end tells the number of rows. Against somebody who makes one it is
+// no help, as it takes no key: a status is made without. An index that fails is passed over by readers, who then look at
+// every record, and made again by writers.
 //
 // Up to TAIL records at the end of a log are in no index. New rows go into a file of their own; a file that isn't
 // much larger than the one behind it is merged with it, so that there are few.
