@@ -150,6 +150,28 @@ test("a stored line is not believed once the revocation is there, and is again w
   assert.equal(await audit(contents, { store }), ["patched"]);
 });
 
+test("a pipe is read once: what it revokes beside another context is trouble, and no answer of patched", () => {
+  const piped = (...items: Uint8Array[]) => {
+    const args = ["audit", "-", "--policy", "policy", "--at", isoTime(NOW)];
+    return vouch(folder, args, Buffer.concat(items));
+  };
+  const news = text(contextOf(revoked.bundle));
+  for (const items of [
+    [ward, news],
+    [news, ward],
+  ]) {
+    const { status, stdout, stderr } = piped(...items);
+    assert.is(status, 1, stderr);
+    assert.match(stderr, /give them as files \[revocation-late\]/);
+    assert.match(stdout, /^1 record patched, some perhaps with a revoked key, as of/);
+    assert.not.match(stdout, /^patched$/m);
+  }
+  assert.is(piped(ward).status, 0);
+  const other = makeWorld(revoking({ device: "sn7" })).bundle;
+  const own = contextOf(other);
+  assert.is(piped(text(own, lineFor(own, other))).status, 0, "one context alone, which knows it");
+});
+
 test("vouch with threads, and the verifier that stands alone, say and end so", () => {
   const device = lineFor(before, old.bundle);
   // Cheap to judge, and enough for threads: their context is nowhere.

@@ -202,6 +202,14 @@ function withRenewed(source: Source, first: { bytes: Uint8Array; length: number 
   return { bytes: length > MAX_RENEWED ? new Uint8Array(0) : joined(parts), length, more };
 }
 
+const BUNDLE_START = Buffer.from('{"version":"vouch-bundle/');
+
+/** Whether an item is a bundle, or a renewed one, by how it begins. */
+export function isBundle(bytes: Uint8Array): boolean {
+  for (let i = 0; i < BUNDLE_START.length; i++) if (bytes[i] !== BUNDLE_START[i]) return isRenewed(bytes);
+  return true;
+}
+
 const LENGTH_BYTES: Readonly<Record<number, number>> = { 24: 1, 25: 2, 26: 4 };
 
 function* sequence(source: Source): Generator<Item> {

@@ -5,16 +5,17 @@
 //
 // A revocation reaches back to the moment that it names, whatever moment is asked about and whatever context a device
 // names (shared/spec/key-changes.md). Files are gone through twice for it, the first time for their framing; what can be
-// read only once, a pipe, is not looked into beforehand. What is wrong with a file is told the second time.
+// read only once, a pipe, is not looked into beforehand: a revocation there that was news beside another context is trouble,
+// since devices of that one may have been judged without it. What is wrong with a file is told the second time.
 
+import { hash } from "node:crypto";
 import { type Bundle, parseBundle } from "@vouch/shared/bundle";
 import { type AuditQuestion, openContext, type RevokedKey, revokedIn } from "@vouch/shared/fleet";
 import { readKeyRecord } from "@vouch/shared/keyring";
 import { isRefusal } from "@vouch/shared/refusal";
 import { parseRenewed } from "@vouch/shared/renewal";
-import { attempt, isReadOnce } from "./inputs";
-import { Chunks, itemsOf } from "./items";
-import { isBundle } from "./run";
+import { attempt, isReadOnce, type Trouble } from "./inputs";
+import { Chunks, isBundle, itemsOf } from "./items";
 
 const KEYS = Buffer.from('"keys":[');
 
@@ -27,8 +28,7 @@ export function findRevoked(streams: readonly string[], question: AuditQuestion)
       () => {},
       () => {
         for (const { bytes } of itemsOf(path, chunks)) {
-          if (isBundle(bytes) && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(KEYS))
-            for (const key of revokedBy(bytes, question)) found.set(nameOf(key), key);
+          if (isBundle(bytes)) for (const key of revokedBy(bytes, question)) found.set(nameOf(key), key);
           chunks.release();
         }
       },
@@ -40,6 +40,7 @@ const nameOf = ({ log, revocation: { record } }: RevokedKey) => `${record.index}
 
 /** Nothing of what is no bundle. Only one that carries a revocation is verified: changed keys alone are in many. */
 function revokedBy(bytes: Uint8Array, question: AuditQuestion): readonly RevokedKey[] {
+  if (!Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(KEYS)) return [];
   try {
     const { keys = [] }: Bundle = parseBundle(parseRenewed(bytes).bundle);
     const isAny = keys.some((record) => readKeyRecord(record).kind === "revocation");
@@ -49,3 +50,34 @@ function revokedBy(bytes: Uint8Array, question: AuditQuestion): readonly Revoked
     return [];
   }
 }
+
+/** Revocations that come up while devices are judged: in what is read once, and beside other bundles. */
+export class LateRevocations {
+  private readonly known: ReadonlySet<string>;
+  private first: string | null = null;
+  private areSeveral = false;
+  private isAny = false;
+
+  constructor(private readonly question: AuditQuestion) {
+    this.known = new Set((question.revoked ?? []).map(nameOf));
+  }
+
+  bundle(bytes: Uint8Array, isOnce: boolean): void {
+    const digest = hash("sha256", bytes, "hex");
+    this.first ??= digest;
+    this.areSeveral ||= digest !== this.first;
+    if (isOnce && !this.isAny)
+      this.isAny = revokedBy(bytes, this.question).some((key) => !this.known.has(nameOf(key)));
+  }
+
+  get trouble(): Trouble | null {
+    return this.isAny && this.areSeveral ? LATE : null;
+  }
+}
+
+const LATE: Trouble = {
+  file: "",
+  code: "revocation-late",
+  message:
+    "standard input or a pipe, which are read only once, revoke a device's key, and devices of another context were judged without that: give them as files",
+};

@@ -21,14 +21,14 @@ import { MAX_BUNDLE } from "@vouch/shared/bundle";
 import { utf8Encode } from "@vouch/shared/bytes";
 import { type Context, contextLine, type Row, TIMED, textOfKey } from "@vouch/shared/fleet";
 import { contextOf } from "@vouch/shared/fleetform";
-import { isRenewed } from "@vouch/shared/renewal";
 import { isoTime } from "@vouch/shared/time";
 import type { Word } from "@vouch/shared/verdict";
 import { Bundles } from "./evidence";
-import { attempt, type Inputs, placeOf, type Trouble } from "./inputs";
-import { Chunks, type Item, itemsOf } from "./items";
+import { attempt, type Inputs, isReadOnce, placeOf, type Trouble } from "./inputs";
+import { Chunks, type Item, isBundle, itemsOf } from "./items";
 import { apart, type Judge, type Judged, type Piece, TOOL, tooLong } from "./judge";
 import type { Pool } from "./pool";
+import { LateRevocations } from "./revoked";
 import type { Store } from "./store";
 import { startTally, type Tally } from "./tally";
 
@@ -85,6 +85,8 @@ class Run {
   private readonly bundles: Bundles;
   /** Contexts whose line was printed for evidence in files. */
   private readonly told = new Set<string>();
+  private readonly late: LateRevocations;
+  private isOnce = false;
 
   constructor(
     private readonly audit: Audit,
@@ -92,11 +94,13 @@ class Run {
   ) {
     this.at = isoTime(audit.judge.question.at);
     this.bundles = new Bundles(isForEvidence);
+    this.late = new LateRevocations(audit.judge.question);
   }
 
   /** One file. What stops its reading is trouble, after what came before. */
   async stream(path: string): Promise<void> {
     let offset = 0;
+    this.isOnce = isReadOnce(path);
     const items = itemsOf(path, this.chunks);
     const name = placeOf(path);
     for (;;) {
@@ -133,6 +137,7 @@ class Run {
   private async bundle(bytes: Uint8Array, place: string): Promise<void> {
     await this.flush();
     this.bundles.add(bytes);
+    this.late.bundle(bytes, this.isOnce);
     if (isContext(bytes) && (await this.remember(bytes))) return;
     await this.enqueue(this.audit.pool.bundle({ bytes: bytes.slice(), place }));
   }
@@ -302,6 +307,7 @@ class Run {
 
   async end(): Promise<Outcome> {
     while (this.waiting.length > 0) await this.settleOldest();
+    if (this.late.trouble !== null) this.tally.trouble(this.late.trouble);
     const { policy, tool } = this.audit.judge.question;
     const summary = this.tally.summary({ at: this.at, policy: policy.digest, tool });
     this.audit.print?.(formatAuditLine(summary));
@@ -316,12 +322,6 @@ interface Hit {
   readonly context: string | null;
   /** Read only where a summary needs more of it than the word. */
   readonly record: AuditRecord | null;
-}
-
-const BUNDLE_START = Buffer.from('{"version":"vouch-bundle/');
-export function isBundle(bytes: Uint8Array): boolean {
-  for (let i = 0; i < BUNDLE_START.length; i++) if (bytes[i] !== BUNDLE_START[i]) return isRenewed(bytes);
-  return true;
 }
 
 /** Whether a bundle may be without devices: reading it tells. */

@@ -17,6 +17,7 @@ export function auditText(
   const bad = summary.records - patched;
   const unread = summary.trouble.filter(({ file }) => file !== "").length;
   const isUnsettled = summary.trouble.some(({ code }) => code === "too-many-contexts");
+  const isLate = summary.trouble.some(({ code }) => code === "revocation-late");
   const isTroubled = summary.trouble.length > 0;
   const outdated = "outdated" in summary ? summary.outdated : [];
   const untold = bad - outdated.reduce((sum, { records }) => sum + records, 0) - exceptions.length;
@@ -24,7 +25,7 @@ export function auditText(
     summary.records === 0
       ? "no device evidence was found,"
       : bad === 0
-        ? `${summary.records === 1 ? "" : "all "}${recordsOf(summary.records)}${unread > 0 ? " that could be read" : ""} patched${isUnsettled ? ", some perhaps by an outdated context," : ""}`
+        ? `${summary.records === 1 ? "" : "all "}${recordsOf(summary.records)}${unread > 0 ? " that could be read" : ""} patched${isUnsettled ? ", some perhaps by an outdated context," : ""}${isLate ? ", some perhaps with a revoked key," : ""}`
         : `${bad} of ${recordsOf(summary.records)} not patched`;
   const parts = [`${answer} as of ${summary.at}\n`];
   if (exceptions.length > 0) parts.push(`\n${table([HEAD, ...exceptions.map(exceptionRow)])}`);
